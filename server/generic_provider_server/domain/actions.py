@@ -1,6 +1,6 @@
 """Defines the actions of the CRM.
 
-A resolved action names every provider, and all its instants are fixed.
+A caller may leave providers out. `rules.resolve` adds them before an action is applied.
 """
 
 from __future__ import annotations
@@ -61,7 +61,11 @@ class Selection(Value, frozen=True, kw_only=True):
 
 
 class Existing(Value, frozen=True, kw_only=True):
-    """A provider whose platform already serves the customer."""
+    """A provider whose platform already serves the customer.
+
+    If `holds_everything` is True, this platform holds everything that the action names for the
+    provider. Otherwise only the customer's account is known.
+    """
 
     provider: str
     account_number: str
@@ -151,8 +155,8 @@ class StartServices(Action, frozen=True, tag="start_services"):
 class StopServices(Action, frozen=True, tag="stop_services"):
     """Stops services.
 
-    If `term_over` is True, each service stops because its term has ended, also if it is switched
-    off already.
+    If `term_over` is True, the services stop because their terms have ended. Then the action may
+    also name a service that is off already.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.STOP_SERVICES
@@ -193,8 +197,8 @@ class RemoveItems(Action, frozen=True, tag="remove_items"):
 
 
 class SwapItem(Action, frozen=True, kw_only=True, tag="swap_item"):
-    """Replaces an item. `goods_type`, `provider` and `distributor` select the old item if its
-    serial number is not enough. If `new_goods_type` is empty, the new item has the goods type of
+    """Replaces an item. `goods_type`, `provider` and `distributor` select the old item if several
+    items have its serial number. If `new_goods_type` is empty, the new item has the goods type of
     the old item.
     """
 
@@ -224,9 +228,9 @@ class ChangeSubscriber(Action, frozen=True, tag="change_subscriber"):
 
 
 class AddUsage(Action, frozen=True, kw_only=True, tag="add_usage"):
-    """If `distributor` is empty, the action uses the first distributor in use that offers the
-    service. If the service requires another service, the distributor must have that service
-    switched on.
+    """Adds a usage record. If `distributor` is empty, the record belongs to the first distributor
+    in use that offers the service. If the service requires another service, this other service must
+    be on at the distributor.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.ADD_USAGE
@@ -270,7 +274,9 @@ StateAction = (
 )
 
 ServiceListAction = AddServices | StartServices | StopServices | RemoveServices | ChangeTerms
-"""Actions on a list of services. A rejection takes back only the rejected request's services."""
+"""Actions on a list of services. The rejection of a request takes back only the services in this
+request.
+"""
 
 AtomicAction = (
     SwapService
@@ -282,7 +288,7 @@ AtomicAction = (
     | Regret
     | Replace
 )
-"""Actions that any rejection takes back as a whole."""
+"""Actions that are taken back as a whole when one of their requests is rejected."""
 
 DivisibleAction = (
     BecomeSubscriber
@@ -300,6 +306,8 @@ DivisibleAction = (
     | AddUsage
     | CancelUsage
 )
-"""Actions that can be taken back in part: a rejection takes back only what its request carried."""
+"""Actions that can be taken back in part: the rejection of a request takes back only the part of
+the action in this request.
+"""
 
 AnyAction = AtomicAction | DivisibleAction

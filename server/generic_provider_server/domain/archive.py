@@ -11,7 +11,7 @@ from .values import SECOND, Instant, Provider, RequestState, Value
 
 DAY = 86_400 * SECOND
 SHOWN_OF_CHECKSUM = 16
-"""The file name of an archive contains this number of digits of the file's checksum."""
+"""The file name of an archive contains this number of digits from the start of the checksum."""
 
 
 class ArchiveState(IntEnum):
@@ -26,8 +26,8 @@ class ArchiveRecord(Value, frozen=True, kw_only=True):
 
     The archive contains requests that were created before `created_before` and reached a final
     state before `final_before`. `checksum` is the SHA-256 of the file; it is empty until the file
-    is written. `moved` is the number of lines of the file whose rows are already removed from the
-    database. `worker` is the server process that works on the archive.
+    is written. `moved`: the database no longer contains the rows of this number of lines at the
+    start of the file. `worker` is the server process that works on the archive.
     """
 
     number: int
@@ -59,7 +59,7 @@ class ArchiveRecord(Value, frozen=True, kw_only=True):
 
 
 class Archived(Value, frozen=True, kw_only=True):
-    """The record of an archived request, which the database keeps for ever."""
+    """The record of an archived request. The database keeps this record for ever."""
 
     number: int
     state: RequestState
@@ -72,22 +72,23 @@ class Archived(Value, frozen=True, kw_only=True):
 
 
 def archive_id(number: int) -> str:
-    """Returns the id of the archive in the form for callers."""
+    """Returns the id under which callers know the archive."""
     return f"Z{number:010d}"
 
 
 def file_name(archive: str, checksum: str) -> str:
     """Returns the name of an archive's file.
 
-    The name contains a part of the checksum. So a person can check the file without the server, and
-    no two archives have the same file name, even if an older database was restored.
+    The name contains a part of the checksum, so that a person can check the file without the
+    server. It also keeps the names of files different: after an older database was restored, a new
+    archive may get the number of an existing file.
     """
     return f"{archive}-{checksum[:SHOWN_OF_CHECKSUM]}.ndjson.gz"
 
 
 def final_before(now: Instant, providers: Iterable[Provider]) -> Instant:
-    """Returns the end of the time that an archive covers. No adapter still works on a request that
-    reached a final state before this instant.
+    """Returns the instant before which a request must have reached its final state to be archived.
+    No adapter works any more on a request that reached its final state before this instant.
     """
     longest = max((each.delivery_settings.max_lease_time for each in providers), default=0)
     return Instant(now - longest - DAY)
@@ -96,7 +97,7 @@ def final_before(now: Instant, providers: Iterable[Provider]) -> Instant:
 def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
     """Returns the refusal for a request that is not in the database.
 
-    `archive`: the archive that contains the request, or None if it was never archived.
+    `archive`: the archive that contains the request, or None if the request was never archived.
     """
     if archive is None:
         return not_found(Reason.REQUEST_NOT_FOUND, request)
@@ -109,15 +110,15 @@ def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
 
 
 def restored_too_early(archive: ArchiveRecord) -> str:
-    """Returns the refusal for a reset after a restore: the platform lost requests that are in
-    `archive` and no longer in the database.
+    """Returns the text of a refusal: a run cannot send again what the platform lost when it was
+    restored, because some of the lost requests are in `archive` and no longer in the database.
     """
     return f"requests that were settled after that time are in archive {archive.id}"
 
 
 def run_missing(run: str, archive: ArchiveRecord | None) -> Refused:
-    """Returns the refusal for a reset run that is not in the database. `archive`: an archive with
-    requests of the run, or None if it was never archived.
+    """Returns the refusal for a reset run that is not in the database. `archive`: the archive with
+    the last requests of the run, or None if the run was never archived.
     """
     if archive is None:
         return not_found(Reason.RESET_RUN_NOT_FOUND, run)

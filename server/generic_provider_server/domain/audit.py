@@ -11,12 +11,12 @@ DAYS_OF_AUDIT = 730
 
 
 class AuditEntry(Value, frozen=True, kw_only=True):
-    """An entry about one call, or about many refused calls of the same kind.
+    """An entry about one call, or about many calls of the same kind by the same caller.
 
     `time` and `call` together identify the entry. `resource` is the id of the object that the call
-    created or changed. `detail` is the kind of an action, the new state, or the reason that the
-    caller gave. `code` is a gRPC status code. `done` and `refused` count the items of a batch, or
-    the calls of the entry.
+    created or changed. `detail` is the kind of the action; for other calls, it is the state in the
+    call and the reason that the caller gave. `code` is a gRPC status code. If the entry is about
+    one call, `done` and `refused` count the items of the call; otherwise they count the calls.
     """
 
     time: Instant
@@ -41,11 +41,11 @@ class AuditEntry(Value, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """The number of the call in the form for callers."""
+        """The number of the call as callers see it."""
         return f"{self.call:016x}"
 
     def plus(self, more: AuditEntry) -> AuditEntry:
-        """Returns the entry with the counts of `more` added; `more` is another part of the same
+        """Returns this entry with the counts of `more` added. `more` is a later part of the same
         entry.
         """
         return replace(self, done=self.done + more.done, refused=self.refused + more.refused)

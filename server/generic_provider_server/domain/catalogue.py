@@ -12,7 +12,10 @@ MOST_NAMED = 20
 
 
 class Catalogue:
-    """A provider with its distributors, services and goods by code."""
+    """A provider, with dictionaries of its distributors and services by code.
+
+    `goods` contains the platform's goods type for each goods type of the CRM.
+    """
 
     __slots__ = (
         "code",
@@ -97,7 +100,9 @@ Catalogues = Mapping[str, Catalogue]
 
 
 def _depths(required: Mapping[str, str]) -> dict[str, int]:
-    """Returns the number of distributors that each distributor requires, directly or indirectly."""
+    """Returns a number for the code of each distributor: how many distributors it requires,
+    directly or indirectly.
+    """
     depths: dict[str, int] = {}
     for first in required:
         chain, code = list[str](), first
@@ -177,7 +182,8 @@ def _wrong_distributors(provider: Provider) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_requirement(code: str, required: dict[str, str], fine: set[str]) -> str:
-    """Describes the error in the chain of requirements that begins at the distributor.
+    """Describes the error in the chain of requirements that begins at the distributor. The text is
+    empty if there is no error.
 
     `fine` collects the distributors without a cycle, so that no part of a long chain is checked
     twice.

@@ -24,7 +24,9 @@ instead of the number of the last hand-over.
 """
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})
-"""If a lease ends for one of these reasons, its first unanswered request has a failed attempt."""
+"""If a lease ends for one of these reasons, this counts as a failed attempt of its first unanswered
+request.
+"""
 
 GRACE = 5 * SECOND
 """A lease that belongs to no process ends this number of microseconds after `lease_until`, because
@@ -41,14 +43,15 @@ class LaneState(IntEnum):
 class Lane(Value, frozen=True, kw_only=True):
     """The state of the hand-overs of one subscription's requests at one provider.
 
-    The last lease is for the requests of `unit` from index `first` to `last` that are still
+    The last lease covers the requests of `unit` from index `first` to `last` that are still
     pending. The lease is live until `lease_until`, which is set to 0 when the lease ends.
     `handover` is the number of the last lease; `lease_duration` is the time for which the lease was
     given or last extended.
 
     `server` is the process that gave or last extended the lease. Only this process may end the
-    lease when it runs out, because `lease_until` is a time of its steady clock. After a drain
-    `server` is empty, and `lease_until` is a time of the clock that all processes share.
+    lease when the lease runs out, because `lease_until` is a time of the steady clock of this
+    process. After a drain `server` is empty, and `lease_until` is a time of the clock that all
+    processes share.
     """
 
     provider: str
@@ -70,7 +73,9 @@ class Lane(Value, frozen=True, kw_only=True):
 
     @property
     def is_leased(self) -> bool:
-        """Tells whether a lease is live. A lease that ran out is ended when the lane is loaded."""
+        """Tells whether a lease is live. The store ends a lease that ran out when it loads the
+        lane.
+        """
         return self.lease_until > 0
 
     def overdue(self, *, server: str, steady: Instant, now: Instant) -> bool:
@@ -83,8 +88,8 @@ class Lane(Value, frozen=True, kw_only=True):
         return not self.server and self.is_leased and self.lease_until + GRACE <= now
 
     def left(self, steady: Instant) -> int:
-        """Returns the microseconds until the lease runs out. `steady` is a time of the lane's
-        `server`.
+        """Returns the microseconds until the lease runs out. `steady` is the time of the steady
+        clock of the process `Lane.server`.
         """
         return self.lease_until - steady
 
@@ -102,7 +107,7 @@ class Lane(Value, frozen=True, kw_only=True):
         return pending.unit == self.unit and self.first <= pending.index <= self.last
 
     def unanswered(self, queue: Iterable[Pending]) -> tuple[Pending, ...]:
-        """Returns the requests of the queue that the live lease still covers."""
+        """Returns the requests of the queue that are on the live lease and not answered yet."""
         if self.lease_until <= 0:
             return ()
         last = self.unit, self.last
@@ -110,7 +115,7 @@ class Lane(Value, frozen=True, kw_only=True):
         return tuple([pending for pending in near if self.covers(pending)])
 
     def leased(self, queue: Iterable[Pending]) -> frozenset[int]:
-        """Returns the numbers of the requests of the queue that the live lease still covers."""
+        """Returns the numbers of the requests that `unanswered` returns."""
         return frozenset([pending.number for pending in self.unanswered(queue)])
 
     def state(self, queue: Sequence[Pending], *, now: Instant) -> LaneState:
@@ -119,7 +124,9 @@ class Lane(Value, frozen=True, kw_only=True):
         return LaneState.DELAYED if queue[0].hidden_until > now else LaneState.READY
 
     def due(self, queue: Sequence[Pending], *, now: Instant) -> tuple[Pending, ...]:
-        """Returns the requests that may be handed over now: the first unit of a READY lane."""
+        """Returns the requests that may be handed over now: the requests of the first unit in the
+        queue. Returns no requests if the lane is not READY.
+        """
         if not queue or self.state(queue, now=now) is not LaneState.READY:
             return ()
         unit = queue[0].unit
@@ -131,9 +138,9 @@ class LaneChange(Value, frozen=True, kw_only=True):
 
     `transition`: the change of the subscription; None if only the lane changes. `freed`: the number
     of requests that leave the lease; negative for a claim. `answered` is True if the first request
-    that the transition finishes was answered under the lease. `unanswered`: the requests that are
-    still pending and whose hand-over ended before they were answered. `ran_out` is True if the
-    lease ran out: its requests use credit until the adapter sends something.
+    that the transition finishes was answered under the lease. `unanswered`: the pending requests
+    that were handed over and not answered before the lease ended. `ran_out` is True if the lease
+    ran out: its requests use credit until the adapter sends something.
     """
 
     lane: Lane
@@ -182,7 +189,9 @@ def accept(
     account_number: str = "",
     reference_number: str = "",
 ) -> LaneChange:
-    """Accepts the first request of the lease. The lease ends after its last request."""
+    """Accepts the first unanswered request of the lease. The lease ends when all its requests are
+    answered.
+    """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     transition = request_outcomes.accept(
         aggregate,
@@ -204,8 +213,8 @@ def reject(
     error_description: str = "",
     reference_number: str = "",
 ) -> LaneChange:
-    """Rejects the first request of the lease. The lease ends, because the adapter has not applied
-    the later requests.
+    """Rejects the first unanswered request of the lease. The lease ends, because the adapter has
+    not applied the later requests.
     """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     transition = request_outcomes.reject(
@@ -248,9 +257,9 @@ def extend(
 
 
 def disown(lane: Lane, *, steady: Instant, now: Instant) -> LaneChange:
-    """Keeps the lease live, but it belongs to no process afterwards.
+    """Takes the lease from its process. The lease stays live, but belongs to no process afterwards.
 
-    `steady` is the time of that process's steady clock.
+    `steady` is the time of the steady clock of the lease's former process.
     """
     return LaneChange(lane=replace(lane, server="", lease_until=lane.lease_until + now - steady))
 
@@ -269,7 +278,7 @@ def end(
     """Ends the lease before all its requests are answered. The platform may have applied the
     unanswered requests, unless the lease was never sent. If the end counts as an attempt, the first
     unanswered request is not handed over again for `delay` microseconds. If `delay` is None,
-    `back_off` computes it with `jitter`.
+    `back_off` computes the delay with `jitter`.
     """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     leased, first = {pending.number for pending in unanswered}, unanswered[0]
@@ -289,7 +298,7 @@ def end(
         )
     left = transition.aggregate.queue(lane.provider)
     return LaneChange(
-        lane=_ended(lane if sent else replace(lane, unit=0)),  # the unit was not handed over
+        lane=_ended(lane if sent else replace(lane, unit=0)),  # this lease covers no request
         transition=transition,
         freed=len(leased),
         unanswered=tuple([pending for pending in left if pending.number in sent]),

@@ -1,4 +1,4 @@
-"""Makes and checks lease tokens, and computes the delays of failed requests."""
+"""Makes and checks lease tokens, and computes the delays after failed attempts."""
 
 from __future__ import annotations
 
@@ -49,13 +49,15 @@ class Lease(Value, frozen=True, array_like=True):
 def token_of(lease: Lease, key: bytes) -> str:
     """Returns the lease's token.
 
-    The token contains the lease and a MAC, so it can be checked at any later time.
+    The token contains the lease and a MAC, so the token can be checked at any later time.
     """
     return signed(msgspec.msgpack.encode(lease), key)
 
 
 def lease_of(token: str, key: bytes) -> Lease | None:
-    """Returns the lease for which the token was issued, or None if this service never issued it."""
+    """Returns the lease for which the token was issued, or None if this service never issued the
+    token.
+    """
     body = verified(token, key)
     try:
         return _decoder.decode(body) if body is not None else None

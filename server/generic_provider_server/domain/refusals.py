@@ -67,9 +67,9 @@ class Reason(StrEnum):
 class Refused(Exception):
     """An expected refusal.
 
-    The refused call has changed nothing, except perhaps if the reason is STORE_UNAVAILABLE.
-    `metadata` contains the ids of the objects that caused the refusal, for example of a
-    subscription.
+    The refused call has changed nothing. Only if the reason is STORE_UNAVAILABLE, it may have
+    changed something. `metadata` contains the ids of the objects that caused the refusal, for
+    example of a subscription.
     """
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
@@ -89,9 +89,9 @@ def not_found(reason: Reason, name: str) -> Refused:
 
 
 class InvalidField(Refused):
-    """Refuses input that is wrong in itself, independent of the database.
+    """Refuses a call because of wrong contents of its fields.
 
-    `violations` are pairs of a field and its error.
+    `violations` contains a pair for each error: the field, and what is wrong.
     """
 
     def __init__(self, *violations: tuple[str, str]) -> None:

@@ -188,9 +188,9 @@ class SubscribedService(Value, frozen=True, kw_only=True):
     """A service of a subscription on a distributor.
 
     `term_over` is True if the term has ended: the service stays off until its term changes.
-    `stopped_by_term` is True if that end switched the service off, so that a later term starts it
-    again. `stopped_by_hand` is True if Stop Services switched it off, and no action has started it
-    since.
+    `stopped_by_term` is True if that end switched the service off, so that a later term starts the
+    service again. `stopped_by_hand` is True if Stop Services switched the service off, and no
+    action has started the service since.
     """
 
     provider: str
@@ -227,9 +227,9 @@ class Subscription(Value, frozen=True, kw_only=True):
     """The state of a subscription that the CRM wants. `former` keeps the services that were last
     swapped or removed.
 
-    `linked`: providers whose platforms know the subscriber, or should know the subscriber.
-    `stopped_by_term` is True if the subscription became NOT_EFFECTIVE when the term of its last
-    active service ended, so that a later term makes it EFFECTIVE again.
+    `linked`: the codes of the providers that serve the subscription. `stopped_by_term` is True if
+    the subscription became NOT_EFFECTIVE when the term of its last active service ended, so that a
+    later term makes the subscription EFFECTIVE again.
     """
 
     number: str

@@ -1,5 +1,5 @@
-"""Defines the verdicts on the answers of adapters, and decides the verdict from the state of the
-request and of its lane.
+"""Defines the verdicts on the answers of adapters, and decides the verdict from the states of the
+request and of the lane.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Computes what a platform holds for a subscription, and the requests that change it."""
+"""Computes the contents of a platform for a subscription, and the requests that change them."""

@@ -28,8 +28,8 @@ Index = dict[Hashable, Part]
 class Sides(Value, Generic[Element], frozen=True):
     """The differences of one kind of element.
 
-    `surplus`: elements that the platform holds and should not hold. `missing`: elements that the
-    platform should hold and lacks, or holds uncertainly or with other contents.
+    `surplus`: elements that the platform holds, or may hold, and should not hold. `missing`:
+    elements that the platform should hold and lacks, or holds uncertainly or with other contents.
     """
 
     surplus: tuple[Element, ...] = ()
@@ -43,8 +43,8 @@ class Comparison(Value, frozen=True, kw_only=True):
     """The differences between a held and a wanted image.
 
     `become` is True if the platform should know the subscriber, and does not certainly know it.
-    `holder` and `address` are True if the holder or the address differs or is uncertain. They are
-    False if the platform need not know the subscriber, or does not certainly know it.
+    `holder` is True if the holder differs or is uncertain; `address` likewise for the address. Both
+    are False if `become` is True, or if the platform need not know the subscriber.
     """
 
     become: bool = False
@@ -115,7 +115,7 @@ def by_key(parts: Parts) -> Index:
     The last two dictionaries are cached, because a caller may search the same parts for thousands
     of requests.
     """
-    kept = _last[0]  # the cache is read only once, because threads share it
+    kept = _last[0]  # read only once: another thread may replace it
     for known, index in kept:
         if known is parts:
             return index

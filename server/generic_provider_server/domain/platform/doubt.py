@@ -25,7 +25,7 @@ from .named_elements import (
 
 def doubt(known: PlatformImage, request: Request) -> PlatformImage:
     """Returns the image after a request that may have been applied. The elements that the request
-    names are uncertain.
+    names become uncertain.
     """
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
@@ -68,9 +68,10 @@ def doubt_everything(known: PlatformImage) -> PlatformImage:
 
 
 def _doubted(there: tuple[Part, ...], named: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Makes the named parts uncertain.
+    """Returns the parts in `there` and in `named`. Each part in `named` is uncertain.
 
-    If two usage records have the same reference, the record that ends later is kept.
+    If both contain the same usage record with different ends, the record with the later end is
+    kept.
     """
     doubted = {part.key: part for part in there}
     for part in named:
@@ -102,8 +103,8 @@ def _only(
 def _doubt_become(known: PlatformImage, request: Request) -> PlatformImage:
     """Returns the image after a BECOME_SUBSCRIBER that may have been applied.
 
-    A subscriber that certainly existed still exists. Each element is either as before or as the
-    request says.
+    A subscriber that the platform certainly knew is still known. All other elements are uncertain:
+    each may be as before or as in the request.
     """
     before = doubt_everything(known)
     return replace(

@@ -63,8 +63,9 @@ class Entitlement(Value, frozen=True, kw_only=True):
     """A platform service that is switched on for the goods of a distributor. Its distributor,
     platform id and goods identify it.
 
-    `service`: the first of the CRM's services with this platform id. `term_end` is set only if the
-    provider's settings say that the platform gets term ends.
+    `service`: the CRM's service with this platform id. If several of these services are on, it is
+    the first one in alphabetical order. `term_end` is set only if the provider's settings say that
+    the platform gets term ends.
     """
 
     distributor: str
@@ -109,8 +110,8 @@ class PostedUsage(Value, frozen=True, kw_only=True):
 class PlatformImage(Value, frozen=True, kw_only=True):
     """What a platform should hold, holds, or may hold of a subscription.
 
-    `closed` is True if the subscription has ended. If an ended subscription should have no
-    elements, a platform that does not know it needs no request.
+    `closed` is True if the subscription has ended. If the platform should hold nothing for an ended
+    subscription and does not know the subscriber, no request is needed.
     """
 
     known: Known = Known.NO
@@ -128,8 +129,8 @@ class PlatformImage(Value, frozen=True, kw_only=True):
         return not (self.items or self.entitlements or self.usages)
 
     def lacks_nothing(self, wanted: PlatformImage) -> bool:
-        """Tells whether the subscription has ended, should have no elements, and is unknown to the
-        platform.
+        """Tells whether no request is needed, because the subscription has ended, the platform
+        should hold nothing, and the platform does not know the subscriber.
         """
         unknown = self.known is Known.NO and self.holds_nothing
         return wanted.closed and unknown and wanted.holds_nothing
@@ -161,7 +162,7 @@ class ProvisionedService(Value, frozen=True, kw_only=True):
 
 
 class Request(Value, frozen=True, kw_only=True):
-    """The contents of a provisioning request. Its type decides which fields are set."""
+    """The contents of a provisioning request. `type` decides which other fields are set."""
 
     type: RequestType
     holder: Account | None = None
@@ -243,8 +244,8 @@ def _usages(
     *,
     now: Instant,
 ) -> tuple[PostedUsage, ...]:
-    """Returns the usage records that have not ended, if their distributor has all goods that it
-    requires.
+    """Returns the usage records that have not ended. A record is left out while its distributor
+    lacks goods that the distributor requires.
     """
     posted: list[PostedUsage] = []
     for usage in subscription.usages:
@@ -256,8 +257,8 @@ def _usages(
 
 
 def _merged(one: Entitlement, other: Entitlement) -> Entitlement:
-    """Merges two services with the same platform id into one entitlement. The entitlement is on as
-    long as one of the two services is on.
+    """Merges the entitlements of two services with the same platform id. The merged entitlement is
+    on as long as one of the two services is on.
     """
     ends = one.term_end, other.term_end
     return msgspec.structs.replace(

@@ -20,7 +20,7 @@ from .image import (
 Part = Entitlement | ProvisionedItem | PostedUsage
 Field = Literal["entitlements", "items", "usages"]
 Name = tuple[str, Hashable]
-"""The name of an element of a platform image: its kind and its key."""
+"""The name of an element of a platform image: the field of the image, and the element's key."""
 
 SUBSCRIBER: Name = "known", None
 HOLDER: Name = "holder", None
@@ -50,7 +50,7 @@ def services_of(request: Request) -> tuple[ProvisionedService, ...]:
 
 
 def names(request: Request) -> frozenset[Name]:
-    """Returns the elements of the platform's image that the request names."""
+    """Returns the names of the elements that the request adds, changes or removes."""
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             items: list[Name] = [("items", item.key) for item in request.items]
@@ -66,8 +66,8 @@ def names(request: Request) -> frozenset[Name]:
 
 
 def field_of(request: Request) -> Field:
-    """Returns the field of the image that the request changes. Raises ValueError if the request
-    changes the subscriber as a whole.
+    """Returns the field of the image that the request changes. Raises ValueError for
+    BECOME_SUBSCRIBER, and for updates of the holder or the address.
     """
     field = FIELDS[request.type]
     if field is None:

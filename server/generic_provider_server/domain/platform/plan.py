@@ -24,7 +24,9 @@ from .request_effects import effect, has
 
 
 class Methods(Value, frozen=True):
-    """The changes for which the provider gets one request for the whole subscription."""
+    """Tells for which changes the provider gets one request for the whole subscription, instead of
+    one request for each service.
+    """
 
     whole_activation: bool = False
     whole_deactivation: bool = False
@@ -57,8 +59,10 @@ def plan_action(
     catalogue: Catalogue,
     methods: Methods,
 ) -> tuple[Request, ...]:
-    """Returns the requests for the changes of an action, without changes that `expected` certainly
-    contains.
+    """Returns the requests of an action that changes the wanted image from `before` to `after`.
+
+    Requests are left out if `expected` certainly contains their effects. If `expected` does not
+    certainly know the subscriber, the result is a BECOME_SUBSCRIBER with everything in `after`.
     """
     requests = plan(before, after, catalogue=catalogue)
     if expected != before:
@@ -81,7 +85,8 @@ def plan_healing(
 
     Together, the two groups bring an OUT_OF_SYNC platform to the state of the CRM. A request
     belongs to the action if it names an element that the action changes; every other request heals
-    the platform. BECOME_SUBSCRIBER names all elements.
+    the platform. BECOME_SUBSCRIBER names all elements, so it belongs to the action if the action
+    changes any element.
     """
     if not compare(expected, before):
         return (), plan_action(
@@ -98,8 +103,8 @@ def plan_healing(
 def become(
     held: PlatformImage, wanted: PlatformImage, *, catalogue: Catalogue
 ) -> tuple[Request, ...]:
-    """Returns one BECOME_SUBSCRIBER with the whole subscriber, and requests for the usage, which a
-    BECOME_SUBSCRIBER cannot carry.
+    """Returns one BECOME_SUBSCRIBER with the whole subscriber, and the requests for usage records,
+    because a BECOME_SUBSCRIBER carries no usage records.
     """
     request = Request(
         type=RequestType.BECOME_SUBSCRIBER,
@@ -139,7 +144,9 @@ def _requests(
 
 
 def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, ...]:
-    """Replaces the requests by one request for the whole subscription if `methods` says so."""
+    """Joins the activations into one ACTIVATE_SUBSCRIBER, and the deactivations into one
+    DEACTIVATE_SUBSCRIBER, if `methods` says so.
+    """
     whole: dict[RequestType, RequestType] = {}
     if methods.whole_activation:
         whole[RequestType.ACTIVATE_SERVICE] = RequestType.ACTIVATE_SUBSCRIBER
@@ -160,9 +167,11 @@ def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, .
 def _usage_requests(
     usages: Sides[PostedUsage], held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> tuple[list[Request], list[Request]]:
-    """Returns the requests that cancel and add usage records.
+    """Returns two lists: the requests that cancel usage records, and the requests that add usage
+    records.
 
-    If a record replaces another record with the same reference, the old record is cancelled first.
+    If a record replaces another record with the same reference, both lists have a request: the old
+    record is cancelled before the new one is added.
     """
     if not usages:
         return [], []
@@ -196,7 +205,9 @@ def _usage(
 def provisioned(
     entitlement: Entitlement, side: PlatformImage, catalogue: Catalogue
 ) -> ProvisionedService:
-    """Returns the entitlement in the form of a request, with its items in the image `side`."""
+    """Returns the entitlement as a request contains it. The image `side` has the items of the
+    entitlement.
+    """
     service = _service_of(entitlement, catalogue)
     return ProvisionedService(
         service=entitlement.service or (service.code if service else ""),

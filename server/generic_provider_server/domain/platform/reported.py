@@ -14,8 +14,8 @@ from .image import Entitlement, PlatformImage, ProvisionedItem
 class ReportedItem(Value, frozen=True, kw_only=True):
     """An item in a report.
 
-    At least one name of its goods type is set: `goods_type` is the CRM's name,
-    `provider_goods_type` the platform's name.
+    `goods_type` is the CRM's name of the goods type, `provider_goods_type` the platform's name. If
+    both are empty, the service searches the goods type by the serial number.
     """
 
     serial_number: str
@@ -32,7 +32,7 @@ class ReportedEntitlement(Value, frozen=True, kw_only=True):
 
 
 class Reported(Value, frozen=True, kw_only=True):
-    """A report about one subscriber: everything that the platform holds except usage records."""
+    """A report about one subscriber: the items and entitlements that the platform holds."""
 
     items: tuple[ReportedItem, ...] = ()
     entitlements: tuple[ReportedEntitlement, ...] = ()
@@ -41,7 +41,8 @@ class Reported(Value, frozen=True, kw_only=True):
 Unknown = tuple[str, str]
 """An id in a report that the provider does not have, and a text about it.
 
-The element that names the id is ignored.
+An element with an unknown goods type or service is left out. An unknown distributor is treated like
+an empty one.
 """
 
 
@@ -49,10 +50,10 @@ class ReportedElements:
     """Translates the report about one subscriber into the elements of a platform image. `unknown`
     lists the ids that the provider does not have.
 
-    If the report names no distributor, the goods decide: their distributor is searched first in the
-    reported items, then in each of `images`. The first image is *confirmed*. If several
-    distributors fit, the result contains the element once for each distributor, and each is
-    uncertain.
+    If the report names no distributor, the goods decide: the distributor of the goods is searched
+    first in the reported items, then in each of `images`. The first of `images` is *confirmed*. If
+    several distributors fit, the result contains the element once for each distributor, and all
+    these elements are uncertain.
     """
 
     def __init__(
@@ -112,9 +113,9 @@ class ReportedElements:
     def _goods_named(self, serial_numbers: Sequence[str], *, at: str) -> list[Goods]:
         """Returns the goods of one entitlement.
 
-        Each has a different type, but items of different types may have the same serial number. So
-        serial numbers for which exactly one item is reported on the distributor `at` are assigned
-        first, then serial numbers with the fewest possible items.
+        Their goods types must all be different, but items of different types may have the same
+        serial number. So serial numbers for which exactly one item is reported on the distributor
+        `at` are assigned first, then serial numbers with the fewest possible items.
         """
         known = {each: self._known(each, at=at) for each in serial_numbers}
         reported = [item.goods for item in self.items if not at or item.distributor == at]
@@ -144,8 +145,8 @@ class ReportedElements:
         """Yields the entitlements for one entry of the report.
 
         If the serial numbers fit both reported items and a confirmed entitlement with other goods,
-        yields both entitlements. Yields no entitlement if only usage services have this platform
-        id, because usage is not reported.
+        yields an entitlement for each. Yields no entitlement if only usage services have this
+        platform id, because usage is not reported.
         """
         platform_id = reported.provider_service_id
         services = self._catalogue.services.values()
@@ -194,7 +195,8 @@ class ReportedElements:
     def _places_for(self, platform_id: str, goods: Sequence[Goods]) -> set[str]:
         """Returns the distributors that have all these goods.
 
-        If the report names no goods, returns the distributors on which the platform service is on.
+        If the report names no goods, returns the distributors on which the platform service is on,
+        otherwise the only distributor of the provider.
         """
         if goods:
             return set.intersection(*map(self._places_of, goods))

@@ -1,4 +1,4 @@
-"""Computes how requests change a platform image if the platform has applied them."""
+"""Computes how a platform image changes when the platform applies requests."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def has(known: PlatformImage, request: Request) -> bool:
 
 def holds(known: PlatformImage, request: Request) -> bool:
     """Tells whether the image certainly contains all elements that the request names, with the same
-    contents. The request must not change the whole subscriber.
+    contents. The request must not be a BECOME_SUBSCRIBER, or an update of the holder or the
+    address.
     """
     return _has_parts(parts_of(known, request), named_parts(request), adds=True)
 

@@ -16,7 +16,7 @@ from .records import ResetDefinition, RunRecord
 
 
 class Finding(Value, frozen=True, kw_only=True):
-    """A subscription that the run resets."""
+    """A subscription for which the run creates requests, with these requests."""
 
     subscription: str
     account_number: str
@@ -28,7 +28,9 @@ class Finding(Value, frozen=True, kw_only=True):
         return self.planned.requests
 
     def created(self, run: RunRecord) -> Transition:
-        """Returns the change that creates the requests. Call it only once."""
+        """Returns the transition that creates the requests. Call this function only once, because
+        it changes `planned`.
+        """
         by = run.who.performed_by
         return self.planned.transition(bulk=True, run=run.id, performed_by=by)
 
@@ -48,8 +50,8 @@ def examine(
     """Returns the finding of the run for the subscription, or None if the subscription needs no
     requests.
 
-    `lost`: requests that the platform accepted and may have lost since. If `described` is True, the
-    finding also contains the differences in words.
+    `lost`: requests that the platform accepted, and may have lost when it was restored. If
+    `described` is True, the finding also contains the differences in words.
     """
     link = aggregate.link(definition.provider)
     if link is None or _is_left_out(link, definition, lost):
@@ -79,7 +81,9 @@ def examine(
 def selects(
     definition: ResetDefinition, aggregate: Aggregate, *, circumstances: Circumstances
 ) -> bool:
-    """Tells whether the filters of a run that recreates select the subscription."""
+    """Tells whether the filters of the definition select the subscription. Unlike `examine`, this
+    function may be called for a run that recreates while requests are leased.
+    """
     link = aggregate.link(definition.provider)
     if link is None or _is_left_out(link, definition, ()):
         return False
@@ -94,9 +98,7 @@ def holds(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> 
 
 
 def loses(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> bool:
-    """Tells whether the platform is expected to hold an entitlement of the subscription that a
-    reset would take away.
-    """
+    """Tells whether a reset would remove an entitlement that the platform is expected to hold."""
     link = aggregate.link(provider)
     if link is None:
         return False

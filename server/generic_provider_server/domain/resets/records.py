@@ -12,7 +12,7 @@ GUARD_PERCENT = 10.0
 """The limit of the guard in percent if the definition has no limit."""
 
 GUARD_LEAST = 100
-"""The guard stops a run only if at least this number of subscriptions have an entitlement."""
+"""The guard holds a run only if at least this number of subscriptions have an entitlement."""
 
 HELD_AT_MOST = 24 * 3_600 * SECOND
 DAYS_OF_ENTRIES = 730
@@ -20,12 +20,12 @@ DAYS_OF_ENTRIES = 730
 
 
 def definition_id(number: int) -> str:
-    """Returns the id of a definition in the form for callers; empty for 0."""
+    """Returns the id under which callers know the definition; an empty text for 0."""
     return f"D{number:010d}" if number else ""
 
 
 def run_id(number: int) -> str:
-    """Returns the id of a run in the form for callers; empty for 0."""
+    """Returns the id under which callers know the run; an empty text for 0."""
     return f"U{number:010d}" if number else ""
 
 
@@ -44,8 +44,8 @@ class RunState(IntEnum):
 
 
 class Stage(IntEnum):
-    """The work of a RUNNING run: it counts for its guard, writes its plan, sends the requests that
-    are needed now, or sends the requests that a person approved.
+    """What a RUNNING run does in each stage: it counts subscriptions for its guard, writes its
+    plan, sends the requests that are needed now, or sends the requests that a person approved.
     """
 
     COUNT = 1
@@ -64,7 +64,7 @@ class EntryOutcome(IntEnum):
 
 
 class ResetDefinition(Value, frozen=True, kw_only=True):
-    """Defines the subscriptions of a run, its options and its schedule. An empty filter excludes no
+    """Defines which subscriptions a run resets, how, and when. An empty filter excludes no
     subscription.
     """
 
@@ -108,9 +108,9 @@ class ResetDefinition(Value, frozen=True, kw_only=True):
 class DefinitionRecord(Value, frozen=True, kw_only=True):
     """The definition of reset runs, as the database stores it.
 
-    `used` is True if a run of this version has begun, so that an update makes a new version.
-    `runs`: the number of runs of all versions. `who`: the author of the last change. `submitter`:
-    the person or program that submitted the definition; None if an earlier release stored it.
+    `used` is True if a run of this version has begun. Then an update makes a new version. `runs`:
+    the number of runs of all versions. `who`: the author of the last change. `submitter`: the
+    person or program that submitted the definition; None if an earlier release stored it.
     """
 
     id: int
@@ -130,13 +130,14 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
 
 
 class RunRecord(Value, frozen=True, kw_only=True):
-    """A reset run. The run keeps the version of the definition with which it began.
+    """A reset run. The run keeps the definition with which it began, although the definition may be
+    updated later.
 
-    `hold` is True while the run waits for an approval. `cursor`: the last subscription that was
-    examined in this stage. `server`: the process that works on the run. `holding`: the number of
-    subscriptions with an entitlement. `losing`: the number of subscriptions that would lose an
-    entitlement. The guard compares the two numbers. `request_id`: the id of the call that submitted
-    the run.
+    `hold` is True if the run may create requests only after an approval. `cursor`: the last
+    subscription that was examined in this stage. `server`: the process that works on the run.
+    `holding`: the number of subscriptions with an entitlement. `losing`: the number of
+    subscriptions that would lose an entitlement. The guard compares the two numbers. `request_id`:
+    the request id of the call that submitted the run.
     """
 
     id: int
@@ -184,7 +185,9 @@ class Entry(Value, frozen=True, kw_only=True):
 
 
 class Settled(Value, frozen=True):
-    """The number of requests of a run in each final state."""
+    """How many requests of a run are completed and pending. `rejected` counts all others: rejected,
+    cancelled and expired requests.
+    """
 
     completed: int = 0
     rejected: int = 0

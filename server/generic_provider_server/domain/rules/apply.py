@@ -64,10 +64,10 @@ def apply(
     catalogues: Catalogues,
     at: Instant,
 ) -> Subscription:
-    """Returns the subscription after the action performed at `at`; raises Refused.
+    """Returns the subscription after the action, which is performed at the time `at`. Raises
+    Refused if a rule forbids the action.
 
-    The action must be resolved: every provider in it is named. `subscription` is None
-    only for Become Subscriber.
+    The action must be a result of `resolve`. `subscription` is None only for Become Subscriber.
     """
     if isinstance(action, BecomeSubscriber):
         after = become_subscriber(subscription, action, catalogues=catalogues, at=at)

@@ -50,7 +50,7 @@ def swap_item(subscription: Subscription, action: SwapItem) -> Subscription:
 
 
 def change_distribution(subscription: Subscription, action: ChangeDistribution) -> Subscription:
-    """Makes all moves at the same time, so two cards may change places."""
+    """Makes all moves at the same time, so that two cards may change places."""
     services, items = list(subscription.services), list(subscription.items)
     for move in action.moves:
         if move.goods is not None:
@@ -65,9 +65,10 @@ def change_distribution(subscription: Subscription, action: ChangeDistribution) 
 def _positions(
     subscription: Subscription, serial: str, *, goods_type: str, provider: str, distributor: str
 ) -> list[int]:
-    """Returns the positions of the item in `subscription.items`.
+    """Returns the positions of the item in `subscription.items`: one for each provider that has the
+    item.
 
-    Several providers may have the item, all with the same goods type.
+    Raises InvalidField if items of several goods types fit.
     """
     found = [
         n

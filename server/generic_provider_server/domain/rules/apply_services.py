@@ -202,7 +202,9 @@ def _find(subscription: Subscription, place: tuple[str, str, str]) -> Subscribed
 def _off_if_last(
     subscription: Subscription, services: tuple[SubscribedService, ...], *, by_term: bool = False
 ) -> Subscription:
-    """Makes the subscription NOT_EFFECTIVE if none of its services is on any more."""
+    """Returns the subscription with `services`. The subscription becomes NOT_EFFECTIVE if its last
+    service that was on is off now.
+    """
     was_on = any(service.on for service in subscription.services)
     is_on = any(service.on for service in services)
     if subscription.on and was_on and not is_on:

@@ -44,7 +44,9 @@ def check(
 
 
 def in_use(subscription: Subscription) -> set[tuple[str, str]]:
-    """Returns each distributor that has a live service or an item, with its provider."""
+    """Returns a pair (provider, distributor) for each distributor that has a live service or an
+    item.
+    """
     used = {(item.provider, item.distributor) for item in subscription.items}
     if subscription.live:
         used |= {(service.provider, service.distributor) for service in subscription.services}
@@ -54,9 +56,10 @@ def in_use(subscription: Subscription) -> set[tuple[str, str]]:
 def linked(before: Subscription | None, after: Subscription, action: AnyAction) -> tuple[str, ...]:
     """Returns the linked providers after the action, in the order in which they were linked.
 
-    While the subscription is on, an action links each provider at which it adds, starts or moves a
-    service or an item, also if the service is off. Become Subscriber, Replace and Add Usage link
-    each provider that they name. The removal of a service or an item links no provider.
+    While the subscription is on, an action links each provider at which it adds or starts a
+    service, adds an item, or moves a service or an item. A moved service may be off. Become
+    Subscriber, Replace and Add Usage link each provider that they name. The removal of a service or
+    an item links no provider.
     """
     if not after.on:
         return after.linked

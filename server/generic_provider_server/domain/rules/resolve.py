@@ -37,9 +37,10 @@ Named = TypeVar("Named", Item, Selection, SwapService, AddUsage, Move)
 
 
 def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
-    """Returns the action with every provider named.
+    """Returns the action with the provider of each service, item and move.
 
-    Raises InvalidField if the provider is ambiguous.
+    Raises InvalidField if a provider is left out, and several providers or none are possible. In
+    Remove Items and Swap Item an empty provider stays empty: it stands for all providers.
     """
     default = _default(action, subscription)
     match action:

@@ -24,15 +24,15 @@ class LastError(Value, frozen=True, kw_only=True):
 
 
 class Link(Value, frozen=True, kw_only=True):
-    """The link between a subscription and one platform.
+    """The link between a subscription and one provider.
 
     `delivered_unit`: the latest unit with a request that was handed over or answered; no older unit
     gets new requests. `refused_correction` is True if a request that no action created was rejected
     since the link was last in sync or reset. Then the next action does not heal the platform.
     `withheld`: corrections that the service does not create before the next reset, because the
     platform has rejected them once. `taken_over` is True if the platform already served the
-    customer, and its contents are still unknown. `settle_time`: when a request at the platform last
-    reached a final state.
+    customer, and the contents of the platform are still unknown. `settle_time`: the time at which a
+    request at the provider last reached a final state.
     """
 
     provider: str
@@ -66,7 +66,8 @@ class Link(Value, frozen=True, kw_only=True):
 class Aggregate(Value, frozen=True, kw_only=True):
     """A subscription with its unsettled actions and its links.
 
-    `base` is None while Become Subscriber is unsettled, and while no action is unsettled.
+    `base` is None while Become Subscriber is unsettled. It is also None while no action is
+    unsettled, because *base* then equals *desired*.
     """
 
     desired: Subscription
@@ -97,7 +98,9 @@ class Aggregate(Value, frozen=True, kw_only=True):
         return None
 
     def find(self, number: int) -> tuple[str, Pending] | None:
-        """Returns the pending request with that number, and its provider; None if there is none."""
+        """Returns the provider and the pending request with that number, or None if no pending
+        request has the number.
+        """
         for link in self.links:
             for pending in link.queue:
                 if pending.number == number:

@@ -34,11 +34,11 @@ def reconcile(
 ) -> None:
     """Creates a new unit with the corrections that the platform still needs.
 
-    Cancels pending corrections that it does not need any more. `never`: the request that was just
-    rejected; it is not sent again before the next reset. `names`: the elements that are corrected
-    even if a correction was rejected earlier. `asked`: the actions that were replayed because of
-    `cause`. If such an action needs a request to `provider` and has none, the new request belongs
-    to this action.
+    Cancels pending corrections that the platform does not need any more. `never`: the request that
+    was just rejected; it is not sent again before the next reset. `names`: the elements that are
+    corrected even if a correction was rejected earlier. `asked`: the actions that were replayed
+    because of `cause`. If such an action needs a request to `provider` and has none, the new
+    request belongs to this action.
     """
     _cancel_pointless(ledger, provider, catalogue)
     if not (needed := _needed(ledger, provider, catalogue)):
@@ -67,8 +67,8 @@ def reconcile(
 def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> None:
     """Cancels corrections that are not needed at their place in the queue.
 
-    Each correction is compared with the state before its unit, so a later action does not make it
-    pointless.
+    Each correction is compared with the state that earlier units leave, so a later action does not
+    make the correction pointless.
     """
     leased = ledger.leased(provider)
     queue = ledger.links[provider].queue
@@ -102,7 +102,8 @@ def _not_withheld(
 ) -> list[Request]:
     """Returns the corrections that may be sent.
 
-    From now on the correction `never` is not sent either, because it was just rejected.
+    If `never` is one of the corrections, the link withholds it from now on, because it was just
+    rejected.
     """
     link = ledger.links[provider]
     if never is not None and never in corrections and never not in link.withheld:
@@ -124,8 +125,8 @@ def _owner(owners: Sequence[tuple[int, AbstractSet[Name]]], request: Request) ->
 def _owners(
     ledger: Ledger, provider: str, catalogue: Catalogue, asked: Sequence[Replayed]
 ) -> list[tuple[int, AbstractSet[Name]]]:
-    """Returns the unsettled actions without a request at the provider, the latest first, each with
-    the elements that it changes there.
+    """Returns the actions of `asked` that have no request at the provider, each with the names of
+    the elements that the action changes there. The latest action comes first.
     """
     owners: list[tuple[int, AbstractSet[Name]]] = []
     with_pending = {pending.action for pending in ledger.links[provider].queue}

@@ -35,8 +35,8 @@ def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]])
     """Returns the earliest time at which the service must change the subscription by itself, or
     None.
 
-    `leased` returns the numbers of the requests that a live lease of the provider covers. Leased
-    requests expire only after the lease has ended.
+    `leased` returns, for a provider, the numbers of the requests that a live lease covers. These
+    requests do not count, because they expire only after the lease has ended.
     """
     subscription = aggregate.desired
     moments = [usage.end_time for usage in subscription.usages]
@@ -98,7 +98,7 @@ def overdue(queue: Sequence[Pending], catalogue: Catalogue, *, at: Instant) -> b
 
 
 def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
-    """Tells whether the end of a usage record, or of the usage in a pending request, has passed."""
+    """Tells whether a usage record of the subscription, or of a pending request, has ended."""
     return any(usage.end_time <= now for usage in _usages(aggregate)) or any(
         pending.request.usage is not None and pending.request.usage.end_time <= now
         for link in aggregate.links
@@ -132,10 +132,7 @@ def without_usage(subscription: Subscription, *, now: Instant) -> Subscription:
 
 
 def _usages(aggregate: Aggregate) -> list[Usage]:
-    """Returns the usage records that the CRM wants or a platform holds.
-
-    A usage record ends by itself.
-    """
+    """Returns the usage records that the CRM wants or a platform holds."""
     held = [posted.usage for link in aggregate.links for posted in link.confirmed.usages]
     return [*aggregate.desired.usages, *held]
 

@@ -33,10 +33,11 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event as it is stored.
 
     `kind`: an EventKind, or a number that a newer version has written. `number`: the number of the
-    action, request or reset run; or the new state. `providers`: the providers that the event
-    concerns; for an action, all providers of its subscription. `former`: the former sync state, or
-    0 for a new link. The last three fields are only set for a rollback: the rejected request, the
-    later actions that were rejected too, and the parts of the action that were taken back.
+    action, request or reset run; for a changed sync state or provider state, the new state.
+    `providers`: the providers that the event concerns; for an action, all providers of its
+    subscription. `former`: the former sync state, or 0 for a new link. The last three fields are
+    only set for a rollback: the rejected request, the later actions that were rejected too, and the
+    parts of the action that were taken back.
     """
 
     kind: int

@@ -23,8 +23,8 @@ class _Fold(NamedTuple):
     image: PlatformImage
 
     def continues(self, link: Link, before_unit: int | None) -> bool:
-        """Tells whether these requests are still the first requests of the queue, and are all of
-        earlier units than `before_unit`.
+        """Tells whether these requests are still the first requests of the queue, and all belong to
+        units before `before_unit`.
         """
         if self.confirmed is not link.confirmed or self.last is None:
             return False
@@ -35,8 +35,8 @@ class _Fold(NamedTuple):
 class Expected:
     """Computes `Link.expected` for links that change.
 
-    A computation for all units takes as long as for the last unit, because each continues the
-    previous computation.
+    Each computation continues the previous one. So the computations for all units in their order
+    take together as long as the computation for the last unit.
     """
 
     def __init__(self, *, now: Instant) -> None:

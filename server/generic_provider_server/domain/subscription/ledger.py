@@ -30,10 +30,9 @@ class Ledger:
     """A mutable copy of an aggregate. Each function that computes a change makes its own copy, so
     the function stays pure.
 
-    `as_expected`: the providers whose platforms are expected to hold the same as before.
-    `as_wanted`: the providers whose platforms are expected to hold what the CRM wants, because the
-    new requests were planned from the state of the CRM. `added`: the providers that get new
-    requests.
+    `as_expected`: the providers at which *expected* is the same as before the change. `as_wanted`:
+    the providers at which *expected* is what the CRM wants, because the new requests were planned
+    from the state of the CRM. `added`: the providers that get new requests.
     """
 
     __slots__ = (
@@ -80,7 +79,7 @@ class Ledger:
         return self.next_unit - 1
 
     def effective(self) -> Iterator[tuple[Link, Catalogue]]:
-        """Yields the links whose provider is effective now."""
+        """Yields each link to a provider that is effective now, with the provider's catalogue."""
         for link in list(self.links.values()):
             catalogue = self.catalogues[link.provider]
             if catalogue.effective:
@@ -110,7 +109,7 @@ class Ledger:
     def add(self, provider: str, added: Sequence[Pending]) -> None:
         """Adds new requests to the queue in the order of their units.
 
-        An action records the entitlements of its requests.
+        An action on a list of services records the entitlements in its new requests.
         """
         if not added:
             return
@@ -195,7 +194,7 @@ class Ledger:
         return False
 
     def put_back(self, provider: str, changed: Pending) -> None:
-        """Replaces the pending request that has the same number."""
+        """Replaces the pending request with the number of `changed`."""
         link = self.links[provider]
         queue = tuple([changed if p.number == changed.number else p for p in link.queue])
         self.links[provider] = replace(link, queue=queue)
@@ -211,7 +210,7 @@ class Ledger:
         return self.performed[number]
 
     def change(self, changed: UnsettledAction) -> UnsettledAction:
-        """Replaces the unsettled action that has the same number."""
+        """Replaces the unsettled action with the number of `changed`."""
         self.performed[changed.id] = changed
         return changed
 
@@ -284,9 +283,9 @@ class Ledger:
     def _differs(self, link: Link) -> bool:
         """Tells whether the link is out of sync.
 
-        The result is False if the requests of the link were just planned. If neither *expected* nor
-        the state of the CRM has changed, the result is the same as before: only usage records end
-        by themselves, and nobody can change parts of a provider that are in use.
+        If neither *expected* nor the state of the CRM has changed, the link is out of sync only if
+        it was so before. Usage records are the exception, because they end by themselves. Nobody
+        can change parts of a provider that are in use.
         """
         if link.provider in self.as_wanted:
             return False
@@ -314,7 +313,9 @@ class Ledger:
 
 
 def _without(queue: tuple[Pending, ...], pending: Pending) -> tuple[Pending, ...]:
-    """Returns the queue without the request, which is mostly near its beginning."""
+    """Returns the queue without the request. The loop is short, because the request is mostly near
+    the beginning of the queue.
+    """
     for n, other in enumerate(queue):
         if other is pending:
             return queue[:n] + queue[n + 1 :]

@@ -1,5 +1,5 @@
-"""Tells whether a change may change the names that a subscription uses. Only then are the names
-collected anew.
+"""Tells whether a transition may change which items and parts of providers a subscription uses.
+Only then are the used items and parts collected anew.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ from .transition import Transition
 
 LONG = 50
 """If a queue has more requests than this, a call of `changed_names_stay_wanted` is cheaper than
-collecting the names.
+collecting the names anew.
 """
 
 
 def names_certainly_unchanged(former: Aggregate, transition: Transition) -> bool:
-    """Tells whether the transition certainly changes neither the reserved items nor the parts of
-    providers.
-    """
+    """Tells whether the reserved items and the used parts of providers certainly stay the same."""
     if only_known_names_sent(former, transition):
         return True
     long = any(len(link.queue) > LONG for link in former.links)
@@ -42,8 +40,8 @@ def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:
     """Tells whether the transition only creates requests that name nothing new.
 
     A reset that only adds elements is such a transition, because it sends only elements that the
-    CRM wants. A request that removes an element may have a service code that only the catalogue
-    contains.
+    CRM wants. Requests that remove an element do not count: the service code in such a request may
+    come from the catalogue only.
     """
     after = transition.aggregate
     return (
@@ -55,8 +53,8 @@ def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:
 
 
 def changed_names_stay_wanted(former: Aggregate, transition: Transition) -> bool:
-    """Tells whether the CRM names all elements that the transition changes in queues and images.
-    Then the reserved items and the used parts of providers stay the same.
+    """Tells whether the state of the CRM names everything that the transition adds to or removes
+    from queues and images. Then the reserved items and the used parts of providers stay the same.
     """
     after = transition.aggregate
     if after.desired is not former.desired or after.base is not former.base:
@@ -79,7 +77,7 @@ def changed_names_stay_wanted(former: Aggregate, transition: Transition) -> bool
 
 
 def _frame(aggregate: Aggregate) -> tuple[list[str], list[int]]:
-    """Returns the providers, and the identities of the unsettled actions."""
+    """Returns the codes of the linked providers, and the object ids of the unsettled actions."""
     return (
         [link.provider for link in aggregate.links],
         [id(performed.action) for performed in aggregate.performed],
@@ -87,7 +85,7 @@ def _frame(aggregate: Aggregate) -> tuple[list[str], list[int]]:
 
 
 def _without(image: PlatformImage, other: PlatformImage) -> PlatformImage:
-    """Returns the parts of an image that are not the same objects in the other image."""
+    """Returns an image with the parts of `image` that are not also objects in `other`."""
     there = {id(part) for part in (*other.entitlements, *other.items, *other.usages)}
     return PlatformImage(
         entitlements=tuple([part for part in image.entitlements if id(part) not in there]),
@@ -97,7 +95,7 @@ def _without(image: PlatformImage, other: PlatformImage) -> PlatformImage:
 
 
 def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | None:
-    """Returns the parts of providers that the transition names and the aggregate does not.
+    """Returns all parts of providers that the transition may add to the used parts.
 
     Returns None if the transition may also change the reserved items, or remove parts. An unsettled
     action never removes parts, because the aggregate keeps the state before the action.

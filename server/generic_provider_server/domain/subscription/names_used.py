@@ -1,5 +1,5 @@
 """Finds the items and the parts of providers that a subscription uses. The items are reserved for
-it; the parts must not change while they are used.
+the subscription. The parts must not change while a subscription uses them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from .aggregate import Aggregate
 
 
 def goods_named(aggregate: Aggregate) -> set[Goods]:
-    """Returns the items that are reserved for the subscription: the items of *desired*, of its
-    unsettled actions, and the items that a platform holds or may hold.
+    """Returns the items that are reserved for the subscription: the items of *desired*, of *base*
+    and of unsettled actions, the items in pending requests, and the items that a platform holds or
+    may hold.
     """
     named = {item.goods for item in aggregate.desired.items}
     if aggregate.base is not None:
@@ -108,17 +109,18 @@ distributor, and the code of the service or goods type.
 """
 
 PARTS_KEPT = 10_000
-"""The cache of `uses_of` has at most this number of entries.
+"""The cache of `uses_of_parts` has at most this number of entries.
 
-The cache helps because most subscribers have one of a few products.
+The cache helps because many subscriptions use the same parts.
 """
 
 
 def uses_of(aggregate: Aggregate) -> frozenset[Use]:
-    """Returns the parts of each provider that the aggregate names. These parts must not change.
+    """Returns the parts of providers that the aggregate names. Each part is a pair: the provider,
+    and a text.
 
-    `*` is the provider itself, `d:CODE` a distributor, `s:CODE` a service, `d:CODE/s:CODE` a
-    service on a distributor, `g:TYPE` a goods type.
+    In the text, `*` is the provider itself, `d:CODE` a distributor, `s:CODE` a service,
+    `d:CODE/s:CODE` a service on a distributor, `g:TYPE` a goods type.
     """
     parts: set[ProviderPart] = set()
     for state in (aggregate.desired, aggregate.base):
@@ -195,7 +197,9 @@ def add_request(parts: set[ProviderPart], provider: str, request: Request) -> No
 
 
 def parts_of_action(action: AnyAction) -> list[ProviderPart]:
-    """Returns the parts that an action names, without the parts of a swapped item."""
+    """Returns the parts that an action names, except the new goods type of Swap Item, which may
+    concern several providers.
+    """
     match action:
         case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
             return [("s", s.provider, s.distributor, s.service) for s in action.services]

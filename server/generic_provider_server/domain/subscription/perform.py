@@ -47,20 +47,20 @@ from .transition import Circumstances, Transition
 from .unsettled_actions import UnsettledAction
 
 MOST_UNSETTLED = 500
-"""The greatest number of unsettled actions of a subscription. It is limited, because a rejection
-replays all of them.
+"""The greatest number of unsettled actions of a subscription. The number is limited, because a
+rejection replays all these actions.
 """
 
 MOST_PENDING = 5_000
 """The number of pending requests at which a subscription accepts no more actions, because a
-rejection examines all of them.
+rejection examines all pending requests.
 """
 
 WholeActivation = Activate | EndResting | ShortTermActivate | EndShortTermDeactivation
-"""Actions that a provider may get as one ACTIVATE_SUBSCRIBER."""
+"""Actions for which a provider gets one ACTIVATE_SUBSCRIBER, if its settings say so."""
 
 WholeDeactivation = Deactivate | Terminate | Rest | ShortTermDeactivate | EndShortTermActivation
-"""Actions that a provider may get as one DEACTIVATE_SUBSCRIBER."""
+"""Actions for which a provider gets one DEACTIVATE_SUBSCRIBER, if its settings say so."""
 
 WholeAction = WholeActivation | WholeDeactivation
 
@@ -79,7 +79,7 @@ PerServiceAction = (
     | CancelUsage
     | Replace
 )
-"""Actions that always send one request for each service."""
+"""Actions for which a provider always gets one request for each service."""
 
 
 def perform(
@@ -146,7 +146,7 @@ def _applied(
 
 def _check_unsettled(aggregate: Aggregate) -> None:
     """Refuses the action if too many actions are unsettled, or if too many requests are pending.
-    Automatic ends and scheduled actions do not count as unsettled.
+    Unsettled automatic ends and scheduled actions are not counted.
     """
     waiting = sum(not (each.automatic or each.scheduled) for each in aggregate.performed)
     pending = sum(len(link.queue) for link in aggregate.links)
@@ -163,8 +163,8 @@ def _check_unsettled(aggregate: Aggregate) -> None:
 
 
 def with_action(action: AnyAction, refused: Refused) -> Refused:
-    """Adds the name of the action to a refusal, and the path of the action in front of each wrong
-    field.
+    """Adds the name of the action to a refusal: in front of each wrong field, or to the metadata if
+    the state of the subscription does not allow the action.
     """
     if isinstance(refused, InvalidField):
         at = action.kind.name.lower()
@@ -175,7 +175,9 @@ def with_action(action: AnyAction, refused: Refused) -> Refused:
 
 
 def _providers(before: Subscription | None, state: Subscription) -> Iterable[str]:
-    """Returns the linked providers, and the providers that a replay may link."""
+    """Returns the linked providers, and the other providers of services and items, because a replay
+    may link these.
+    """
     states = (before, state) if before else (state,)
     named = [service.provider for each in states for service in each.services]
     named += [item.provider for each in states for item in each.items]
@@ -200,8 +202,8 @@ def _at_providers(
 def _whole(
     action: AnyAction, codes: Iterable[str], catalogues: Catalogues
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the providers that get one request for the whole subscription: first for an
-    activation, then for a deactivation.
+    """Returns the providers that get one ACTIVATE_SUBSCRIBER for the action, and the providers that
+    get one DEACTIVATE_SUBSCRIBER.
     """
     if isinstance(action, PerServiceAction):
         return (), ()
@@ -216,8 +218,9 @@ def _whole(
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
     """Links a provider.
 
-    If the platform already serves the customer, *confirmed* becomes the contents that the CRM
-    wants if `holds_everything` is set, otherwise an account with unknown contents.
+    If the action says that the platform already serves the customer, *confirmed* is not empty. With
+    `holds_everything`, *confirmed* is what the CRM wants; without it, an account with unknown
+    contents.
     """
     if code not in ledger.links:
         ledger.links[code] = Link(provider=code)

@@ -38,7 +38,7 @@ def plan_performed(
         return (), own
     heal, own = plan_healing(old, new, expected=expected, catalogue=catalogue, methods=methods)
     if heal and heal[0].type is RequestType.BECOME_SUBSCRIBER and heal[0] in link.withheld:
-        return (), own  # the platform would reject requests for a subscriber it does not know
+        return (), own  # without it, the platform would reject all other requests
     return tuple([request for request in heal if request not in link.withheld]), own
 
 
@@ -71,7 +71,7 @@ def enqueue(
 
 
 def enqueue_own(ledger: Ledger, provider: str, requests: Sequence[Request], *, action: int) -> None:
-    """Adds requests of the action to its unit."""
+    """Adds requests of the action to the action's unit."""
     if not requests:
         return
     performed = ledger.action(action)

@@ -12,7 +12,7 @@ from .unsettled_actions import ActionError
 
 
 def action_id(number: int) -> str:
-    """Returns the id of an action in the form for callers; an empty text for 0."""
+    """Returns the id under which callers know the action; an empty text for 0."""
     return f"A{number:010d}" if number else ""
 
 
@@ -57,7 +57,7 @@ class SubscriptionRecord(Value, frozen=True, kw_only=True):
 def revised(
     former: SubscriptionRecord | None, aggregate: Aggregate, *, now: Instant
 ) -> SubscriptionRecord:
-    """Returns the record of the aggregate, which was changed or created at `now`."""
+    """Returns the new record after the aggregate was changed or created at `now`."""
     return SubscriptionRecord(
         aggregate=aggregate,
         create_time=former.create_time if former else now,

@@ -26,10 +26,11 @@ SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, Reques
 
 
 def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
-    """Replays the actions.
+    """Replays the unsettled actions, and returns them with the states before and after each action.
 
     If no part of an action took effect, takes the action back as a whole, and replays again. The
-    second replay judges later actions again: what refused them may be the action that is gone now.
+    next replay judges refused actions again, because they may have been impossible only after the
+    action that is gone now.
     """
     replayed, refused = _replay(ledger, cause=cause)
     while nothing_left := [
@@ -48,7 +49,7 @@ def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]
 def _replay(ledger: Ledger, *, cause: ActionError) -> tuple[list[Replayed], list[UnsettledAction]]:
     """Computes *desired* anew, and changes the pending requests of each action accordingly.
 
-    Returns also the actions that are impossible now, as they were before.
+    Returns the replayed actions, and the former values of the actions that are impossible now.
     """
     state = ledger.base
     replayed = []
@@ -91,7 +92,9 @@ def _taken_back(
 
 
 def _as_it_was(ledger: Ledger, action: int) -> tuple[Subscription, Subscription]:
-    """Returns the subscription before and after the action, from the unchanged aggregate."""
+    """Returns the subscription before and after the action, computed from the aggregate before the
+    rollback.
+    """
     state = ledger.before.settled_state
     for performed in ledger.before.performed:
         former, state = state, after(state, performed, catalogues=ledger.catalogues)
@@ -101,7 +104,7 @@ def _as_it_was(ledger: Ledger, action: int) -> tuple[Subscription, Subscription]
 
 
 def _own_requests(ledger: Ledger) -> dict[tuple[str, int], list[Pending]]:
-    """Returns the pending requests of each action at each provider."""
+    """Returns the pending requests by provider and number of the action."""
     own: dict[tuple[str, int], list[Pending]] = {}
     for link in ledger.links.values():
         for pending in link.queue:
@@ -150,8 +153,8 @@ def _cancel_pointless(
 
 
 def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
-    """Tells whether the request would change nothing when it reaches the platform, because the
-    platform then holds its effect already, or does not know the subscriber.
+    """Tells whether the request would be in vain: when it reaches the platform, the platform has
+    the effect of the request already, or does not know the subscriber.
     """
     become = request.type is RequestType.BECOME_SUBSCRIBER
     unknown = ahead.known is Known.NO and wanted.known is Known.YES and not become
@@ -163,8 +166,10 @@ def _replaceable(
 ) -> bool:
     """Tells whether the action's requests at the provider may be replaced as a whole.
 
-    The requests may not be replaced if one of them was answered, or if the platform has received a
-    request of a later unit: requests of an older unit must not follow requests of a newer unit.
+    None of the requests may be on a lease, or have a final state other than CANCELLED. The platform
+    must not have received a request of a later unit, because requests of an older unit must not
+    follow. The provider must be effective, and must not have been left out when the action was
+    performed, unless the action links the provider only now.
     """
     performed = ledger.action(replayed.action)
     links_now = replayed.links(provider) and provider not in performed.linked_then

@@ -25,8 +25,7 @@ Element = TypeVar("Element", bound=Part)
 class Applied(Value, frozen=True, kw_only=True):
     """The result of a report.
 
-    `unknown`: ids in the report that the provider does not have; the result leaves out elements
-    that name such an id.
+    `unknown`: ids in the report that the provider does not have, each with a text.
     """
 
     transition: Transition
@@ -34,15 +33,18 @@ class Applied(Value, frozen=True, kw_only=True):
 
 
 def overtaken(link: Link, *, observed_time: Instant) -> bool:
-    """Tells whether requests may have changed the platform since it was read at `observed_time`."""
+    """Tells whether requests may have changed the platform since `observed_time`, the time at which
+    the contents of the platform were read.
+    """
     return bool(link.queue) or link.settle_time > observed_time - CLOCKS
 
 
 def should_be_named(aggregate: Aggregate, link: Link, *, observed_time: Instant) -> bool:
     """Tells whether a complete report should name the subscription.
 
-    It need not name a subscription that was created after the report, or that has ended and should
-    hold nothing.
+    It need not name a subscription for which nothing is confirmed, or that was created after
+    `observed_time`. Nor need it name an ended subscription for which the platform holds no
+    elements.
     """
     if link.confirmed == NOTHING or aggregate.desired.create_time > observed_time:
         return False
@@ -52,10 +54,10 @@ def should_be_named(aggregate: Aggregate, link: Link, *, observed_time: Instant)
 def report(
     aggregate: Aggregate, provider: str, *, held: Reported | None, circumstances: Circumstances
 ) -> Applied:
-    """Replaces only the confirmed items and entitlements.
+    """Replaces the confirmed items and entitlements by those in the report.
 
-    If `held` is None, the platform does not know the subscriber. If the report agrees with
-    *confirmed*, the aggregate stays the same object.
+    If `held` is None, the platform does not know the subscriber, so *confirmed* becomes empty. If
+    the report agrees with *confirmed*, the aggregate stays the same object.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]

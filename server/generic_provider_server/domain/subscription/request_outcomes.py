@@ -1,4 +1,5 @@
-"""Changes an aggregate after an answer to a request, or its end without an answer.
+"""Changes an aggregate after an answer to a request, or after the end of a request without an
+answer.
 
 Each function is pure.
 """
@@ -29,7 +30,7 @@ from .transition import Circumstances, Transition
 from .unsettled_actions import ActionError, UnsettledAction
 
 UNCERTAIN_REASONS = frozenset({Reason.DELIVERY_ATTEMPTS_EXHAUSTED, Reason.CANCELLED_BY_OPERATOR})
-"""Reasons for which the service rejects a request without an answer of the platform."""
+"""Reasons for which the service rejects a request although the platform has not answered."""
 
 
 def accept(
@@ -77,7 +78,7 @@ def reject(
     reference_number: str = "",
 ) -> Transition:
     """Rejects the request. If the request was handed over and the platform has not answered, the
-    elements that it names become uncertain.
+    elements that the request names become uncertain.
     """
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)
@@ -109,10 +110,10 @@ def reject(
 
 
 def _corrects(ledger: Ledger, pending: Pending) -> bool:
-    """Tells whether the CRM keeps its change although the request is rejected.
+    """Tells whether the rejection of the request takes nothing back in the CRM.
 
-    The CRM keeps a usage record that was bought before the action, and that the action sends with
-    its own changes.
+    Nothing is taken back if no action created the request. Nor is a usage record taken back, unless
+    Add Usage or Cancel Usage named this record: any other record was bought before the action.
     """
     usage = pending.request.usage
     match ledger.action(pending.action) if pending.action else None:
@@ -147,7 +148,7 @@ def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transiti
     live lease covers them.
 
     `base` keeps the records while an action is unsettled, so that a replay of Cancel Usage finds
-    them.
+    the records.
     """
     ledger = Ledger(aggregate, circumstances)
     now = circumstances.now
@@ -187,7 +188,7 @@ def count_attempt(
     """Counts a failed attempt of the request.
 
     The request is not handed over again for `delay` microseconds. If the request has reached the
-    provider's limit of attempts, the function rejects it instead.
+    provider's limit of attempts, the function rejects the request instead.
     """
     provider, pending = _find(aggregate, number)
     tried = replace(

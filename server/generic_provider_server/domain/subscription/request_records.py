@@ -12,7 +12,7 @@ from .pending_requests import Pending
 
 
 def request_number(number: int) -> str:
-    """Returns the number of a request in the form for callers; an empty text for 0."""
+    """Returns the number of a request as callers see it; an empty text for 0."""
     return f"R{number:010d}" if number else ""
 
 
@@ -63,7 +63,7 @@ def request_record(
 ) -> RequestRecord:
     """Returns the record of a pending request.
 
-    `lane`: the lane of its queue, with the current hand-over.
+    `lane`: the lane of the request's queue; it describes the current hand-over.
     """
     performed = aggregate.action(pending.action)
     link = aggregate.link(provider)

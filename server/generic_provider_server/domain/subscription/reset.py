@@ -18,14 +18,16 @@ from .transition import Circumstances, Transition
 
 
 class PlannedReset(NamedTuple):
-    """The requests of a reset. `transition` creates them."""
+    """The requests of a reset. `transition` creates these requests."""
 
     ledger: Ledger
     provider: str
     requests: tuple[Request, ...]
 
     def transition(self, *, bulk: bool = False, run: int = 0, performed_by: str = "") -> Transition:
-        """Returns the transition of the reset. Call this function only once."""
+        """Returns the transition of the reset. Call this function only once, because it changes
+        `ledger`.
+        """
         if self.requests:
             enqueue(
                 self.ledger,
@@ -54,8 +56,8 @@ def plan_reset(
     If `full` is True, all wanted elements are sent again, and all other elements that the platform
     may hold are removed. If `recreate` is True, the pending requests are cancelled and the whole
     subscriber is sent in one BECOME_SUBSCRIBER. A caller may set `recreate` only if no live lease
-    covers a request. If an equal BECOME_SUBSCRIBER is pending already, the plan is empty. `lost`:
-    requests that the platform has accepted, but may have lost.
+    covers a request. If an earlier reset has created the same requests and they are still pending,
+    the plan is empty. `lost`: requests that the platform has accepted, but may have lost.
     """
     ledger = Ledger(aggregate, circumstances)
     if recreate:
@@ -102,7 +104,7 @@ def _pending_already(aggregate: Aggregate, provider: str, requests: Sequence[Req
 def _cancel_pending(ledger: Ledger, provider: str) -> None:
     """Cancels the pending requests.
 
-    The CRM keeps the changes, because the BECOME_SUBSCRIBER carries them.
+    The CRM keeps the changes of these requests, because the BECOME_SUBSCRIBER carries them.
     """
     if ledger.leased(provider):
         raise ValueError(f"requests at {provider} are on a lease")

@@ -51,12 +51,12 @@ def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: Action
     replayed = replay_until_stable(ledger, cause=cause)
     changes = [(ledger.before.desired, ledger.desired), *_taken_back(ledger)]
     for link, catalogue in ledger.effective():
-        spared = rejected.request if link.provider == provider else None
+        never = rejected.request if link.provider == provider else None
         reconcile(
             ledger,
             link.provider,
             catalogue,
-            never=spared,
+            never=never,
             names=_names_of_changes(ledger, changes, catalogue),
             asked=replayed,
             cause=cause,
@@ -64,8 +64,8 @@ def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: Action
 
 
 def _taken_back(ledger: Ledger) -> Iterator[tuple[Subscription | None, Subscription]]:
-    """For each action that this rollback took back, at least in part, yields the former states
-    before and after the action.
+    """Yields a pair for each action that this rollback took back as a whole or in part: the states
+    before and after the action, as they were before the rollback.
 
     *desired* does not show every part that was taken back, because a later action may want the same
     change.
@@ -94,8 +94,8 @@ def refuse_correction(
     """Records a rejected correction. The CRM keeps its state, and no action heals the platform
     before the next reset.
 
-    If a BECOME_SUBSCRIBER was rejected, each later action sends it anew, with the action's own
-    changes.
+    If a BECOME_SUBSCRIBER was rejected, the next unsettled action sends a BECOME_SUBSCRIBER that
+    contains the action's changes too.
     """
     link = ledger.links[provider]
     ledger.links[provider] = replace(link, refused_correction=True)
@@ -105,7 +105,9 @@ def refuse_correction(
 
 
 def _cancel_behind(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
-    """Cancels the other requests of the same unit, because the platform rejected the subscriber."""
+    """Cancels the other requests of the unit if its BECOME_SUBSCRIBER was rejected, because the
+    platform does not know the subscriber.
+    """
     if rejected.request.type is not RequestType.BECOME_SUBSCRIBER:
         return
     leased = ledger.leased(provider)
@@ -185,11 +187,11 @@ def _is_taken_back(
     before: Subscription | None,
     state: Subscription,
 ) -> bool:
-    """Tells whether the effect of the rejected request is undone in `state`: its additions are
-    gone, and its removals are there again.
+    """Tells whether the effect of the rejected request is undone in `state`: the elements that the
+    request added are gone, and the elements that the request removed are there again.
 
-    After a rejected BECOME_SUBSCRIBER, the provider must be unlinked, or the subscription must have
-    the same there as before the action.
+    After a rejected BECOME_SUBSCRIBER, the provider must be unlinked, or the CRM must want the same
+    at the provider as before the action.
     """
     old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
     match request.type:
@@ -215,8 +217,8 @@ def _is_taken_back(
 
 
 def _kept(old: PlatformImage, new: PlatformImage, request: Request) -> bool:
-    """Tells whether the CRM wants all elements that the request removes and that it wanted before
-    the action.
+    """Tells whether the CRM wants the elements that the request removes. Elements that the CRM did
+    not want before the action do not count.
     """
     if request.type is RequestType.DEACTIVATE_SUBSCRIBER:
         wanted, there = {e.key for e in old.entitlements}, {e.key for e in new.entitlements}

@@ -31,7 +31,7 @@ def after(
 ) -> Subscription:
     """Returns the state after the action, without the parts that were taken back.
 
-    Raises Refused. Equal arguments give an equal state.
+    Raises Refused if a rule forbids this state. Equal arguments give an equal state.
     """
     if performed.automatic and before is not None:
         before = spent(before, performed.action, at=performed.at)
@@ -91,7 +91,7 @@ def _put_back(
             return replace(as_before, services=before.services, former=before.former)
         case ProviderPart():
             return _provider_back(before, state, part.provider)
-        case HolderPart() | StatePart():  # a new subscriber has no former holder
+        case HolderPart() | StatePart():  # a new subscriber had no holder and no state
             return state
         case _:
             assert_never(part)
@@ -148,8 +148,8 @@ def _item_back(before: Subscription | None, state: Subscription, part: ItemPart)
 def _provider_back(before: Subscription | None, state: Subscription, provider: str) -> Subscription:
     """Restores the provider's services, items and usage as they were before the action.
 
-    Before Become Subscriber the subscription had no services, so the services of the provider
-    become DRAFT.
+    If the action is Become Subscriber, there were no services before it. Then the services of the
+    provider become DRAFT.
     """
     if before is None:
         drafted = tuple([_drafted(s) if s.provider == provider else s for s in state.services])

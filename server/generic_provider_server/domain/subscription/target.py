@@ -1,6 +1,6 @@
 """Computes the contents that a platform should hold after some requests.
 
-Adapters need this if they overwrite a whole subscriber.
+Adapters that can only overwrite a whole subscriber need these contents.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def target_after(
 ) -> PlatformImage:
     """Returns *confirmed* with the effects of `taken`.
 
-    An uncertain element is included if the CRM wants it.
+    An uncertain element is left out if the CRM does not want it.
     """
     link = aggregate.link(catalogue.code)
     if link is None:

@@ -14,7 +14,7 @@ from .unsettled_actions import UnsettledAction
 
 
 class Circumstances(Value, frozen=True, kw_only=True):
-    """The inputs of a change, without the aggregate.
+    """The inputs of a change, besides the aggregate.
 
     `leased`: for each provider, the numbers of the requests that a live lease covers.
     `next_numbers(count)` reserves consecutive request numbers, and returns the first.

@@ -33,8 +33,8 @@ class Undone(Value, frozen=True, kw_only=True):
 
 
 def undone(applied: Subscription, restored: Subscription) -> tuple[Undone, ...]:
-    """Returns the differences between the subscription after the whole action, and after the action
-    without the parts that were taken back.
+    """Returns the differences between `applied`, the state after the whole action, and `restored`,
+    the state after the action without the parts that were taken back.
     """
     return tuple(_differences(applied, restored))
 
@@ -65,6 +65,8 @@ def _differences(applied: Subscription, restored: Subscription) -> Iterator[Undo
 
 
 def _either(ones: tuple[Element, ...], others: tuple[Element, ...]) -> list[tuple[Element, bool]]:
-    """Returns the elements that are only in `ones`, then the elements that are only in `others`."""
+    """Returns the elements that are only in `ones`, each with True, then the elements that are only
+    in `others`, each with False.
+    """
     gone = [(each, True) for each in ones if each not in others]
     return gone + [(each, False) for each in others if each not in ones]

@@ -29,7 +29,9 @@ class ItemPart(Value, frozen=True, kw_only=True, tag="item"):
 
 
 class HolderPart(Value, frozen=True, kw_only=True, tag="holder"):
-    """The holder and the address, taken back because an update request was rejected."""
+    """The holder and the address, taken back because an update request was rejected. After an
+    UPDATE_ADDRESS `holder` is False, because only the address is taken back.
+    """
 
     holder: bool = True
     address: bool = True
@@ -94,11 +96,12 @@ class UnsettledAction(Value, frozen=True, kw_only=True):
     `whole_activation`, `whole_deactivation`: providers that get one request for the whole
     subscription. `ineffective`: providers of the subscription that were not effective when the
     action was performed; `linked_then`: the providers of `ineffective` that the action linked.
-    `automatic` is True for an automatic end, which does not become due again if it is taken back.
-    `taken_back`: the parts of the action that were taken back; it never becomes shorter.
-    `scheduled` is True if the service performed the action at the time for which a caller had
-    scheduled it. `next_index`: the first free index in the action's unit. `requested`: the
-    entitlements for which the action ever had a request.
+    `automatic` is True for an automatic end. An automatic end that was taken back does not become
+    due again. `taken_back`: the parts of the action that were taken back; the list never becomes
+    shorter. `undone` is True if the whole action was taken back. `scheduled` is True if the service
+    performed the action at the time for which a caller had scheduled it. `next_index`: the first
+    free index in the action's unit. `requested`: the entitlements for which the action ever had a
+    request.
     """
 
     id: int
@@ -135,7 +138,8 @@ def changed_by(performed: UnsettledAction, cause: ActionError) -> UnsettledActio
 def error_once(performed: UnsettledAction, error: ActionError) -> UnsettledAction:
     """Keeps the first rejection as the action's error.
 
-    A later rejection replaces the error only if its reason is CHANGED_BY_ROLLBACK.
+    A later rejection replaces the error only if the reason of the former error is
+    CHANGED_BY_ROLLBACK.
     """
     former = performed.error
     if former is not None and former.reason is not Reason.CHANGED_BY_ROLLBACK:

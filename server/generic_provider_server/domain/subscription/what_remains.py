@@ -88,7 +88,7 @@ def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, Uns
 
 
 def state_at(ledger: Ledger, unit: int) -> Subscription:
-    """Returns the subscription after all actions up to this unit."""
+    """Returns the subscription after all unsettled actions up to this unit."""
     state = ledger.base
     for performed in ledger.performed.values():
         if performed.unit > unit:

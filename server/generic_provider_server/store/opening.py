@@ -37,8 +37,8 @@ def open_store(
     """Opens the database, and creates or upgrades it.
 
     `clock`: returns nanoseconds since 1970, in place of the process's clock. `notifications`: a URL
-    of the same PostgreSQL database, on which LISTEN works. Raises UnsupportedDatabase, StoreInUse,
-    StoreLost.
+    of the same PostgreSQL database, on which LISTEN works. Raises UnsupportedDatabase, StoreInUse
+    or StoreLost.
     """
     engine = engine_of(url, waits=waits)
     try:
@@ -116,7 +116,7 @@ def _connected(
 
 
 def engine_of(url: str, *, waits: Waits = USUAL) -> Engine:
-    """Returns the engine for the URL. Raises UnsupportedDatabase, StoreInUse."""
+    """Returns the engine for the URL. Raises UnsupportedDatabase or StoreInUse."""
     if url.startswith(PREFIX):
         return SqliteEngine(url)
     if url.startswith(PREFIXES):
@@ -125,9 +125,8 @@ def engine_of(url: str, *, waits: Waits = USUAL) -> Engine:
 
 
 def reader_of(url: str) -> Database:
-    """Opens an existing database, which other processes may have open.
-
-    Raises UnsupportedDatabase.
+    """Opens an existing database, which other processes may have open. Raises UnsupportedDatabase
+    if the URL is wrong or there is no such database.
     """
     if url.startswith(PREFIX):
         check_folder(sqlite_path(url))

@@ -12,9 +12,10 @@ from .waits import Waits
 class Others:
     """The last changes of the signs of life of other processes.
 
-    Their age is measured with the monotonic clock of this process. The age includes only time in
-    which this process has read the signs regularly. After a pause of this process, the silence of
-    every other process counts from 0 again. `signs`: the signs of life at the last reading.
+    The age of a change is measured with the monotonic clock of this process. The age includes only
+    time in which this process has read the signs regularly. After a pause of this process, the
+    silence of every other process counts from 0 again. `signs`: the signs of life at the last
+    reading.
     """
 
     def __init__(self, waits: Waits) -> None:
@@ -43,7 +44,8 @@ class Others:
         return self.last_of(server, at=at)[1]
 
     def last_of(self, server: str, *, at: float) -> tuple[int | None, float]:
-        """Returns the server's last sign of life, and for how many seconds it has been silent.
+        """Returns the server's last sign of life, and for how many seconds the server has been
+        silent.
 
         The seconds are 0 if this process has not read the signs of life recently.
         """

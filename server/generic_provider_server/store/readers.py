@@ -1,4 +1,4 @@
-"""Reads the committed state on threads of its own."""
+"""Runs queries of the committed state on three threads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNREACHABLE = (OperationalError, InterfaceError)
 class Readers:
     """The threads that run queries. Each thread has a connection of its own.
 
-    The store has the same `shared` and the same `sign_of_life`.
+    `shared` and `sign_of_life` are those of the store.
     """
 
     def __init__(

@@ -40,9 +40,9 @@ class SignOfLife:
     """Writes and reads the signs of life. This object has a thread and a connection of its own, so
     that a busy writer does not delay it.
 
-    `document`: the published streams of this process. Any thread may replace it. `lost`: true if
-    the last sign of life could not be written. `outdated`: why this version must not run any more;
-    empty if it may run.
+    `document`: the published streams of this process. Any thread may replace the document. `lost`:
+    true if the last sign of life could not be written. `outdated`: why this version must not run
+    any more; empty if it may run.
     """
 
     def __init__(
@@ -70,7 +70,9 @@ class SignOfLife:
         self.outdated = ""
 
     def start(self) -> None:
-        """Writes the first sign of life, and starts the thread. Raises StoreLost."""
+        """Writes the first sign of life, and starts the thread. Raises StoreLost if the database
+        cannot be reached.
+        """
         self._life.lasts(0.0)
         try:
             self._beat()

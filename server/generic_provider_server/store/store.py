@@ -81,16 +81,16 @@ class Store:
     def nothing_is_ready(self, provider: str) -> bool:
         """Tells whether a claim would certainly find no request.
 
-        If other processes may write, it is never certain.
+        This is never certain if other processes may write to the database.
         """
         return not self.shared and self._memory.scan_starts.is_empty(provider)
 
     async def do(self, command: Command[Result], *, audit: Audit | None = None) -> Result:
         """Runs and commits the command.
 
-        If it raises Refused, nothing has changed, except with the reason STORE_UNAVAILABLE: then
-        nobody knows whether the command was committed. `audit`: the call whose entry of the audit
-        trail is written in the same transaction.
+        If this function raises Refused, nothing has changed. The reason STORE_UNAVAILABLE is the
+        exception: then nobody knows whether the command was committed. `audit`: the call whose
+        entry of the audit trail is written in the same transaction.
         """
         (asked,) = await self.do_all([command], audit=audit)
         return asked.outcome()
@@ -98,8 +98,8 @@ class Store:
     async def do_all(
         self, commands: Sequence[Command[Result]], *, audit: Audit | None = None
     ) -> list[Asked[Result]]:
-        """Runs and commits the commands, at least one, in the given order. If a command is refused,
-        the other commands run nevertheless.
+        """Runs and commits one or several commands in the given order. If a command is refused, the
+        other commands run nevertheless.
         """
         asked, done = self._writer.ask(commands, audit=audit)
         await done

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """All waits, in seconds. All values follow from `patience`: a process that has been silent for
-    longer counts as dead.
+    """All waits, in seconds. All values follow from `patience`. A process that has been silent for
+    longer than `patience` counts as dead.
 
     All processes on a database must have the same patience. Otherwise two adapters could have a
     live lease of the same requests.
@@ -41,7 +41,9 @@ class Waits:
 
     @property
     def blocked(self) -> float:
-        """The longest time, from the call, for which a command that needs a locked row is tried."""
+        """The longest time for which the writer tries a command that needs a locked row. The time
+        counts from the call.
+        """
         return self.patience / 2
 
 

@@ -1,3 +1,3 @@
-"""Handles the files of archives: their folder, writing and reading a file, and the meaning of its
+"""Handles archive files: their folder, the writing and reading of a file, and the meaning of its
 lines.
 """

@@ -1,4 +1,4 @@
-"""Writes and reads one file of an archive: lines, compressed with gzip."""
+"""Writes and reads one archive file. The file consists of lines, and is compressed with gzip."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def _line(line: Opening | Content | Closing) -> bytes:
 
 class ArchiveFile:
     """Reads a complete file. Raises DamagedArchive if the file has changed since it was written,
-    and OSError if it cannot be read.
+    and OSError if the file cannot be read.
 
-    `checksum` is the SHA-256 of the file, or its first digits. If it is empty, the digits in the
-    file's name are used, as long as nobody has renamed the file.
+    `checksum` is the SHA-256 of the file, or its first digits. If `checksum` is empty, the file is
+    compared with the digits in its name, unless somebody has renamed the file.
     """
 
     def __init__(self, path: Path, *, checksum: str = "") -> None:
@@ -95,8 +95,8 @@ class ArchiveFile:
     def contents(self) -> Iterator[Content]:
         """Yields every line except the first and the last.
 
-        Call it only once. The file is known to be whole only when the iterator has ended without an
-        error.
+        Call this function only once. The file is known to be whole only when the iterator has ended
+        without an error.
         """
         for line in self._lines:
             if isinstance(line, Closing):

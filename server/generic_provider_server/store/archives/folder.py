@@ -1,4 +1,4 @@
-"""Manages the folder of the archives' files, which all servers of a database share."""
+"""Manages the folder of archive files. All servers of a database share this folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ NO_FOLDER = "it has no --archive-folder"
 class ArchiveFolder:
     """The folder of the archives' files.
 
-    A name that begins with a dot belongs to a file that is not complete, or whose checksum is not
-    stored yet. `make`: true if the server creates a missing folder. A folder that several machines
-    share must exist already, because the server cannot distinguish a missing folder from a share
-    that is not mounted.
+    If the name of a file begins with a dot, the file is not complete, or its checksum is not in the
+    database yet. `make`: true if the server creates a missing folder. A folder that several
+    machines share must exist already, because the server cannot distinguish a missing folder from a
+    share that is not mounted.
     """
 
     def __init__(self, path: Path | None, *, make: bool) -> None:
@@ -57,8 +57,8 @@ class ArchiveFolder:
         return ArchiveWriter(path, opening), path
 
     def finished(self, archive: ArchiveRecord, part: Path) -> None:
-        """Gives a complete file a hidden name, which contains the checksum of the archive's record.
-        Store the record next, then call `publish`.
+        """Gives a complete file a hidden name with the checksum in the archive's record. Store the
+        record next, then call `publish`.
         """
         part.rename(self._finished(archive))
         self._sync()
@@ -71,18 +71,20 @@ class ArchiveFolder:
             self._sync()
 
     def open(self, archive: ArchiveRecord) -> ArchiveFile:
-        """Opens the file of the archive. Raises DamagedArchive, OSError."""
+        """Opens the archive's file. Raises DamagedArchive or OSError, as `ArchiveFile` does."""
         return ArchiveFile(self._file(archive), checksum=archive.checksum)
 
     def clear(self, archive: ArchiveRecord) -> None:
-        """Removes the hidden files of an archive. Call it when no process works on the archive any
-        more.
+        """Removes the hidden files of an archive. Call this function when no process works on the
+        archive any more.
         """
         for path in self._folder.glob(f".{archive.id}-*"):
             path.unlink(missing_ok=True)
 
     def remove(self, archive: ArchiveRecord) -> None:
-        """Removes the file permanently. A second call changes nothing. Raises Refused."""
+        """Removes the file permanently. A second call changes nothing. Raises Refused if the file
+        cannot be removed.
+        """
         try:
             self._file(archive).unlink(missing_ok=True)
             self._sync()
@@ -93,7 +95,7 @@ class ArchiveFolder:
         """Yields the contents of the file from the offset on, in pieces.
 
         Raises Refused if the file cannot be read or its size differs from the archive's record.
-        After the whole file was read, it also raises Refused if the checksum differs.
+        Also raises Refused after the last piece if `offset` is 0 and the checksum differs.
         """
         digest = hashlib.sha256()
         try:

@@ -86,8 +86,8 @@ class ActionLine(_Line, frozen=True, kw_only=True, tag="action"):
 
 
 class RunLine(_Line, frozen=True, kw_only=True, tag="reset_run"):
-    """The row of a reset run. In the file, the entries of the run follow it. `contents`: the stored
-    document of the run.
+    """The row of a reset run. In the file, the entries of the run follow this line. `contents`: the
+    stored document of the run.
     """
 
     id: str

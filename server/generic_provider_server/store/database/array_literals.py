@@ -10,8 +10,9 @@ from typing import Any
 
 
 def array_literal(values: Sequence[Any]) -> str:
-    """Returns the array of values, which are all numbers, all texts or all bytes, or None. Raises
-    ValueError if a text contains the character NUL, which PostgreSQL cannot store.
+    """Returns the literal of an array of the values. Apart from None, the values are all numbers,
+    all texts or all bytes. Raises ValueError if a text contains the character NUL, which PostgreSQL
+    cannot store.
     """
     if None in values:
         return "{" + ",".join(["NULL" if v is None else _elements([v]) for v in values]) + "}"
@@ -29,7 +30,9 @@ def _elements(values: Sequence[Any]) -> str:
 
 
 def _texts(values: Sequence[str]) -> str:
-    """Escapes all texts with one call, joined by the character NUL."""
+    """Escapes all texts at once, which is faster: the character NUL joins them, because no text may
+    contain it.
+    """
     joined = "\0".join(values)
     if joined.count("\0") != len(values) - 1:
         raise ValueError("a text contains the character NUL")

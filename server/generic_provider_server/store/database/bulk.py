@@ -76,8 +76,8 @@ def upsert(
 ) -> Bulk:
     """Returns the statement that inserts rows, or changes rows that exist already.
 
-    `add`: columns whose new value is added to the old value. `but`: columns that are not changed; a
-    new row has their defaults.
+    `add`: columns in which the new value is added to the old value. `but`: columns that are not
+    changed; in a new row they have the defaults of the database.
     """
     name, key, added = _name(table), _key(table), _names(add)
     columns = [column for column in _columns(table) if column not in _names(but)]
@@ -101,9 +101,9 @@ def update(
 ) -> Bulk:
     """Returns the statement that changes the columns `changed` of the rows with the given keys.
 
-    Without `changed`, it changes all columns. `but`: columns that are not changed. `keep`: columns
-    that keep their value if the new value is null. `raise_only`: columns that keep their value if
-    the new value is smaller.
+    Without `changed`, the statement changes all columns. `but`: columns that are not changed.
+    `keep`: columns that keep their value if the new value is null. `raise_only`: columns that keep
+    their value if the new value is smaller.
     """
     name, key, kept, raised = _name(table), _key(table), _names(keep), _names(raise_only)
     columns = [c for c in _names(changed) or _columns(table) if c not in {*key, *_names(but)}]

@@ -18,8 +18,8 @@ class Checkpoints:
     """Makes checkpoints in a thread of its own, at most four times a second, while there are
     commits.
 
-    If the commits made the checkpoints, all calls would wait for some of these commits, for up to
-    60 ms.
+    If commits made the checkpoints instead, each such commit would let all waiting calls wait for
+    up to 60 ms longer.
     """
 
     def __init__(self, path: Path) -> None:

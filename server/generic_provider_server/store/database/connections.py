@@ -17,9 +17,7 @@ from .urls import hidden
 
 PREFIXES = ("postgresql://", "postgres://")
 CONNECTION: dict[str, Any] = {
-    # Statements are not prepared, for two reasons: a generic plan sometimes does not use a partial
-    # index, and behind pgbouncer in transaction mode a prepared statement may be on another
-    # connection.
+    # prepared plans may ignore partial indexes, and pgbouncer may change the connection
     "prepare_threshold": None,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -33,10 +31,11 @@ MIGRATION_LOCK_SECONDS = 20
 
 
 def checked(url: str) -> str:
-    """Checks the URL and returns it in its usual form. Raises UnsupportedDatabase.
+    """Returns the URL with the scheme postgresql://. Raises UnsupportedDatabase if the URL is
+    wrong.
 
-    If the host contains an @, a part of a password was taken for the host. Such a host is not
-    resolved, because a name server would see the password.
+    If the host contains an @, a part of a password was taken for the host. Such a URL is refused,
+    because otherwise a name server would see the part of the password.
     """
     try:
         parts = psycopg.conninfo.conninfo_to_dict(url)
@@ -68,8 +67,8 @@ def database_of(url: str) -> PostgresqlDatabase:
 class _Connection(psycopg.Connection[Any]):
     """A connection that counts as lost when the database does not answer.
 
-    A database can hang without closing its connections, and a query is cancelled only if the
-    database answers.
+    A database can hang without closing its connections. To cancel the query would not help, because
+    the database would have to answer.
     """
 
     answer_seconds: float | None = None
@@ -97,8 +96,9 @@ class Reader(PostgresqlDatabase):
         self._failed_at = -math.inf
 
     def _connect(self) -> psycopg.Connection[Any]:
-        """Threads connect one after the other. After a connection attempt has timed out, all
-        attempts within RETRY_SECONDS fail immediately.
+        """Connects. After an attempt has timed out, all attempts within RETRY_SECONDS fail
+        immediately: threads connect one after the other, and each would wait for the attempts
+        before it.
         """
         if time.monotonic() - self._failed_at < RETRY_SECONDS:
             raise psycopg.OperationalError("the database could not be reached just now")

@@ -17,8 +17,8 @@ from .number_blocks import Numbers
 from .process_clock import ProcessClock
 
 UNREADABLE = (InterfaceError, DatabaseError)
-"""The errors of a query if the connection to the database is lost, or the database is not of this
-service.
+"""The errors of a query if the connection to the database is lost, or if the database belongs to
+another program.
 """
 
 
@@ -41,8 +41,8 @@ class StoreDamaged(Exception):
 
 
 class StoreGone(StoreLost):
-    """The database file was moved or removed, so that new changes would be lost; or this version of
-    the service must not use the database any more.
+    """The database file was moved or removed, so that new changes would be lost. This exception is
+    also raised if this version of the service must not use the database any more.
     """
 
 
@@ -75,7 +75,7 @@ class Tables(Protocol):
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]: ...
 
     def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
-        """Runs a statement with `IN ({})` for any number of keys."""
+        """Runs a SELECT that contains `IN ({})`. `keys` may have any length."""
         ...
 
     def run(self, statement: str, parameters: Sequence[Any], /) -> None: ...
@@ -129,19 +129,20 @@ class Engine(Protocol):
         ...
 
     def check(self) -> None:
-        """Checks that the database file was not removed or replaced. Raises StoreGone."""
+        """Raises StoreGone if the database file was removed or replaced."""
         ...
 
     def tidy(self) -> bool:
         """Frees disk space while no command is queued.
 
-        Returns whether it has finished. Call it on the thread that writes.
+        Returns whether nothing is left to do. Call this function on the thread that writes.
         """
         ...
 
     def close(self) -> None:
         """Closes the database.
 
-        Call it on the thread that writes, after all readers have closed their connections.
+        Call this function on the thread that writes, after all readers have closed their
+        connections.
         """
         ...

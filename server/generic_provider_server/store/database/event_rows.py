@@ -12,7 +12,7 @@ MOST_IN_ROW = 500
 def batched_events(events: Iterable[Event]) -> Iterator[list[Event]]:
     """Yields the events in rows of about MOST_IN_ROW events.
 
-    The event of a rollback counts as several events, because it is long.
+    The event of a rollback counts as several events, because such an event is long.
     """
     row: list[Event] = []
     size = 0

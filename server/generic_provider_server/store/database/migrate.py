@@ -1,4 +1,4 @@
-"""Upgrades a database's schema to this version; the first process that starts does it."""
+"""Upgrades the schema of a database. The first process that starts with a new version does this."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = max(int(file.name[:4]) for file in MIGRATIONS.glob("[0-9]*.py"))
 """The number of the newest change of the schema that this version knows."""
 OLDEST = 8
-"""Servers whose newest change of the schema has at least this number can run on the schema of this
-version. Raise the number with a change that removes a table or column which older servers use.
+"""A server can run on the schema of this version if it knows the change of the schema with this
+number. A change that removes a table or a column must raise this number.
 """
 OLDEST_SCHEMA = "oldest_schema"
-"""The name of the setting in the database with the number that servers need to run on its
-schema.
+"""The name of the setting that contains OLDEST in the database: the change of the schema that a
+server must know to run on the database.
 """
 HISTORY = "schema_migration"
 LOCK = 7_236_801
@@ -60,7 +60,7 @@ def migrate(database: Database) -> Sequence[str]:
 
 def why_too_old(oldest: bytes) -> str:
     """Returns the reason why this version must not run on a database whose setting OLDEST_SCHEMA is
-    `oldest`; empty if it may run.
+    `oldest`; an empty text if this version may run.
     """
     needed = int(bytes(oldest))
     if needed <= NEWEST:
@@ -72,7 +72,9 @@ def why_too_old(oldest: bytes) -> str:
 
 
 def status(database: Database) -> list[tuple[str, str]]:
-    """Returns every change of the schema, with its time or the word "pending"."""
+    """Returns the name of every change of the schema, each with the time at which it was made, or
+    with the word "pending".
+    """
     found = Runner(database, directory=str(MIGRATIONS)).status()
     return [(each.name, str(each.applied or "pending")) for each in found]
 

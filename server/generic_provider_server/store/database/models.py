@@ -18,8 +18,8 @@ from peewee import (
 
 
 class Setting(Model):
-    """A value of this store: its id, the key of the lease tokens, or the oldest schema whose
-    servers may run on the database.
+    """A value of this store: its id, the key of the lease tokens, or the change of the schema that
+    servers on this database must know.
     """
 
     name = TextField(primary_key=True)
@@ -49,8 +49,8 @@ class ProviderRow(Model):
 
 
 class ProviderUse(Model):
-    """The number of subscriptions that name a part of a provider. `thing`: the part, as
-    domain.subscription.names_used.uses_of writes it.
+    """The number of subscriptions and scheduled actions that use a part of a provider. `thing`: the
+    part, as domain.subscription.names_used.uses_of writes it.
     """
 
     provider = TextField()
@@ -81,9 +81,9 @@ class LinkRow(Model):
     """A link of a subscription to a provider, with the columns that queries need.
 
     The link itself is in the document of the subscription. `sync_state` only says whether the link
-    is OUT_OF_SYNC. Another link is PENDING if it has a lane, otherwise IN_SYNC. `holds`: 1 if the
-    platform has confirmed an entitlement. `report_time`: the time at which the last complete report
-    that named the subscription began.
+    is OUT_OF_SYNC. A link that is not OUT_OF_SYNC is PENDING if it has a lane, otherwise IN_SYNC.
+    `holds`: 1 if the platform has confirmed an entitlement. `report_time`: the time at which the
+    last complete report that named the subscription began.
     """
 
     provider = TextField()
@@ -217,9 +217,9 @@ class LaneRow(Model):
 
 
 class ServerRow(Model):
-    """A server process, and the time at which it was last alive.
+    """A server process, with its last sign of life (`seen_time`).
 
-    `document`: its streams, as it publishes them.
+    `document`: the streams that the process publishes.
     """
 
     id = TextField(primary_key=True)
@@ -271,10 +271,10 @@ class ResetEntryRow(Model):
 
 
 class EventRow(Model):
-    """The events of one transaction; many events have several rows.
+    """The events of one transaction. A transaction with many events has several rows.
 
-    A cursor consists of the number of a row and a place in the row. The numbers of the rows ascend
-    in the order of the commits, without gaps.
+    A cursor consists of the number of a row and the place of an event in the row. The numbers of
+    the rows ascend in the order of the commits, without gaps.
     """
 
     number = BigIntegerField(primary_key=True)

@@ -1,7 +1,7 @@
-"""Reserves the numbers of subscriptions, actions, requests and archives.
+"""Reserves the numbers of subscriptions, actions, requests and the other objects in COUNTERS.
 
-Each number is used at most once; gaps are allowed. A number is reserved while the subscription is
-locked, so the numbers within one subscription ascend.
+Each number is used at most once; gaps are allowed. The numbers of actions and requests are reserved
+while their subscription is locked, so they ascend within one subscription.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ ASCENDING = ("action", "request")
 """The numbers from these counters ascend within a subscription."""
 
 FEW = 32
-"""The smallest number of numbers that one statement reserves."""
+"""A statement reserves this many more numbers than the transaction is likely to need."""
 
 
 class Reserve(NamedTuple):
     """Reserves numbers of a counter. `take(name, count)` reserves `count` numbers and returns the
-    first of them minus one.
+    number before the first of them.
 
-    `usual`: the number of numbers that a transaction usually needs.
+    `usual`: for each counter, how many numbers a transaction usually needs.
     """
 
     take: Callable[[str, int], int]
@@ -32,8 +32,8 @@ class Reserve(NamedTuple):
 class Numbers:
     """The reserved numbers of a transaction.
 
-    `last`: for each counter, the number that was given last. `end`: for each counter, the last
-    number that is reserved.
+    For each counter, `last` is the last number in use, `end` is the last reserved number, and
+    `given` counts the numbers that this transaction has used.
     """
 
     def __init__(self, last: dict[str, int], reserve: Reserve | None = None) -> None:
@@ -43,8 +43,8 @@ class Numbers:
         self._reserve = reserve
 
     def next(self, name: str, count: int = 1) -> int:
-        """Returns the first of the next `count` numbers, which are consecutive. The numbers are
-        used only when `give` is called.
+        """Returns the first of the next `count` numbers, which are consecutive. The numbers count
+        as used only after a call of `give`.
         """
         if self._reserve and self.end[name] - self.last[name] < count:
             more = FEW + max(self._reserve.usual.get(name, 0), self.given[name], count)

@@ -1,5 +1,5 @@
-"""Implements the engine on PostgreSQL. Several processes use one database, which coordinates
-them.
+"""Implements the engine on PostgreSQL. Several processes may use one database, and the database
+coordinates them.
 """
 
 from __future__ import annotations
@@ -49,13 +49,12 @@ AGAIN = (
     errors.SerializationFailure,
     errors.QueryCanceled,
 )
-"""After these errors the transaction can be run again, because the database has rolled it back, and
-nothing else has failed.
+"""After these errors the transaction can be run again, because the database has rolled the
+transaction back, and nothing else has failed.
 """
 
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
-# The reservation need not be written to disk immediately: the database's log contains it before the
-# first transaction that uses the numbers.
+# no wait for the disk: the log has the reservation before any transaction that uses the numbers
 SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
 RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
@@ -68,7 +67,7 @@ class PostgresEngine:
     shared = True
 
     def __init__(self, url: str, *, waits: Waits = USUAL) -> None:
-        """Checks the URL. Raises UnsupportedDatabase."""
+        """Raises UnsupportedDatabase if the URL is wrong."""
         self._url = checked(url)
         self._waits = waits
         self._writing: psycopg.Connection[Any] | None = None
@@ -188,9 +187,9 @@ class PostgresTables:
 
     Writing statements are sent immediately, so that the database executes them while the process
     builds further statements. A statement that returns rows waits for the results of all earlier
-    statements. `commit` sends the last statements and the COMMIT together. So a process that hangs
-    never holds locks on rows that every process changes. `pipeline`: open while the results of
-    writes are awaited.
+    statements. `commit` sends the statements of `run_last` and `write_last` together with the
+    COMMIT. So a process that hangs never holds locks on the rows that every process changes.
+    `pipeline`: open while the results of writes are awaited.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
@@ -223,8 +222,7 @@ class PostgresTables:
             pipeline = self.pipeline.enter_context(self._connection.pipeline())
             self._awaited = pipeline.result_queue
         result = self._connection.execute(statement.postgres, _columns(statement, rows))
-        # Until it gets a Sync, the database does not count the session as idle, and a process that
-        # hangs would keep its locks. Pipeline.sync would also wait for the results.
+        # without a Sync, a process that hangs would keep its locks; Pipeline.sync would wait here
         self._connection.pgconn.pipeline_sync()
         self._awaited.append(None)
         self._written.append((statement, len(rows), result))
@@ -272,8 +270,8 @@ def _check_encoding(database: Any) -> None:
 
 
 def _may_only_read(database: Any) -> bool:
-    """Tells whether the database refuses to write because of the role, and not because it is a
-    standby.
+    """Tells whether the database refuses to write because its role for this user may only read, and
+    not because the database is a standby.
     """
     try:
         database.rollback()

@@ -1,4 +1,6 @@
-"""Converts rows to values and values to rows. A row has its columns as attributes."""
+"""Converts rows to values and values to rows. A row from the database has its columns as
+attributes; a row for the database is a dictionary.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,8 @@ def subscription_of_row(row: Any) -> SubscriptionRecord:
 def link_row(subscription: str, link: Link) -> Row:
     """Returns the columns of a link that queries need.
 
-    No column says whether requests are pending: a link has pending requests if its lane has a row.
+    No column says whether requests are pending: a link has pending requests if there is a row of
+    its lane.
     """
     out_of_sync, account_number, holds = searched_of(link)
     return {
@@ -120,8 +123,8 @@ def link_row(subscription: str, link: Link) -> Row:
 
 
 def searched_of(link: Link) -> tuple[bool, str, bool]:
-    """Returns the values of a link that queries need: whether it is OUT_OF_SYNC, the account
-    number, and whether the platform holds services.
+    """Returns the values of a link that queries need: whether the link is OUT_OF_SYNC, the account
+    number, and whether the platform has confirmed an entitlement.
     """
     out_of_sync = link.sync_state is SyncState.OUT_OF_SYNC
     return out_of_sync, link.account_number, bool(link.confirmed.entitlements)
@@ -130,7 +133,8 @@ def searched_of(link: Link) -> tuple[bool, str, bool]:
 def item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
     """Returns the rows of items.
 
-    The rows are sorted, so that two processes never wait for each other.
+    The rows are sorted, so that two processes lock them in the same order, and never wait for each
+    other.
     """
     return [
         {

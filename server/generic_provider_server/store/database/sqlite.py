@@ -34,13 +34,15 @@ MOST_KEYS = 500
 PATIENCE_MS = 10_000
 """The milliseconds that the server waits for another program that has locked the database."""
 PAGE_BYTES = 2_048
-"""The page size of a new database: a commit writes whole pages, and a single action changes only a
-few rows on each of 17 pages.
+"""The page size of a new database. Pages are small, because a commit writes whole pages, and a
+single action changes only a few rows on each of 17 pages.
 """
 CHECKPOINT_PAGES = 8_000
-"""If the WAL still contains this number of pages, a commit makes a checkpoint itself."""
+"""If the WAL has grown to this number of pages in spite of `Checkpoints`, a commit makes a
+checkpoint.
+"""
 LARGEST_WAL = 32 * 1024 * 1024
-"""When SQLite starts to overwrite the WAL, it truncates the file to this number of bytes.
+"""When SQLite starts to overwrite the WAL, SQLite truncates the file to this number of bytes.
 
 During a long read the WAL may become larger.
 """
@@ -60,7 +62,7 @@ FAILURES: Mapping[int, str] = {
 }
 """Error codes of SQLite that mean a fault of the database file.
 
-Errors of a statement are not in the table.
+Errors that a statement itself causes are not in the table.
 """
 
 sqlite3.register_adapter(bytes, bytes)
@@ -74,7 +76,9 @@ class SqliteEngine:
     shared = False
 
     def __init__(self, url: str) -> None:
-        """Locks the database. Raises UnsupportedDatabase, StoreInUse."""
+        """Locks the database. Raises StoreInUse if another server uses it, and UnsupportedDatabase
+        if it belongs to another program.
+        """
         self._path = sqlite_path(url)
         self._file = SqliteFile(self._path)
         try:
@@ -89,7 +93,7 @@ class SqliteEngine:
         self.clock.follow(time.time_ns())
 
     def prepare(self) -> Sequence[str]:
-        """Upgrades the schema. Raises UnsupportedDatabase."""
+        """Upgrades the schema. Raises UnsupportedDatabase if the database cannot be used."""
         try:
             with _named_failures():
                 done = migrate(self._database)
@@ -108,8 +112,8 @@ class SqliteEngine:
     ) -> Iterator[tuple[Tables, Numbers]]:
         """Begins a transaction.
 
-        The commit succeeds only if the written file still has the name of the database, so that
-        every acknowledged change is in that file.
+        Raises StoreGone after the commit if the written file no longer has the name of the
+        database. So every acknowledged change is in the file with this name.
         """
         with _named_failures(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())
@@ -133,8 +137,8 @@ class SqliteEngine:
         self._file.check()
 
     def tidy(self) -> bool:
-        """Writes the WAL into the database and empties it, unless another connection still reads
-        from it.
+        """Writes the WAL into the database file and empties the WAL, unless another connection
+        still reads from the WAL.
         """
         with _named_failures():
             self._database.execute_sql("PRAGMA busy_timeout = 0")
@@ -242,7 +246,7 @@ def sqlite_path(url: str) -> Path:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Refuses a database of another program before the service writes to it."""
+    """Refuses a database of another program before the service writes to the database."""
     source = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with closing(sqlite3.connect(source, uri=True)) as there:

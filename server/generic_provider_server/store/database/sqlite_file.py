@@ -33,16 +33,16 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Creates a missing file, but not a missing folder, because otherwise a wrong path would
-        lead to an empty database. Only its owner may read it.
+        """Creates a missing file, which only its owner may read. Does not create a missing folder,
+        because otherwise a wrong path would lead to an empty database.
 
-        Raises StoreInUse, UnsupportedDatabase.
+        Raises StoreInUse if another server uses the file, and UnsupportedDatabase if the folder is
+        missing.
         """
         check_folder(path)
         self._path = path
-        # If a file that this process has in use were opened to try the lock, closing it would
-        # release SQLite's locks.
-        if _find(path) in _held:
+        # to open and close a file that this process uses would release SQLite's locks
+        if _identity_at(path) in _held:
             raise self._in_use()
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -50,8 +50,8 @@ class SqliteFile:
         except BlockingIOError:
             os.close(self._descriptor)
             raise self._in_use() from None
-        self._place = _place(os.fstat(self._descriptor))
-        _held.add(self._place)
+        self._identity = _identity_of(os.fstat(self._descriptor))
+        _held.add(self._identity)
         real = path.resolve()
         self._wal_path = real.with_name(real.name + "-wal")
         self._wal: FileIdentity | None = None
@@ -60,18 +60,18 @@ class SqliteFile:
         """Records the identity of the WAL. From then on a connection must stay open, because
         closing the last connection removes the WAL.
         """
-        self._wal = self._wal or _find(self._wal_path)
+        self._wal = self._wal or _identity_at(self._wal_path)
 
     def check(self) -> None:
         """Raises StoreGone if the file in use, or its WAL, was moved or removed."""
-        if _find(self._path) != self._place:
+        if _identity_at(self._path) != self._identity:
             raise StoreGone(f"the database file {self._path} was removed or replaced")
-        if self._wal is not None and _find(self._wal_path) != self._wal:
+        if self._wal is not None and _identity_at(self._wal_path) != self._wal:
             raise StoreGone(f"the file {self._wal_path} was removed or replaced")
 
     def close(self) -> None:
-        """Releases the lock. Call it after the last connection was closed."""
-        _held.discard(self._place)
+        """Releases the lock. Call this function after the last connection was closed."""
+        _held.discard(self._identity)
         os.close(self._descriptor)
 
     def _in_use(self) -> StoreInUse:
@@ -81,12 +81,12 @@ class SqliteFile:
         )
 
 
-def _find(path: Path) -> FileIdentity | None:
+def _identity_at(path: Path) -> FileIdentity | None:
     try:
-        return _place(path.stat())
+        return _identity_of(path.stat())
     except FileNotFoundError:
         return None
 
 
-def _place(status: os.stat_result) -> FileIdentity:
+def _identity_of(status: os.stat_result) -> FileIdentity:
     return status.st_dev, status.st_ino

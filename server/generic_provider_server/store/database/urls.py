@@ -36,7 +36,9 @@ def hidden(url: str) -> str:
 
 
 def _cut(rest: str) -> tuple[str, str]:
-    """Cuts the URL off after the name of its first parameter with a password."""
+    """Returns two parts of the URL: everything up to the name of the first parameter with a
+    password, and the rest, which begins with that password.
+    """
     for parameter in _PARAMETER.finditer(rest):
         if "pass" in unquote(parameter[1]).lower():
             return rest[: parameter.end()], rest[parameter.end() :]

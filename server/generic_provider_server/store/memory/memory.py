@@ -18,9 +18,9 @@ class Memory:
     """The values that a process keeps between transactions.
 
     `clock` and `steady_clock` return nanoseconds since 1970; `steady_clock` advances evenly.
-    `last`: the time of the last transaction. Only the writer's thread uses these values, with two
-    exceptions: any thread may read the clocks and `life`, and readers also replace `providers` as a
-    whole.
+    `last`: the time of the last transaction. Only the writer's thread uses these values, with three
+    exceptions: any thread may read the clocks, `life` and `set_asides`; any thread may record ready
+    lanes in `scan_starts`; readers also replace `providers` as a whole.
     """
 
     clock: Callable[[], int]

@@ -7,10 +7,9 @@ import time
 
 
 class Life:
-    """The last sign of life that this process has written. Any thread may use it.
+    """The last sign of life that this process has written. Any thread may use this object.
 
-    A process that shares its database with no other process writes no sign of life, and always
-    counts as alive.
+    On SQLite a process writes no sign of life, and always counts as alive.
     """
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ class Providers(NamedTuple):
         """Returns the providers as the database contains them now: this value itself if no etag has
         changed.
 
-        `etags` is the statement that reads the etags; it may also lock the rows.
+        `etags` is the statement that reads the etags; this statement may also lock the rows.
         """
         stored = {row.code: row.etag for row in select(etags)}
         if stored == {code: record.etag for code, record in self.records.items()}:

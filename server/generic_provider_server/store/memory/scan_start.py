@@ -1,9 +1,9 @@
-"""Decides where a claim begins to scan the ready lanes, and whether it needs to scan.
+"""Decides where a claim begins to scan the ready lanes, and whether the claim needs to scan at all.
 
-While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. The entries of lanes
-that were handed over precede the entries of ready lanes. So a claim begins at the place where the
-last claim found a lane, unless a commit made an older lane ready. From time to time a claim scans
-the whole index.
+While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. The dead entries belong
+to lanes that were handed over, and precede the entries of ready lanes. So a claim begins at the
+place where the last claim found a lane, unless a commit has made an earlier lane ready. From time
+to time a claim scans the whole index.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from .full_scan import FullScan
 FULL_SCAN_SECONDS = 1.0
 
 Lanes = tuple[str, int]
-"""The ready lanes of a provider: its live lanes (0) or its bulk lanes (1)."""
+"""Identifies some of the ready lanes of a provider: the code of the provider, and 0 for live lanes
+or 1 for bulk lanes.
+"""
 
 
 class ScanStarts:
@@ -73,7 +75,8 @@ class ScanStarts:
 
 
 class Scan:
-    """One scan of ready lanes. `start`: the instant at which it begins.
+    """One scan of ready lanes. The scan finds only lanes that have been ready since the instant
+    `start` or a later instant.
 
     `found`: the instant since which the first found lane is ready; None if the scan found no lane.
     """

@@ -1,5 +1,5 @@
-"""Sets subscriptions aside that a duty could not process, so that no other subscription has to wait
-for them.
+"""Sets aside the subscriptions that a duty could not process, so that no other subscription has to
+wait for them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from ...domain.values import SECOND, Instant, Value
 
 MOST_KEPT = 1_000
 FORGOTTEN_AFTER = 3_600 * SECOND
-"""An entry is dropped if its next attempt was due this time ago and has not happened: the
-subscription then needs no processing any more.
+"""If the next attempt was due this long ago and has not happened, the subscription needs no
+processing any more, and its entry is dropped.
 """
 
 
@@ -35,8 +35,8 @@ class SetAside(Value, frozen=True, kw_only=True):
 
 
 class SetAsides:
-    """The subscriptions that this process has set aside. The writer's thread adds them; any thread
-    reads them.
+    """The subscriptions that this process has set aside. The writer's thread adds subscriptions;
+    any thread reads the subscriptions.
 
     The pause between two attempts grows from a second to five minutes.
     """
@@ -45,7 +45,7 @@ class SetAsides:
         self._entries: dict[tuple[str, str], SetAside] = {}
 
     def add(self, subscription: str, duty: str, error: str, *, now: Instant) -> SetAside:
-        """Sets the subscription aside until its next attempt."""
+        """Sets the subscription aside until the next attempt."""
         former = self._entries.get((duty, subscription))
         failures = former.failures + 1 if former else 1
         entry = SetAside(
@@ -67,7 +67,7 @@ class SetAsides:
             self._entries = {key: e for key, e in self._entries.items() if key not in done}
 
     def entries(self, *, now: Instant) -> list[SetAside]:
-        """Returns the subscriptions whose last attempt failed."""
+        """Returns the entries of subscriptions that could not be processed at the last attempt."""
         entries = list(self._entries.values())
         return [entry for entry in entries if entry.until > now - FORGOTTEN_AFTER]
 

@@ -1,8 +1,8 @@
 """Keeps the committed state of recently used subscriptions in memory, because soon after a change
 the answer of an adapter needs the subscription again.
 
-If other processes write to the database, a cached subscription is compared with its revision in the
-database before it is used.
+If other processes write to the database, the revision of a cached subscription is compared with the
+database before the subscription is used.
 """
 
 from __future__ import annotations

@@ -49,7 +49,9 @@ class Listener:
         self._connection: psycopg.Connection[Any] | None = None
 
     def start(self) -> None:
-        """Connects, and starts the thread. Raises StoreLost, UnsupportedDatabase."""
+        """Connects, and starts the thread. Raises StoreLost if the database cannot be reached, and
+        UnsupportedDatabase if notifications do not arrive.
+        """
         try:
             self._connection = self._listening()
         except psycopg.OperationalError as error:

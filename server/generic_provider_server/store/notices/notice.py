@@ -30,7 +30,7 @@ class Notice(msgspec.Struct, frozen=True):
     `heard` contains streams whose adapter sent something; `stopped` contains streams that take no
     more requests. `settled`: the actions that the commit settled. `audited`: the new entries of the
     audit trail. `tally`: the counts for the metrics. `handed_over`: for each stream of this
-    process, the leases that a listener gave to it before the commit. `audited`, `tally` and
+    process, the leases that a listener gave to the stream before the commit. `audited`, `tally` and
     `handed_over` are empty in the notice of another process.
     """
 
@@ -50,8 +50,8 @@ class Notice(msgspec.Struct, frozen=True):
         self.ready[provider] = min(since, self.ready.get(provider, since))
 
     def messages(self, server: str, *, ready: Mapping[str, int]) -> Iterator[str]:
-        """Yields the messages for the other processes: the changes of their streams, and
-        `ready`.
+        """Yields the messages for the other processes: the changes of the streams of these
+        processes, and `ready`.
         """
         facts: dict[str, _Facts] = {}
         for stream in {*self.freed, *self.ran_out, *self.heard, *self.stopped}:

@@ -33,9 +33,9 @@ def counting() -> defaultdict[Any, int]:
 
 
 class Tally(msgspec.Struct):
-    """The counts of one group. `counts`: numbers by metric; a key is the name of a metric with the
-    values of its labels. `spans`: durations in microseconds by metric and provider. `commands`,
-    `seconds`: the size of the group, and the duration of its transaction.
+    """The counts of one group. `counts`: a count for each key; a key consists of the name of a
+    metric and the values of its labels. `spans`: durations in microseconds by metric and provider.
+    `commands`, `seconds`: the size of the group, and the duration of its transaction.
     """
 
     counts: defaultdict[tuple[object, ...], int] = msgspec.field(default_factory=counting)

@@ -106,8 +106,8 @@ class Archivable(ArchivableRuns):
         return Page(lines, PageStart(end) if more else None)
 
     def _audit_page(self, archive: ArchiveRecord, *, place: PageStart) -> Page:
-        """Finds entries of the audit trail: all entries, or the entries that name the provider of
-        the archive.
+        """Finds entries of the audit trail: the entries that name the provider of the archive, or
+        all entries if the archive has no provider.
         """
         after = place.number
         end, more = self._end(archive, AuditRow.time, AuditRow.time, after=after)
@@ -132,8 +132,8 @@ class Archivable(ArchivableRuns):
         return found[0].number, found[0].create_time < archive.created_before + DISORDER
 
     def _siblings(self, archive: ArchiveRecord, *, after: int, end: int) -> list[Any]:
-        """Returns all requests of the actions of a page. `taken`: true for a request that the
-        archive takes.
+        """Returns all requests of the actions that have a request on the page. In a row, `taken` is
+        true if the archive takes the request.
         """
         each, taken = RequestRow, _taken(archive).alias("taken")
         page = _of_page("subscription", "action", after=after, end=end).distinct().alias("page")
@@ -142,7 +142,7 @@ class Archivable(ArchivableRuns):
         return self._rows(_with_actions(query.join(page, on=of_page).switch(each)))
 
     def _actions_of(self, *, after: int, end: int) -> dict[int, Any]:
-        """Returns the actions of the requests of a page."""
+        """Returns the actions that have a request on the page, by id."""
         actions = _of_page("action", after=after, end=end)
         return {
             row.id: row for row in self._rows(ActionRow.select().where(ActionRow.id.in_(actions)))
@@ -150,7 +150,9 @@ class Archivable(ArchivableRuns):
 
 
 def _of_page(*columns: str, after: int, end: int) -> Any:
-    """Returns the query for columns of the requests of a page that have an action."""
+    """Returns the query for these columns of the page's requests. Requests without an action are
+    left out.
+    """
     page: Any = RequestRow.alias()
     return page.select(*[getattr(page, column) for column in columns]).where(
         page.number > after, page.number <= end, page.action != 0
@@ -178,8 +180,8 @@ def _taken(archive: ArchiveRecord) -> Expression:
 
 
 def _last_of_actions(siblings: Iterable[Any], *, besides: set[int]) -> dict[int, int]:
-    """Returns the actions whose requests the archive takes completely. The key is the number of
-    the action's last request.
+    """Returns the actions of which the archive takes all requests. Each action is found by the
+    number of its last request.
     """
     requests: defaultdict[int, list[int]] = defaultdict(list)
     kept = set()

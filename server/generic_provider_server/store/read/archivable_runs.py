@@ -21,8 +21,8 @@ MOST_ROWS = 500
 
 
 class PageStart(NamedTuple):
-    """A place in the order of rows: after the number of a run and, within its entries, after a
-    subscription.
+    """A place in the order of rows: after the row with this number. If `subscription` is set, the
+    number is that of a reset run, and the place is after the run's entry of this subscription.
     """
 
     number: int
@@ -85,7 +85,7 @@ class ArchivableRuns(BaseQueries):
             number = rows[-1].id
 
     def _is_over(self, run: RunRecord, archive: ArchiveRecord) -> bool:
-        """Tells whether the run and its requests ended long ago.
+        """Tells whether the run and its requests ended before the limits of the archive.
 
         A run is not archived as long as one of its requests is the last error of a link.
         """
@@ -103,7 +103,9 @@ class ArchivableRuns(BaseQueries):
         return self._last_errors(rejected).isdisjoint(row.number for row in rejected)
 
     def _last_errors(self, requests: Iterable[Any]) -> set[int]:
-        """Returns the requests that the subscriptions of these requests show as last errors."""
+        """Returns the numbers of the requests that are the last error of a link. Only links of
+        subscriptions with one of these requests are examined.
+        """
         rejected = {row.subscription for row in requests if row.state == RequestState.REJECTED}
         found: set[int] = set()
         names = sorted(rejected)

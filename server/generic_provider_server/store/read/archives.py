@@ -1,4 +1,4 @@
-"""Finds archives, and the archive of a request or a subscription."""
+"""Finds archives, also by a request, a reset run or a subscription in them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ArchiveQueries(BaseQueries):
         return archive_of_row(rows[0]) if rows else None
 
     def archives(self, wanted: ArchiveFilter, *, before: int, limit: int) -> list[ArchiveRecord]:
-        """Returns archives, the newest first.
+        """Returns archives. The newest archive comes first.
 
         If `before` is not 0, only archives with smaller numbers are returned.
         """
@@ -44,7 +44,9 @@ class ArchiveQueries(BaseQueries):
         return [archive_of_row(row) for row in self._rows(query)]
 
     def archives_with(self, subscription: str) -> list[str]:
-        """Returns the ids of the newest archives with requests of the subscription."""
+        """Returns the ids of the newest archives with requests of the subscription, without deleted
+        archives.
+        """
         there = tuple(each for each in ArchiveState if each is not ArchiveState.DELETED)
         wanted = ArchiveFilter(subscription=subscription, states=there)
         return [each.id for each in self.archives(wanted, before=0, limit=MOST_NAMED)]

@@ -1,4 +1,4 @@
-"""Reads the audit trail, the newest entries first."""
+"""Reads the audit trail, beginning with the newest entry."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class AuditFilter(Value, frozen=True, kw_only=True):
         """Tells whether the filter has no suitable index, so that the query examines many other
         entries.
 
-        One person or system may have millions of entries, one subscription has few.
+        The index of subscriptions suits every filter, because one subscription has few entries. One
+        person or program may have millions of entries.
         """
         others = self.methods, self.caller, self.provider, self.resource, self.codes
         both = bool(self.performed_by) and self.refused
@@ -46,8 +47,8 @@ class AuditQueries(BaseQueries):
     ) -> list[AuditEntry]:
         """Returns the newest entries.
 
-        `before`: only entries with smaller keys. `until`: the time of the oldest entry that the
-        query examines.
+        `before`: only entries with smaller keys than this are returned. `until`: the time of the
+        oldest entry that the query examines.
         """
         conditions = [*_conditions(wanted), *_older(before)]
         if until is not None:

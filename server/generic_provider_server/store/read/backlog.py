@@ -24,8 +24,8 @@ from .base import BaseQueries
 class Backlog(Value, frozen=True, kw_only=True):
     """The pending requests of a provider.
 
-    `by_age`: the number of pending requests in each age class. The key is the greatest age of the
-    class in microseconds; None for the last class.
+    `by_age`: a pair for each age class: the greatest age of the class in microseconds, and the
+    number of its pending requests. The last class has no greatest age, but None.
     """
 
     pending: int
@@ -83,12 +83,12 @@ class BacklogQueries(BaseQueries):
         return {stream: Instant(start) for stream, start in self._rows(query)}
 
     def lease_owners(self) -> list[str]:
-        """Returns the server processes that have leases."""
+        """Returns the ids of the server processes that own live leases."""
         query = LaneRow.select(LaneRow.server).where(SQL("status = 1"), LaneRow.server != "")
         return [row.server for row in self._rows(query.distinct())]
 
     def servers(self) -> list[tuple[str, bytes]]:
-        """Returns the server processes, with the documents that they publish."""
+        """Returns the id of each server process, with the document that the process publishes."""
         return [(row.id, bytes(row.document)) for row in self._rows(ServerRow.select())]
 
     def backlog_size(self, provider: str) -> tuple[int, int]:

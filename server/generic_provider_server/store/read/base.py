@@ -46,8 +46,8 @@ class BaseQueries:
             self._memory.providers = stored
 
     def _select(self, statement: str, *parameters: Any) -> list[Any]:
-        """Runs a statement whose parameters are marked with `?`. A fixed statement is faster than
-        building a query.
+        """Runs a statement, in which `?` marks each parameter. To run a fixed statement is faster
+        than to build a query.
         """
         database = cast(Any, self._database)
         marked = statement.replace("?", database.param)
@@ -88,7 +88,8 @@ class BaseQueries:
         ]
 
     def _shown(self, record: RequestRecord, lane: Any | None) -> RequestRecord:
-        """Returns a pending request with the reason why it waits.
+        """Returns the request. A pending request gets the reason why it waits, and the values of
+        its live lease.
 
         `lane`: the row of the request's lane.
         """

@@ -15,8 +15,8 @@ MOST_DUE = 200
 
 
 class DutyQueries(BaseQueries):
-    """Queries of the clock's duties. The queries leave out subscriptions that the duty has set
-    aside.
+    """Queries of the clock's duties. The queries leave out subscriptions that are set aside from
+    the duty.
     """
 
     def now(self) -> Instant:
@@ -41,11 +41,15 @@ class DutyQueries(BaseQueries):
         return [code for code in self._memory.providers.catalogues if self._has_overdue(code)]
 
     def subscriptions_due(self) -> list[str]:
-        """Returns the subscriptions with an automatic end that is due, the earliest first."""
+        """Returns the subscriptions for which an automatic end or the end of a usage record is due.
+        The subscription with the earliest end comes first.
+        """
         return self._due(sql.SUBSCRIPTIONS_DUE, self.now(), duty="ends", most=MOST_DUE)
 
     def subscriptions_with_scheduled(self) -> list[str]:
-        """Returns the subscriptions with a scheduled action that is due, the earliest first."""
+        """Returns the subscriptions with a scheduled action that is due. The subscription with the
+        earliest action comes first.
+        """
         due = self._due(sql.SCHEDULED_ARE_DUE, self.now(), duty="scheduled", most=MOST_DUE)
         return list(dict.fromkeys(due))
 
@@ -58,7 +62,9 @@ class DutyQueries(BaseQueries):
         return bool(self._select(sql.AUDIT_IS_OLD, before))
 
     def archive_waits_for(self, server: str) -> bool:
-        """Tells whether an archive waits to be made, and no other living process works on it."""
+        """Tells whether an archive has to be made, and no other living process works on the
+        archive.
+        """
         found = self._select(sql.ARCHIVE_TO_MAKE)
         return any(row.living is None or row.worker == server for row in found)
 
@@ -68,8 +74,8 @@ class DutyQueries(BaseQueries):
         return bool(self._due(sql.REQUESTS_OVERDUE, provider, before, duty="expiry", most=1))
 
     def _due(self, statement: str, *parameters: Any, duty: str, most: int) -> list[str]:
-        """Returns at most `most` subscriptions, without subscriptions that the duty has set
-        aside.
+        """Returns at most `most` subscriptions, without subscriptions that are set aside from the
+        duty.
         """
         aside = sorted(self._memory.set_asides.subscriptions(duty, now=self.now()))
         marks = ",".join(["''", *"?" * len(aside)])

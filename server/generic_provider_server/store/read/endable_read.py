@@ -1,4 +1,6 @@
-"""Ends queries whose caller does not wait any more, so that they do not occupy a thread."""
+"""Ends queries when their caller does not wait any more, so that the queries do not occupy a
+thread.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ AGAIN_SECONDS = 0.1
 
 
 class EndableRead:
-    """One query, or several in a row. The query runs on one thread; any other thread may end it."""
+    """One read: a query, or several queries one after the other. The read runs on one thread; any
+    other thread may end it.
+    """
 
     def __init__(self) -> None:
         self.given_up = False
@@ -25,7 +29,7 @@ class EndableRead:
 
     @contextmanager
     def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
-        """While the block runs a statement, `give_up` ends it by calling `end`.
+        """While the block runs a statement, `give_up` ends the statement by calling `end`.
 
         Raises GivenUp if `give_up` was called before.
         """
@@ -43,8 +47,8 @@ class EndableRead:
 
     def give_up(self) -> None:
         """Ends the query. Calls `end` again until the query has ended, because the first call may
-        come before the statement has begun. A call may take as long as opening a connection to the
-        database.
+        come before the statement has begun. A call of `end` may take as long as opening a
+        connection, because PostgreSQL needs a new connection for it.
         """
         while True:
             with self._lock:

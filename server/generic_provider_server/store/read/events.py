@@ -45,8 +45,8 @@ class EventQueries(BaseQueries):
         return Bounds(next_row if oldest is None else oldest, next_row)
 
     def event_rows(self, first: int) -> list[StoredEvents]:
-        """Returns at least one row, and perhaps more, from the number `first` on, in ascending
-        order.
+        """Returns the next rows from the number `first` on, in ascending order. The list is empty
+        only if there is no such row.
         """
         query = EventRow.select().where(EventRow.number >= first).order_by(EventRow.number)
         return [

@@ -178,8 +178,8 @@ def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:
 def _in_states(states: set[SyncState]) -> Any:
     """Returns the condition for these sync states.
 
-    In the table, a PENDING link differs from an IN_SYNC link only by its lane, which exists while
-    requests are pending.
+    The column does not distinguish PENDING from IN_SYNC. But a PENDING link has a lane, because
+    requests are pending, and an IN_SYNC link has none.
     """
     lane = LaneRow.select().where(
         LaneRow.subscription == LinkRow.subscription, LaneRow.provider == LinkRow.provider

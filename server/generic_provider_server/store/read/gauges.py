@@ -1,7 +1,7 @@
 """Contains the queries for the gauges of the metrics.
 
-Their cost depends on pending requests, due work and links out of sync, not on the number of stored
-rows.
+The cost of these queries depends on pending requests, due work and links out of sync, not on the
+number of stored rows.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Gauges(Value, frozen=True, kw_only=True):
     """The gauges of the metrics. `lags`: for each duty, the seconds since its most overdue work was
     due.
 
-    `unsettled_actions`: actions with requests that are pending.
+    `unsettled_actions`: the number of actions with pending requests.
     """
 
     providers: dict[str, ProviderGauges]
@@ -65,7 +65,7 @@ class Gauges(Value, frozen=True, kw_only=True):
 
 
 class _Lanes:
-    """The sums of a provider's lanes."""
+    """Sums and earliest times of all lanes of a provider."""
 
     def __init__(self) -> None:
         self.waiting: Counter[WaitingFor] = Counter()
@@ -76,7 +76,7 @@ class _Lanes:
 
 class GaugeQueries(BaseQueries):
     def gauges(self, server: str) -> Gauges:
-        """Returns the gauges. `server`: this process; only its leases count as late."""
+        """Returns the gauges. `server`: this process. Only leases of this process count as late."""
         now = self._memory.now()
         lanes = self._lanes()
         out_of_sync = self._out_of_sync()

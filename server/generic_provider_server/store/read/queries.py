@@ -1,4 +1,4 @@
-"""Contains the queries of the committed state. They run on the threads of readers."""
+"""Contains the queries of the committed state. The queries run on the threads of `Readers`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Queries(
         return int(self._rows(query)[0][0])
 
     def with_accounts(self, provider: str, accounts: Iterable[str]) -> dict[str, list[str]]:
-        """Returns, for each of these account numbers, the subscriptions that have it at the
+        """Returns, for each of these account numbers, the subscriptions that have the number at the
         provider.
         """
         found: defaultdict[str, list[str]] = defaultdict(list)
@@ -87,8 +87,9 @@ class Queries(
     def unnamed(
         self, provider: str, *, report_time: Instant, after: str, limit: int
     ) -> list[tuple[str, SubscriptionRecord | None]]:
-        """Returns the linked subscriptions after the number `after`, in order, that no complete
-        report has named since `report_time`. The record is None if a subscription cannot be read.
+        """Returns the linked subscriptions that no complete report has named since `report_time`,
+        in the order of their numbers, from the number after `after` on. The record is None if a
+        subscription cannot be read.
         """
         query = LinkRow.select(LinkRow.subscription).where(
             LinkRow.provider == provider,
@@ -101,7 +102,7 @@ class Queries(
         return [(number, records.get(number)) for number in numbers]
 
     def readable(self, numbers: Sequence[str]) -> dict[str, SubscriptionRecord]:
-        """Returns the subscriptions whose documents can be read."""
+        """Returns the subscriptions by their numbers, without subscriptions that cannot be read."""
         query = SubscriptionRow.select().where(SubscriptionRow.number.in_(numbers))
         records: dict[str, SubscriptionRecord] = {}
         for row in self._rows(query) if numbers else ():
@@ -169,7 +170,8 @@ class Queries(
     def requests(
         self, wanted: RequestFilter, *, after: int, limit: int, until: int | None = None
     ) -> list[RequestRecord]:
-        """Returns requests, the newest or the oldest first.
+        """Returns requests in the order that the filter chooses: either the newest or the oldest
+        request comes first.
 
         If `after` is not 0, only requests that follow this number in the chosen order are returned.
         `until`: the last number that the query examines.
@@ -184,8 +186,8 @@ class Queries(
         return self._requests(self._rows(query.order_by(_order(wanted)).limit(limit)))
 
     def end_of_requests(self, wanted: RequestFilter, *, after: int) -> int | None:
-        """Returns the number of the last request that one page examines, so that no read takes
-        long; None if the page examines all requests that follow.
+        """Returns the number of the last request that one page examines; None if the page examines
+        all requests that follow. The limit keeps each read short.
         """
         if not wanted.scans():
             return None

@@ -67,7 +67,9 @@ class ResetReads(BacklogQueries):
         return ResetsDue(*[[row.id for row in rows] for rows in (definitions, running, held)])
 
     def runs_with_old_entries(self, *, age: int) -> list[int]:
-        """Returns the oldest run that has entries, if it ended more than `age` ago."""
+        """Returns the id of the oldest run with entries, if this run ended more than `age` ago. The
+        list has at most one id.
+        """
         oldest = ResetEntryRow.select(fn.MIN(ResetEntryRow.run))
         rows = self._rows(ResetRunRow.select().where(ResetRunRow.id == oldest))
         limit = self._memory.now() - age
@@ -131,7 +133,7 @@ class ResetReads(BacklogQueries):
         return [entry_of_row(row) for row in self._rows(query)]
 
     def settled_of_runs(self, runs: Collection[int]) -> dict[int, Settled]:
-        """Returns for each run how many of its requests have reached each final state.
+        """Returns for each run the number of its requests by state, as `Settled` counts them.
 
         Archived requests are counted too.
         """
@@ -173,8 +175,8 @@ class ResetReads(BacklogQueries):
         return self._count(definition, [IS_OUT_OF_SYNC] if definition.plain else [])
 
     def count_holding(self, definition: ResetDefinition) -> int:
-        """Returns the number of subscriptions that are not OUT_OF_SYNC and whose platform has
-        confirmed an entitlement.
+        """Returns the number of subscriptions with a confirmed entitlement that are not
+        OUT_OF_SYNC.
         """
         return self._count(definition, [HOLDS, LinkRow.sync_state != SQL("3")])
 
@@ -200,8 +202,8 @@ class ResetReads(BacklogQueries):
     def accepted_since(
         self, provider: str, since: Instant, *, subscriptions: Collection[str]
     ) -> dict[str, list[Request]]:
-        """Returns the requests that the provider's platform accepted after `since`, for each
-        subscription in the order of settling.
+        """Returns by subscription the requests that the provider's platform accepted after `since`,
+        in the order in which they were settled.
         """
         query = RequestRow.select().where(
             RequestRow.subscription.in_(list(subscriptions)),
@@ -212,7 +214,7 @@ class ResetReads(BacklogQueries):
     def _candidates(
         self, definition: ResetDefinition, wanted: Any, *, after: str, limit: int
     ) -> list[Any]:
-        """Returns columns or rows of the next subscriptions.
+        """Returns the columns `wanted` of the next subscriptions.
 
         `after` is a condition on both tables, because PostgreSQL may merge their indexes, and would
         otherwise read the second index from its start for every page.
@@ -263,7 +265,7 @@ def _chunks(names: Collection[str]) -> list[list[str]]:
 
 
 def _filters(definition: ResetDefinition) -> list[Any]:
-    """Returns the conditions on the subscription itself."""
+    """Returns the conditions on the rows of subscriptions."""
     row, conditions = SubscriptionRow, list[Any]()
     if definition.created_from is not None:
         conditions.append(row.create_time >= definition.created_from)

@@ -32,12 +32,12 @@ class Archives:
     def lock(self, number: int) -> ArchiveRecord | None:
         """Locks the archive.
 
-        Returns None if it does not exist, or if another process has locked it.
+        Returns None if the archive does not exist, or if another process has locked it.
         """
         return self._first(sql.ARCHIVE_FREE, number)
 
     def next(self) -> ArchiveRecord | None:
-        """Returns the oldest archive that is not complete."""
+        """Returns the oldest archive in the state CREATING, or None."""
         return self._first(sql.NEXT_ARCHIVE)
 
     def settled_after(self, since: Instant, *, provider: str) -> ArchiveRecord | None:

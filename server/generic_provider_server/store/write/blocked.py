@@ -94,13 +94,14 @@ class Blocked(Generic[N]):
         return expired
 
     def attempts(self) -> Iterator[list[N]]:
-        """Yields groups of waiting commands, in their order; a command whose rows an earlier
-        waiting command names is left out.
+        """Yields groups of waiting commands in their order. A command is left out if an earlier
+        waiting command names one of its rows.
 
-        The caller runs the group, and calls `add` for each command that is still blocked. Then the
-        next group is a single command. Otherwise it is twice as large, because the end of one lock
-        often lets all of them run, but never larger than the other groups of the writer. Attempts
-        in vain take about a fifth of the time at most.
+        The caller runs the group, and calls `add` for each command that is still blocked. If a
+        command is still blocked, the next group is a single command. Otherwise the next group is
+        twice as large, because the end of one lock often lets all waiting commands run. No group is
+        larger than the other groups of the writer. Attempts in vain take about a fifth of the time
+        at most.
         """
         began = start = time.monotonic()
         if began < self._next_at:
@@ -121,7 +122,9 @@ class Blocked(Generic[N]):
         self._next_at = time.monotonic() + pause
 
     def _free(self, before: set[Name]) -> Iterator[N]:
-        """Yields the commands that name no row in `before`, and adds the rows of the others."""
+        """Yields the waiting commands that name no row in `before`, beginning where the last round
+        ended. Adds the rows of all other commands to `before`.
+        """
         for n, command in enumerate(list(self._waiting)):
             names = names_of(command)
             if n >= self._next and before.isdisjoint(names):
@@ -130,7 +133,9 @@ class Blocked(Generic[N]):
                 before.update(names)
 
     def _settle(self, group: Sequence[N], before: set[Name]) -> bool:
-        """Removes the commands of the group that have run. Tells whether all of them have."""
+        """Removes the commands that have run from the waiting commands. Tells whether all commands
+        of the group have run.
+        """
         done = [each for each in group if not each.blocked]
         for command in group:
             before.update(names_of(command) if command.blocked else ())
@@ -155,7 +160,9 @@ class Blocked(Generic[N]):
 
 
 def names_of(command: Named) -> set[Name]:
-    """Returns the rows that the command names; if it names none, the kind of the command."""
+    """Returns the rows that the command names. If the command names no row, returns the kind of the
+    command.
+    """
     needs = command.needs
     names: set[Name] = {("subscription", each) for each in needs.subscriptions}
     names |= {("item", each) for each in needs.goods}
@@ -165,7 +172,9 @@ def names_of(command: Named) -> set[Name]:
 
 
 def _taken(free: Iterator[N], most: int) -> list[N]:
-    """Takes at most `most` commands, with the size of one group of the writer together."""
+    """Takes at most `most` commands. Stops earlier when the commands together have the size of a
+    group of the writer.
+    """
     taken = list[N]()
     size = 0
     while len(taken) < most and size < MOST_IN_GROUP and (command := next(free, None)):

@@ -93,7 +93,7 @@ class Changes(Loaded):
         return Resets(self._tables, events=self.events, shared=self._shared)
 
     def begin(self, needs: Needs) -> None:
-        """Prepares for a command. The writer calls it before each command."""
+        """Prepares for a command. The writer calls this function before each command."""
         self.repeated = False
         if needs.duty or needs.searches:
             self.processed = list(needs.subscriptions)
@@ -105,7 +105,7 @@ class Changes(Loaded):
         return self.subscriptions[subscription]
 
     def subscription(self, number: str) -> SubscriptionRecord:
-        """Returns the subscription. Raises Refused if it does not exist."""
+        """Returns the subscription. Raises Refused if there is no such subscription."""
         record = self.record(number)
         if record is None:
             raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
@@ -114,7 +114,8 @@ class Changes(Loaded):
     def existing(self, number: str) -> SubscriptionRecord:
         """Returns a subscription that exists.
 
-        Raises Overtaken if another process created it after this transaction had found none.
+        Raises Overtaken if another process created the subscription after this transaction had
+        found none.
         """
         record = self.record(number)
         if record is None:
@@ -126,8 +127,8 @@ class Changes(Loaded):
         return found or Lane(provider=provider, subscription=subscription)
 
     def leased(self, subscription: str, aggregate: Aggregate) -> dict[str, frozenset[int]]:
-        """Returns the numbers of the requests on live leases, for each provider with a live
-        lease.
+        """Returns, by provider, the numbers of the requests on live leases. Providers without a
+        live lease are left out.
         """
         leased = {}
         for provider, lane in self.lanes[subscription].items():
@@ -139,13 +140,13 @@ class Changes(Loaded):
         return self.lane(provider, subscription).leased(aggregate.queue(provider))
 
     def audit(self, entry: AuditEntry) -> None:
-        """Adds the entry to the audit trail. If the entry was added before, adds its counts."""
+        """Adds the entry to the audit trail. If it was added before, adds only the counts."""
         former = self._audited.get(entry.key)
         self._audited[entry.key] = former.plus(entry) if former else entry
 
     def flush(self) -> None:
-        """Writes all collected changes, except in rows that every process changes. The transaction
-        continues.
+        """Writes all collected changes, except the changes of rows that every process changes. The
+        transaction continues.
         """
         self._put_subscriptions()
         self._put_lanes()
@@ -212,12 +213,12 @@ class Changes(Loaded):
         self._changed.clear()
 
     def count_uses(self, uses: Iterable[Use], change: int) -> None:
-        """Adds `change` to the number of subscriptions that use each of these parts."""
+        """Adds `change` to the number of uses of each of these parts."""
         for use in uses:
             self._uses[use] += change
 
     def uses(self, provider: str) -> dict[str, int]:
-        """Returns the number of subscriptions that name each part of the provider."""
+        """Returns how many subscriptions and scheduled actions use each part of the provider."""
         uses = Counter(dict(self._tables.select(sql.USES, (provider,))))
         uses.update({thing: n for (code, thing), n in self._uses.items() if code == provider})
         return uses
@@ -230,9 +231,9 @@ class Changes(Loaded):
         return names
 
     def made_ready(self) -> dict[str, list[str]]:
-        """Returns, for each provider, the subscriptions whose requests this transaction may make
-        ready, in the order of the schedule times of their first requests. Leaves out providers that
-        have other ready lanes.
+        """Returns by provider the subscriptions for which this transaction may have made requests
+        ready. The subscriptions are in the order of the schedule times of their first requests.
+        Providers with other ready lanes are left out.
         """
         found = defaultdict[str, list[tuple[Instant, int, str]]](list)
         for provider, number in self._changed_lanes:

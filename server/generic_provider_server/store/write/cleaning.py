@@ -1,5 +1,5 @@
-"""Removes old rows within a transaction: events, entries of the audit trail and of reset runs,
-silent servers.
+"""Removes old rows within a transaction: events, entries of the audit trail and of reset runs, and
+the rows of silent servers.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ class Cleaning:
         self._tables = tables
 
     def drop_events(self, *, before: Instant, most: int) -> None:
-        """Removes at most `most` rows of events that are older than `before`, the oldest first."""
+        """Removes at most `most` rows of events that are older than `before`, beginning with the
+        oldest row.
+        """
         rows = self._tables.select(sql.OLDEST_EVENTS, (most,))
         old = [row.number for row in takewhile(lambda row: row.time < before, rows)]
         if old:
             self._tables.run(sql.DROP_EVENTS, (old[-1],))
 
     def drop_audit(self, *, before: Instant, most: int) -> None:
-        """Removes at most `most` entries of the audit trail that are older than `before`, the
-        oldest first.
+        """Removes at most `most` entries of the audit trail that are older than `before`, beginning
+        with the oldest entry.
         """
         old = self._tables.select(sql.OLDEST_AUDIT, (before, most))
         self._tables.write(sql.DROP_AUDIT, [{"time": each.time, "call": each.call} for each in old])

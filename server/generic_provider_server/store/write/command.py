@@ -27,7 +27,7 @@ class Command(Protocol[Result_co]):
 
 
 class Audit(Protocol):
-    """A call that is recorded in the audit trail, in the transaction that makes its change."""
+    """A call that is recorded in the audit trail, in the transaction that makes the change."""
 
     def entry(self, asked: Sequence[Asked[Any]], /) -> AuditEntry | None:
         """Returns the entry for the commands of the call that ran in one transaction.
@@ -57,9 +57,9 @@ class Awaited:
 class Asked(Generic[Result]):
     """A queued command, and its result or error after it has run.
 
-    `asked_at`: when it was queued, by the monotonic clock. `audit`: the call that queued it.
-    `blocked`: true while the command waits for a lock of another session. `repeated`: true if an
-    earlier call with the same request_id has made the change.
+    `asked_at`: the time of the monotonic clock at which the command was queued. `audit`: the call
+    that queued the command. `blocked`: true while the command waits for a lock of another session.
+    `repeated`: true if an earlier call with the same request_id has made the change.
     """
 
     command: Command[Result]

@@ -25,13 +25,14 @@ class Needs(Value, frozen=True, kw_only=True):
     """The rows that a command reads, so that a few statements can load the rows of a whole group.
 
     `searches`: the command searches the tables itself, so it runs after the changes of the other
-    commands are written. `set_up`: the command changes providers, so no other command may use them
-    at the same time. `duty`: the duty from which a subscription is set aside if the command cannot
-    process it. `duty` is empty for commands of callers, who get the error themselves.
-    `for_adapter`: an adapter waits for the command, so it runs before the commands of the CRM.
-    `scheduled`: the subscriptions whose scheduled actions are read; they are among the
-    `subscriptions`. `kind`: the kind of the action that the command performs for a caller; refusals
-    are counted by this kind. `size`: the least part of a group that the command counts as.
+    commands are written. `set_up`: the command changes providers, so no other process may use
+    providers during the transaction. `duty`: the duty from which a subscription is set aside if the
+    command cannot process this subscription. `duty` is empty for commands of callers, who get the
+    error themselves. `for_adapter`: an adapter waits for the command, so it runs before the
+    commands of the CRM. `scheduled`: the subscriptions whose scheduled actions are read; they are
+    among the `subscriptions`. `kind`: the kind of the action that the command performs for a
+    caller; refusals are counted by this kind. `size`: the least size that the command has in its
+    group (see `MOST_IN_GROUP`).
     """
 
     searches: bool = False
@@ -59,7 +60,7 @@ class Loaded:
     def __init__(self, tables: Tables, *, memory: Memory, shared: bool) -> None:
         """Creates an empty set of rows.
 
-        `now` and `steady` are the time of the transaction, from the two clocks of the process.
+        `now` and `steady` are the time of the transaction by the two clocks of the process.
         """
         self._tables = tables
         self.now = memory.tick()
@@ -80,8 +81,8 @@ class Loaded:
 
     @property
     def is_alive(self) -> bool:
-        """Tells whether the last sign of life of this process is so fresh that it may give
-        leases.
+        """Tells whether the last sign of life of this process is so fresh that this process may
+        give leases.
         """
         return self._memory.life.is_fresh()
 
@@ -109,7 +110,9 @@ class Loaded:
         self._end_overdue(self._load_waiting(numbers))
 
     def load_free(self, numbers: Iterable[str]) -> list[str]:
-        """Loads the existing subscriptions that no other process is changing, and returns them."""
+        """Loads the existing subscriptions that no other process is changing, and returns their
+        numbers.
+        """
         numbers = list(numbers)
         missing = [number for number in numbers if number not in self.subscriptions]
         revisions = self._locked(sql.LOCK_FREE, missing)
@@ -126,7 +129,7 @@ class Loaded:
             yield number
 
     def _end_overdue(self, numbers: Iterable[str]) -> None:
-        """Ends the leases of these subscriptions that ran out, immediately after loading."""
+        """Ends the leases that ran out, as soon as their subscriptions are loaded."""
         raise NotImplementedError
 
     def _load_waiting(self, numbers: Iterable[str]) -> list[str]:
@@ -137,7 +140,7 @@ class Loaded:
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
         """Locks the subscriptions, and returns the revisions of the locked subscriptions.
 
-        Returns None if the database has only one process.
+        Returns None if no other process may use the database.
         """
         if not self._shared:
             return None
@@ -161,11 +164,12 @@ class Loaded:
             self.lanes[lane.subscription][lane.provider] = lane
 
     def _recall(self, number: str, revisions: dict[str, int] | None) -> bool:
-        """Loads the subscription from the cache, and returns whether it is cached and current.
+        """Loads the subscription from the cache. Returns False if the subscription is not cached,
+        or if the cached revision is old.
 
-        `revisions`: the revisions of the locked subscriptions; None if the database has only one
-        process. If it can have several, lanes are not taken from the cache, because a lane can
-        change without a new revision of its subscription.
+        `revisions`: the revisions of the locked subscriptions; None if no other process may use the
+        database. If other processes may use it, lanes are not taken from the cache, because a lane
+        can change without a new revision of its subscription.
         """
         kept = self._memory.subscriptions.get(number)
         if kept is None:
@@ -229,7 +233,9 @@ class Loaded:
         return [each.action for each in found if each.action and self._is_due(each)]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
-        """Returns later requests of the same lane that were handed over and have a final state."""
+        """Returns the later requests of the same lane that were handed over, except requests on
+        their first live lease.
+        """
         self.flush()
         place = record.subscription, record.provider, record.unit, record.unit, record.index
         return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]

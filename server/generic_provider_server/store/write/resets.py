@@ -1,4 +1,4 @@
-"""Reads and writes reset runs within a transaction, one by one, because there are few."""
+"""Reads and writes reset runs one by one within a transaction, because there are few runs."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ class Resets:
     def accepted_since(
         self, provider: str, since: Instant, *, subscriptions: Collection[str]
     ) -> dict[str, list[Request]]:
-        """Returns the requests that the provider's platform accepted after `since`, for each
-        subscription in the order of settling.
+        """Returns by subscription the requests that the provider's platform accepted after `since`,
+        in the order in which they were settled.
 
-        Collected changes must be written before.
+        The caller must call `flush` before, so that the query finds all requests.
         """
         rows = self._tables.select_in(sql.ACCEPTED_OF, list(subscriptions))
         return accepted_of_rows(rows, provider, since)

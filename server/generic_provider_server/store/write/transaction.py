@@ -70,11 +70,12 @@ class Transaction(Changes):
         answered: Lane | None = None,
         new_action: ActionRecord | None = None,
     ) -> ActionRecord | None:
-        """Applies the transition to its subscription. Returns `new_action` in its state after the
+        """Applies the transition to the subscription. Returns `new_action` in its state after the
         transition.
 
-        `answered`: the lane with the lease of the answer that finished the first request.
-        `new_action`: the action that the transition has performed, if it is not stored yet.
+        `answered`: the lane, if an answer under the lease of this lane has finished the first
+        request of `transition.finished`; otherwise None. `new_action`: the action that the
+        transition has performed, if it is not stored yet.
         """
         record = self.subscriptions.get(subscription)
         former = record.aggregate if record else None
@@ -125,7 +126,7 @@ class Transaction(Changes):
         return record
 
     def put_lane(self, change: LaneChange) -> None:
-        """Applies the change to the lane, and to its subscription."""
+        """Applies the change to the lane, and to the subscription of the lane."""
         lane = change.lane
         if change.transition is not None:
             self.put(

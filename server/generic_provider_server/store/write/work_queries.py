@@ -15,10 +15,10 @@ LONGEST_LEASE = 2**62
 
 
 class WorkQueries:
-    """Finds subscriptions. The command then locks and loads them with `load_free`.
+    """Finds subscriptions. The command then locks and loads these subscriptions with `load_free`.
 
-    Each query returns at most `most` subscriptions, without subscriptions in `set_aside`, which are
-    set aside from the command's duty.
+    Each query returns at most `most` subscriptions. It leaves out the subscriptions in `set_aside`,
+    because they are set aside from the command's duty.
     """
 
     def __init__(
@@ -40,7 +40,9 @@ class WorkQueries:
         self._steady = steady
 
     def ready(self, provider: str, *, bulk: int, most: int) -> list[str]:
-        """Returns the subscriptions with ready requests, the oldest first."""
+        """Returns the subscriptions with ready requests. The subscription that has been ready
+        longest comes first.
+        """
         with self._memory.scan_starts.scan(provider, bulk) as scan:
             found = self._select(sql.READY, provider, bulk, scan.start, most=most)
             scan.found = found[0].ready_since if found else None
@@ -75,8 +77,9 @@ class WorkQueries:
         return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most=most)
 
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
-        """Returns the subscriptions without a lease whose first request was created before
-        `limit`.
+        """Returns the subscriptions without a live lease if their first pending request was created
+        at `limit` or earlier. At most `most` subscriptions of each kind are returned: with ready
+        live lanes, with ready bulk lanes, and with delayed lanes.
         """
         ready = [
             number

@@ -44,7 +44,9 @@ first; then its commands run one by one.
 PARTING_SECONDS = 0.5
 """The greatest duration, in seconds, of the search for the commands that need a lock."""
 NO_WAIT = 0.005
-"""After this wait in seconds for a lock, another session counts as its holder."""
+"""If the writer does not get a lock within this number of seconds, another session counts as the
+lock's holder.
+"""
 
 log = structlog.get_logger()
 
@@ -175,9 +177,9 @@ class Writer:
     ) -> list[Notice]:
         """Runs the group as one transaction.
 
-        If another process has changed the same rows first, it runs the group again. If that fails
-        several times, it runs the commands one by one. Commands that need a lock of another session
-        are added to the blocked commands.
+        If another process has changed the same rows first, the group runs again. If that fails
+        several times, the commands run one by one. Commands that need a lock of another session are
+        added to the blocked commands.
         """
         try:
             return [self._commit(group, lock_wait=lock_wait)]

@@ -53,7 +53,7 @@ class CreateArchive(Value, frozen=True, kw_only=True):
 
 
 class TakeArchive(Value, frozen=True, kw_only=True):
-    """Makes a server process the worker of the oldest archive that is not complete.
+    """Makes a server process the worker of the oldest archive in the state CREATING.
 
     Returns None if there is no such archive, or if its worker is another process that is alive.
     """
@@ -156,7 +156,9 @@ def works_on(transaction: Transaction, archive: ArchiveRecord) -> bool:
 
 
 def check_deletable(record: ArchiveRecord, checksum: str) -> None:
-    """Raises Refused if the archive has no file, or if the file has another checksum."""
+    """Raises Refused if the archive has never had a complete file, or if `checksum` is not that of
+    its file.
+    """
     facts = {"archive": record.id, "state": record.state.name}
     if record.state not in (ArchiveState.COMPLETED, ArchiveState.DELETED):
         text = f"archive {record.id} is {record.state.name}: there is no file to delete"

@@ -27,8 +27,7 @@ class RefuseItem(Value, frozen=True, gc=True):
     items.
     """
 
-    # the traceback of the raised error refers to this command, and only the garbage collector frees
-    # such a cycle
+    # gc is on: the traceback of the raised error refers to this command, which makes a cycle
     refused: Refused
 
     def needs(self) -> Needs:

@@ -119,9 +119,10 @@ def _done_before(
     state: RequestState,
     error_code: str,
 ) -> RequestRecord | None:
-    """Returns the request if the same call, whose answer was lost, has ended it before.
+    """Returns the request if an earlier call with the same contents has ended the request: the
+    caller repeats a call whose answer was lost. Otherwise returns None.
 
-    The caller's address is not compared, because it differs after a reconnection.
+    The address of the caller is not compared, because the address differs after a reconnection.
     """
     stored = _stored(transaction, call.request)
     said, by = stored.error_description, call.who.performed_by

@@ -44,8 +44,8 @@ for each bulk subscription.
 class Demand(Value, frozen=True, kw_only=True):
     """A stream or a pull that can take requests. Durations are in microseconds.
 
-    `credit` returns the number of requests that it can take now. The argument of `credit` is the
-    notice of the running transaction, which may have freed credit.
+    `credit` returns the number of requests that the stream or pull can take now. The argument of
+    `credit` is the notice of the running transaction, which may have freed credit.
     """
 
     stream: str
@@ -66,7 +66,8 @@ class Handed(Value, frozen=True):
 
 
 class Claim(Value, frozen=True, kw_only=True):
-    """Hands over ready requests, the oldest first, to the demands in their order.
+    """Hands over ready requests to the demands in their order. The subscription that has been ready
+    longest comes first.
 
     `server`: this process, which gives the leases. No lease is given while the last sign of life of
     this process is too old. `turn`: the number of the claim, by which `weave` decides when a bulk
@@ -100,9 +101,9 @@ class Claim(Value, frozen=True, kw_only=True):
     def hand_over(
         self, transaction: Transaction, ready: Iterable[str]
     ) -> Iterator[tuple[str, Handed]]:
-        """Hands over requests that the running transaction has made ready, so that their lanes are
-        written only once. The provider must have no other ready requests. Yields each lease with
-        its stream.
+        """Hands over requests that the running transaction has made ready, so that the lanes of
+        these requests are written only once. The provider must have no other ready requests. Yields
+        each lease with its stream.
         """
         if not self._is_possible(transaction):
             return
@@ -136,7 +137,8 @@ class Claim(Value, frozen=True, kw_only=True):
             if number is None:
                 return
             if expire_overdue(transaction, self.provider, number, at=transaction.now):
-                transaction.notice.add_ready(self.provider, transaction.now)  # others may be
+                # an expired lane is no hand-over: lanes that this claim has not read may be ready
+                transaction.notice.add_ready(self.provider, transaction.now)
                 continue
             aggregate = transaction.subscription(number).aggregate
             lane = transaction.lane(self.provider, number)

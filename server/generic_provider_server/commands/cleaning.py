@@ -35,7 +35,7 @@ class DropAudit(Value, frozen=True, kw_only=True):
 
 
 class DropEntries(Value, frozen=True, kw_only=True):
-    """Removes the first entries of a run that ended long ago, and so never changes again."""
+    """Removes the first entries of a run that ended long ago. Such a run never changes again."""
 
     run_number: int
 

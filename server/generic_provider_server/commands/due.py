@@ -29,8 +29,8 @@ class EndDelays(Value, frozen=True, kw_only=True):
 
 
 class ExpireOverdue(Value, frozen=True, kw_only=True):
-    """Expires the requests of lanes that have no live lease and whose first request has waited
-    longer than the provider allows.
+    """Expires the requests of lanes without a live lease, if the first request of the lane has
+    waited longer than the provider allows.
     """
 
     provider: str

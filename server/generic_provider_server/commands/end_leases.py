@@ -27,7 +27,7 @@ class Progress(Value, frozen=True):
 class EndLeases(Value, frozen=True, kw_only=True):
     """Ends the leases for which `broken` is true, with this `cause`.
 
-    Leases that ran out end too, whenever a subscription is loaded. `find` returns at most
+    Leases that ran out end too, because loading a subscription ends them. `find` returns at most
     `MOST_AT_ONCE` subscriptions. `unless` is called when the subscriptions are locked; if it
     returns true, no lease ends. The functions below create the command.
     """
@@ -52,10 +52,8 @@ class EndLeases(Value, frozen=True, kw_only=True):
         return Progress(found=len(found), done=len(free))
 
     def _end(self, transaction: Transaction, lane: Lane) -> None:
-        """Ends the lease.
-
-        If an adapter pulled the lease from a server that has died, the lease stays live until it
-        runs out.
+        """Ends the lease. The exception is a lease that an adapter pulled from a server that has
+        died: this lease stays live until it runs out.
         """
         if lane.stream or self.cause is not LeaseEnd.STREAM_BROKE:
             transaction.end_lease(lane, self.cause)
@@ -79,8 +77,8 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
 
 
 def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
-    """Ends the leases of a silent server that last at most `longest` microseconds, and so have run
-    out by the clock of every process.
+    """Ends the leases of a silent server, but only leases of at most `longest` microseconds. These
+    leases have run out by the clock of every process.
 
     `sign`: the last sign of life of the server, as this process knows it. If the database contains
     a newer sign of life, no lease ends, because the server may have given new leases. A server
@@ -96,7 +94,9 @@ def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
 
 
 def end_of_other_servers(server: str) -> EndLeases:
-    """Ends the leases of all other servers. Call it only if no other server can be running."""
+    """Ends the leases of all other servers. Call this function only if no other server can be
+    running.
+    """
     return EndLeases(
         find=lambda search: search.leased_by_other_servers(server, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server not in ("", server),

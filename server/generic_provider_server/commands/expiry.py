@@ -10,7 +10,7 @@ from ..store.write.transaction import Transaction
 
 def expire_overdue(transaction: Transaction, provider: str, number: str, *, at: Instant) -> bool:
     """Expires the pending requests at the provider if no lease is live and the first pending
-    request was overdue at that time. Returns whether it was.
+    request was overdue at the time `at`. Returns whether requests have expired.
     """
     record = transaction.record(number)
     if record is None or transaction.lane(provider, number).is_leased:

@@ -101,8 +101,8 @@ class Withdraw(Value, frozen=True, kw_only=True):
 
 
 class Disown(Value, frozen=True, kw_only=True):
-    """Makes the leases of a server that drained belong to no process. The leases stay live until
-    they run out.
+    """Takes the leases from a server that has drained. The leases stay live until they run out, but
+    belong to no process.
     """
 
     server: str
@@ -123,7 +123,7 @@ class Disown(Value, frozen=True, kw_only=True):
 
 
 def live_lane(transaction: Transaction, lease: Lease | None) -> Lane | None:
-    """Returns the lane if `lease` is its live lease."""
+    """Returns the lane if `lease` is its live lease, otherwise None."""
     if lease is None:
         return None
     lane = transaction.lane(lease.provider, lease.subscription)

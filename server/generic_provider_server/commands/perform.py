@@ -35,7 +35,7 @@ CREATED = (ActionState.EXECUTED, ActionState.SETTLED, ActionState.PARTLY_REJECTE
 
 
 class Done(Value, frozen=True):
-    """The result of an action, or of its preview, which has no ids and numbers.
+    """The result of an action, or of a preview. A preview has no ids and no numbers.
 
     `subscription`: None only if a scheduled action has not created the subscription yet, or never
     will. `repeated`: true if an earlier call performed the action; then the caller must read the
@@ -51,8 +51,8 @@ class Done(Value, frozen=True):
 
 
 PARTS = 10
-"""For every this many services and items that an action names, it counts as one more action in a
-group, so that no call waits for very many new requests.
+"""The size of an action in its group grows by one for this number of services and items that the
+action names. So no call waits for a group with very many new requests.
 """
 
 
@@ -60,9 +60,9 @@ class Perform(Value, frozen=True, kw_only=True):
     """Performs an action.
 
     `original`: the message of the call; empty for an automatic end. `digest`: the digest of the
-    message; a repeat has the same digest. `automatic`: true for an end that the service performs by
-    itself. `scheduled`: the scheduled action that is due. `with_requests`: true if the caller wants
-    the requests that the action created.
+    message; a repeat has the same digest. `automatic`: true for an automatic end. `scheduled`: the
+    scheduled action that is due. `with_requests`: true if the caller wants the requests that the
+    action created.
     """
 
     action: AnyAction

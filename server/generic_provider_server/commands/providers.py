@@ -52,8 +52,8 @@ class CreateProvider(Value, frozen=True, kw_only=True):
 class UpdateProvider(Value, frozen=True, kw_only=True):
     """Changes a provider.
 
-    The command runs after the other commands of the group, so that all parts which they name are
-    counted.
+    The command runs after the other commands of the group, so that all parts which these commands
+    name are counted.
     """
 
     provider: Provider
@@ -120,8 +120,8 @@ def provider_record(transaction: Transaction, code: str) -> ProviderRecord:
 
 
 def _check_unused(transaction: Transaction, former: Provider, provider: Provider) -> None:
-    """Raises Refused if a subscription names a part of the provider that may not change while it is
-    named.
+    """Raises Refused if a changed part of the provider is in use, and may not change while it is in
+    use.
     """
     uses = transaction.uses(provider.code)
     for thing, what in changed_things(former, provider):
@@ -136,8 +136,8 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
 
 
 def changed_things(former: Provider, provider: Provider) -> Iterator[tuple[str, str]]:
-    """Yields each part whose change is allowed only while no subscription uses the part, and a text
-    that names the change.
+    """Yields a pair for each change that is allowed only while no subscription uses the changed
+    part: the part, and a text that names the change.
     """
     if former.request_settings.term_end_on_platform != (
         provider.request_settings.term_end_on_platform

@@ -22,9 +22,9 @@ class Outcome(Enum):
 class EntryResult(Value, frozen=True, kw_only=True):
     """The outcome of one entry.
 
-    `why`: the reason why its subscriber is unknown. `unknown`: ids in the entry that the provider
-    does not have. `repeat_after`: only for a skipped entry; the platform must be read again at this
-    time or later; None while requests are pending.
+    `why`: the reason why the subscriber in the entry is unknown. `unknown`: ids in the entry that
+    the provider does not have. `repeat_after`: for a skipped entry, the earliest time at which the
+    platform should be read again; None while requests are pending.
     """
 
     outcome: Outcome

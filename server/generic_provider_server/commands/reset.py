@@ -36,8 +36,9 @@ class ResetDone(Value, frozen=True):
 class ResetSubscription(Value, frozen=True, kw_only=True):
     """Resets one subscription.
 
-    `provider`: the provider at which it is reset; if empty, it is reset at every effective
-    provider. `digest`: the digest of the call; a repeat has the same digest.
+    `provider`: the provider at which the subscription is reset. If `provider` is empty, the
+    subscription is reset at every effective provider. `digest`: the digest of the call; a repeat
+    has the same digest.
     """
 
     subscription: str

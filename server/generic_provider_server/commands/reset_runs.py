@@ -80,8 +80,9 @@ class Step:
     def current(self, transaction: Transaction) -> RunRecord | None:
         """Returns the current record of the run.
 
-        Returns None if another server works on the run, or if its stage or cursor differs from
-        `before`.
+        Returns None if another server works on the run, or if the stage or the cursor of the run
+        differs from `before`. If the run cannot continue, it becomes FAILED, and the result is None
+        too.
         """
         found = transaction.resets.run(self.before.id)
         if found is None or found.state is not RunState.RUNNING:

@@ -26,8 +26,8 @@ log = structlog.get_logger()
 OTHER_REQUESTS = "the subscription needs other requests than the planned requests"
 MOST_NAMED = 5
 WRITTEN = 100
-"""The number of subscriptions whose changes are written together. PostgreSQL executes the
-statements while the process computes the next changes.
+"""After each group of this many subscriptions, the changes of the group are written. So PostgreSQL
+executes the statements while the process computes the next changes.
 """
 SKIPPING = frozenset(
     {EntryOutcome.SKIPPED, EntryOutcome.SUPERSEDED, EntryOutcome.CHANGED_SINCE_PREVIEW}
@@ -38,7 +38,7 @@ SKIPPING = frozenset(
 class Send(Step):
     """Resets the next subscriptions.
 
-    `last`: true if they are the last subscriptions of the run. `broken`: subscriptions that cannot
+    `last`: true if these are the last subscriptions of the run. `broken`: subscriptions that cannot
     be read.
     """
 
@@ -50,8 +50,7 @@ class Send(Step):
         return Needs(subscriptions=frozenset(self.numbers) - self.broken)
 
     def run(self, transaction: Transaction) -> RunRecord | None:
-        # `current` is called after this read: it fails the run if requests were archived before the
-        # read
+        # before `current`, which fails the run if the requests were archived before this read
         lost = _lost(transaction, self.before, self.numbers)
         run = self.current(transaction)
         if run is None:
@@ -73,13 +72,15 @@ class Send(Step):
         transaction.resets.put_entries(entries, planned=run.stage is Stage.SEND_PLANNED)
         run = _counted(run, self.numbers[:examined], entries)
         if self.last or len(entries) >= most:
-            errors = RunState.COMPLETED_WITH_ERRORS if run.failed else RunState.COMPLETED
-            run = ended(run, errors, now=transaction.now)
+            state = RunState.COMPLETED_WITH_ERRORS if run.failed else RunState.COMPLETED
+            run = ended(run, state, now=transaction.now)
         transaction.resets.put_run(run)
         return run
 
     def _begun(self, transaction: Transaction, run: RunRecord) -> dict[str, Entry]:
-        """Returns the entries of the run's plan, or new entries if the run has no plan."""
+        """Returns entries by subscription: the entries of the run's plan, or new entries if the run
+        has no plan.
+        """
         if run.stage is Stage.SEND_PLANNED:
             until = self.numbers[-1] if self.numbers else ""
             planned = transaction.resets.planned(run.id, after=run.cursor, until=until)
@@ -91,8 +92,8 @@ class Send(Step):
 
 
 def _left(run: RunRecord) -> int:
-    """Returns the number of entries that the run may still create, if the number of its
-    subscriptions is limited.
+    """Returns the number of entries that the run may still create. The definition may limit this
+    number (`first`).
     """
     first = run.definition.first
     if run.stage is Stage.SEND_PLANNED or first is None:

@@ -14,8 +14,9 @@ from ..store.database.documents import encode
 FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
 MOST_REQUEST_BYTES = 1024 * 1024
-"""The greatest size in bytes of all requests of an action together, because the response to the
-call contains them; and of all services of one provider, because one request may contain them.
+"""A limit in bytes for two sizes: all requests of an action together, because the response to the
+call contains these requests, and all services of one provider, because one request may contain
+these services.
 """
 
 
@@ -24,7 +25,8 @@ def check_size(
 ) -> None:
     """Refuses a subscription or requests that are too large.
 
-    Each part has its own limit, so only the number of parts can make them too large.
+    The size of a single part has a limit of its own, so a subscription with few parts is not too
+    large.
     """
     desired = change.aggregate.desired
     if len(desired.items) + len(desired.services) + len(desired.usages) < FEW_PARTS:
@@ -47,7 +49,8 @@ def check_size(
 
 def _size_together(state: Subscription, catalogues: Catalogues) -> int:
     """Returns the bytes that all services of one provider need in one request, which a reset or an
-    End may send. Each service carries the items that its distributor requires.
+    action such as End Resting may send. Each service carries the items that its distributor
+    requires.
     """
     items, sizes = Counter[tuple[str, str]](), Counter[str]()
     for item in state.items:

@@ -22,7 +22,7 @@ process may settle.
 class ActionWaits:
     """Returns an action to waiting callers when a commit settles the action.
 
-    Use it only on the event loop.
+    Use this object only on the event loop.
     """
 
     def __init__(self, store: Store) -> None:
@@ -37,7 +37,7 @@ class ActionWaits:
                 settled.set()
 
     def drain(self) -> None:
-        """Returns to each waiting caller its action in the current state."""
+        """Ends all waits. Each waiting caller gets the action in its current state."""
         self._draining = True
         for waiting in self._waiting.values():
             for settled in waiting:

@@ -32,12 +32,12 @@ from .periodic_step import Loop
 from .transaction_size import TransactionSize
 
 POLL_SECONDS = 1.0
-"""The pause, in seconds, between two checks whether an archive waits to be made."""
+"""The pause, in seconds, between two checks whether an archive has to be made."""
 
 AFTER_TROUBLE_SECONDS = 10.0
 LEAST_MOVED, MOST_MOVED = 250, 1_000
-"""The smallest and the greatest number of lines that one transaction removes: the smallest while
-other commands wait for the writer.
+"""The smallest and the greatest number of lines that one transaction removes. `TransactionSize`
+chooses the number between them.
 """
 
 PROGRESS_SECONDS = 1.0
@@ -61,8 +61,8 @@ class Archiving:
         self._transactions = TransactionSize(store, least=LEAST_MOVED, most=MOST_MOVED)
 
     async def step(self) -> None:
-        """Makes the next archive. Pauses after an error, because perhaps only a person can solve
-        it.
+        """Makes the next archive. Pauses after an error, because perhaps only a person can remove
+        its cause.
         """
         try:
             await self.work()
@@ -73,7 +73,7 @@ class Archiving:
             raise
 
     async def work(self) -> None:
-        """Makes the next archive, unless another process works on it or no archive waits."""
+        """Makes the next archive, unless there is none or another process works on it."""
         server = self._store.server
         if not await self._store.read(lambda queries: queries.archive_waits_for(server)):
             return
@@ -86,7 +86,7 @@ class Archiving:
             await self._move(archive)
 
     async def _written(self, archive: ArchiveRecord) -> ArchiveRecord | None:
-        """Writes the file. Returns None if an error occurred."""
+        """Writes the file. Returns None if the file cannot be written."""
         try:
             writer, part = await asyncio.to_thread(self._folder.writer, archive)
             with writer:
@@ -126,7 +126,7 @@ class Archiving:
         return page
 
     async def _move(self, archive: ArchiveRecord) -> None:
-        """Removes the rows that the file contains from the tables."""
+        """Removes the rows of the file's lines from the tables, and completes the archive."""
         try:
             await asyncio.to_thread(self._folder.publish, archive)
             contents = await asyncio.to_thread(self._contents, archive)
@@ -151,8 +151,8 @@ class Archiving:
         return contents
 
     async def _stop_at(self, archive: ArchiveRecord, why: str) -> None:
-        """Marks the archive as failed if its file cannot be read, but only if no row was removed
-        from the tables yet.
+        """Handles a file that cannot be read. If no row was removed from the tables yet, the
+        archive becomes FAILED. Otherwise only the message is stored, and the next step tries again.
         """
         if archive.moved:
             await self._put(replace(archive, message=why))

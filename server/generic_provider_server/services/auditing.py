@@ -1,8 +1,9 @@
 """Writes the audit entries of calls that changed nothing, and logs every written entry.
 
-The entry of a change is written in the transaction of the change. Entries of refused calls and
-hand-overs are collected here, and written twice a second. No caller can cause an unlimited number
-of entries: after a few refused calls in the same minute, one entry counts the further calls.
+The entry of a change is written in the transaction of the change. Entries of refused calls, and of
+calls that are counted together, are collected here and written twice a second. No caller can cause
+an unlimited number of entries: after a few refused calls in the same minute, one entry counts the
+further calls.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from .periodic_step import Loop
 WRITE_SECONDS = 0.5
 MINUTE = 60 * SECOND
 MOST_ALONE = 10
-"""The greatest number of refused calls of a caller in a minute that have an entry of their own."""
+"""In one minute, at most this number of refused calls of a caller have an entry of their own."""
 
 MOST_CALLERS = 1_000
-"""The greatest number of unproven callers whose refused calls in a minute are counted separately.
-Refused calls of proven callers are always counted separately, so that no other host can hide them;
-the file of callers limits their number.
+"""In one minute, the refused calls of at most this number of unproven callers are counted
+separately. Refused calls of proven callers are always counted separately, so that no other host can
+hide these calls. The file of callers limits the number of proven callers.
 """
 
 MOST_WAITING = 10_000
@@ -60,7 +61,7 @@ class Auditing:
         self._loop.start()
 
     async def stop(self) -> None:
-        """Writes the collected entries. Call it after the last call has ended."""
+        """Writes the collected entries. Call this function after the last RPC has ended."""
         await self._loop.stop()
         with suppress(Refused):
             await self._write()
@@ -76,7 +77,9 @@ class Auditing:
         self._waiting[entry.key] = former.plus(entry) if former else entry
 
     def count(self, entry: AuditEntry) -> None:
-        """Counts the call in one entry together with all calls of its kind in the same minute."""
+        """Counts the call. All calls of the same kind by the same caller in the same minute have
+        one entry.
+        """
         self._add_alike(_of_host(entry))
 
     def refuse(self, entry: AuditEntry) -> None:
@@ -121,7 +124,7 @@ class Auditing:
     async def _write(self) -> None:
         """Writes the collected entries.
 
-        If the store cannot be reached, they are written by the next attempt. A call may then be
+        If the store cannot be reached, the next attempt writes the entries. A call may then be
         counted twice, because nobody knows whether its entry was committed.
         """
         waiting, self._waiting = self._waiting, {}

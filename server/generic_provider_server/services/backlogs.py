@@ -10,8 +10,8 @@ from ..store.memory.full_scan import FullScan
 from ..store.store import Store
 
 ANSWER_SECONDS = 1.0
-"""The greatest time in seconds that a heartbeat waits for the count: an adapter begins no request
-after 12 s without a message.
+"""The greatest time in seconds that a heartbeat waits for the count, because an adapter begins no
+request after 12 s without a message.
 """
 
 COUNT_SECONDS = 2.0
@@ -28,7 +28,7 @@ class Backlogs:
         self._known: dict[str, Backlog] = {}
 
     async def count(self, provider: str) -> Backlog:
-        """Returns a count that is at most COUNT_SECONDS old."""
+        """Returns a count that is at most COUNT_SECONDS old, or older if counting takes long."""
         with self._turns[provider].turn() as due:
             if due:
                 backlog = await self._store.read(lambda queries: queries.backlog_size(provider))

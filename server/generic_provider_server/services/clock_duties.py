@@ -33,9 +33,9 @@ ENTRIES_SECONDS = 5.0
 class Duty:
     """Work that the service repeats by itself.
 
-    Every `seconds`, the clock calls `due` and runs the commands that it returns. Every process has
-    every duty, so another process may have done the work first. Therefore each command locks its
-    rows, and checks again whether the change is due. A command changes a bounded number of
+    Every `seconds`, the clock calls `due` and runs the commands that `due` returns. Every process
+    has every duty, so another process may have done the work first. Therefore each command locks
+    its rows, and checks again whether the change is due. A command changes a bounded number of
     subscriptions. `due` returns at most MOST_DUE commands; if it returns MOST_DUE commands, it is
     called again immediately.
     """

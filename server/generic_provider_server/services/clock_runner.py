@@ -59,9 +59,8 @@ class Clock:
     async def _do_each(self, commands: Sequence[Command[object]]) -> list[object]:
         """Runs a few commands at a time.
 
-        After each few, pauses for as long as they took: if a hundred thousand automatic ends are
-        due in the same second, they take at most half of the writer's time, and no call waits for
-        many of them.
+        After each few, pauses for as long as they took, but at most for BUSY_SECONDS. So if a
+        hundred thousand automatic ends are due in the same second, no call waits for many of them.
         """
         done, most = list[object](), FEW
         while len(done) < len(commands):

@@ -1,7 +1,7 @@
 """Counts the used credit of a stream.
 
 The thread that commits a group, or receives a notification of another process's commit, counts
-first. So a claim can use the credit that all earlier answers have freed.
+before it does anything else. So a claim can use the credit that all earlier answers have freed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Credit:
     """The credit of a stream, which may have `most` requests in flight.
 
     `in_flight`: the number of requests on its live leases. `ran_out`: the number of requests on
-    leases that ran out since the adapter last sent something; they use credit too.
+    leases that ran out since the adapter last sent something; these requests use credit too.
     """
 
     def __init__(self, most: int, *, stream: str) -> None:

@@ -1,4 +1,4 @@
-"""Distributes ready requests among the streams, and counts their credit."""
+"""Distributes ready requests among the streams, and counts the credit of the streams."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ log = structlog.get_logger()
 
 
 class Delivery:
-    """Hands ready requests over to the streams with credit. Use it only on the event loop, unless a
-    method says otherwise.
+    """Hands ready requests over to the streams with credit. Use this object only on the event loop,
+    unless a method says otherwise.
     """
 
     def __init__(self, store: Store) -> None:
@@ -51,7 +51,7 @@ class Delivery:
     def hand_over(self, transaction: Transaction) -> None:
         """Gives streams with credit leases on the requests that the transaction makes ready, so
         that no claim has to find them later. The function leaves out providers with other ready
-        requests. The writer's thread calls it before the changes are written.
+        requests. The writer's thread calls this function before the changes are written.
         """
         if self._draining:
             return
@@ -64,7 +64,7 @@ class Delivery:
                     transaction.notice.handed_over[stream_id].append(handed)
 
     def count(self, notice: Notice) -> None:
-        """Counts the credit that a commit used and freed. Any thread may call it."""
+        """Counts the credit that a commit used and freed. Any thread may call this function."""
         for stream_id in {*notice.freed, *notice.heard}:
             stream = self.streams.get(stream_id)
             if stream is not None:
@@ -215,7 +215,7 @@ class Delivery:
     async def _wait(self, ready: asyncio.Event, *, most: float = math.inf) -> None:
         """Waits for a commit for at most `most` seconds.
 
-        If other processes may write, waits for at most the interval of the queries.
+        If other processes may write to the database, waits for at most POLL_SECONDS.
         """
         wait = min(most, POLL_SECONDS if self._store.shared else math.inf)
         with suppress(TimeoutError):
@@ -240,9 +240,9 @@ class Delivery:
         return any(shares)
 
     def _waiting(self, provider: str, committing: Notice = NOTHING) -> list[AdapterStream]:
-        """Returns the streams with credit, each time with another stream first.
+        """Returns the streams with credit. After each claim, another stream comes first.
 
-        Any thread may call it. `committing`: the notice of the running transaction.
+        Any thread may call this function. `committing`: the notice of the running transaction.
         """
         everyone = list(self.streams.values())
         waiting = [s for s in everyone if s.provider == provider and s.wants_more(committing)]

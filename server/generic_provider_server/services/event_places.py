@@ -1,6 +1,4 @@
-"""Defines the filter of a watcher, its place in the order of events, and the events that it
-gets.
-"""
+"""Defines the filter of a watcher, its place in the order of events, and what the watcher gets."""
 
 from __future__ import annotations
 
@@ -11,8 +9,8 @@ from ..domain.values import Instant
 
 
 class EventPlace(NamedTuple):
-    """A place between two events: after the first `events` events of the row of events whose
-    number is `row`.
+    """A place between two events: after the first `events` events in the row of events with the
+    number `row`.
     """
 
     row: int

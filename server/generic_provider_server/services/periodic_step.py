@@ -13,10 +13,11 @@ log = structlog.get_logger()
 
 
 class Loop:
-    """Runs `step` again `seconds` after it has ended, or immediately if it returns a true value.
+    """Runs `step` again `seconds` after `step` has ended, or immediately if `step` returns a true
+    value.
 
-    If `step` fails, the error is logged, except if the store cannot be reached, and `step` runs
-    again.
+    `step` also runs again after it has failed. The error is logged, unless the store cannot be
+    reached.
     """
 
     def __init__(self, name: str, step: Callable[[], Awaitable[object]], *, seconds: float) -> None:

@@ -23,7 +23,9 @@ log = structlog.get_logger()
 
 
 class Connected(Value, frozen=True, kw_only=True):
-    """A stream in the form that processes share. Times are seconds since 1970."""
+    """The description of a stream that a process publishes for the other processes. Times are
+    seconds since 1970.
+    """
 
     id: str
     provider: str
@@ -54,7 +56,8 @@ class Presence:
     """Coordinates this process with the other processes on its database.
 
     Within the block `announced`, this process publishes its streams. When another process is
-    silent, its leases are ended as soon as they have run out by every process's clock.
+    silent, this process ends the leases of that process as soon as they have run out by the clock
+    of every process.
     """
 
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:
@@ -105,7 +108,8 @@ class Presence:
         return [*self._streams(), *elsewhere]
 
     async def _sign_off(self) -> None:
-        """Makes the leases of this process belong to no process; they stay live until they run out.
+        """Gives the leases of this process up, so that they belong to no process. The leases stay
+        live until they run out.
 
         If the database cannot be reached, other processes will end these leases.
         """

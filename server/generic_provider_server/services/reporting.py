@@ -38,9 +38,9 @@ class Terms(Value, frozen=True, kw_only=True):
 class Subscriber(Value, frozen=True, kw_only=True):
     """An entry of a report.
 
-    `wrong`: the reason why the entry is malformed. `malformed`: the names of the subscriber that
-    are malformed, so that no subscription is searched by them. If `held` is None, the platform does
-    not know the subscriber.
+    `wrong`: the reason why the entry is malformed. `malformed`: the fields with a malformed number
+    of the subscriber. No subscription is searched by these fields. If `held` is None, the platform
+    does not know the subscriber.
     """
 
     account_number: str = ""
@@ -95,9 +95,9 @@ class Reporting:
         named, doubtful = await self._named(subscribers)
         if self.terms.complete:
             names = [Entry(subscription=each, held=None, doubtful=True) for each in doubtful]
-            for entries in _parts(names, MOST_IN_TRANSACTION):
+            for entries in _chunks(names, MOST_IN_TRANSACTION):
                 await self._apply(entries, audit=None)
-        for part in _parts(named, MOST_IN_TRANSACTION):
+        for part in _chunks(named, MOST_IN_TRANSACTION):
             entries = [
                 Entry(subscription=number, account_number=each.account_number, held=each.held)
                 for each, number in part
@@ -116,7 +116,7 @@ class Reporting:
             await self._guard()
             async for numbers in self._missing():
                 entries = [Entry(subscription=number, held=None) for number in numbers]
-                for part in _parts(entries, MOST_IN_TRANSACTION):
+                for part in _chunks(entries, MOST_IN_TRANSACTION):
                     results = await self._apply(part, audit=self.audit)
                     self.outcomes[Outcome.MISSING] += sum(
                         each.outcome is Outcome.MISSING for each in results
@@ -127,10 +127,12 @@ class Reporting:
     async def _named(
         self, subscribers: Iterable[Subscriber]
     ) -> tuple[list[tuple[Subscriber, str]], list[str]]:
-        """Returns the entries that name exactly one subscription, each with its number, and the
-        numbers of all subscriptions that malformed or ambiguous entries name.
+        """Returns two lists: the entries that name exactly one subscription, each with the number
+        of the subscription, and the numbers of the subscriptions that malformed or ambiguous
+        entries name.
 
-        Those entries are counted as unknown, but their subscriptions do not count as missing.
+        Malformed and ambiguous entries are counted as unknown, but their subscriptions do not count
+        as missing.
         """
         provider = self.terms.provider
         accounts = {each.by_account for each in subscribers if not each.by_number}
@@ -261,6 +263,6 @@ def _unclear(numbers: Sequence[str]) -> str:
     return f"{len(numbers)} subscriptions have it: {several}" if len(numbers) > 1 else ""
 
 
-def _parts(things: Sequence[Part], most: int) -> Iterator[Sequence[Part]]:
-    for start in range(0, len(things), most):
-        yield things[start : start + most]
+def _chunks(values: Sequence[Part], most: int) -> Iterator[Sequence[Part]]:
+    for start in range(0, len(values), most):
+        yield values[start : start + most]

@@ -27,13 +27,13 @@ QUERIES = 10
 """The number of queries after which the progress of the examination is stored."""
 
 AFTER_FAILURE = 1.0
-"""The seconds after which a run continues that had an error."""
+"""The pause, in seconds, before a run continues after an error."""
 
 log = structlog.get_logger()
 
 
 class Pace:
-    """Limits the number of subscriptions per second. None means that there is no limit."""
+    """Limits the number of subscriptions per second. If the number is None, there is no limit."""
 
     def __init__(self, per_second: int | None, *, now: Callable[[], float]) -> None:
         self._per_second = per_second
@@ -96,7 +96,7 @@ class Resetting:
     async def stop(self) -> None:
         """Stops the work.
 
-        The finished steps are committed; another server, or this server later, continues the run.
+        The finished steps are committed; another server, or this server later, continues the runs.
         """
         self.draining.set()
         await self._loop.stop()
@@ -143,8 +143,8 @@ class Resetting:
         return await self._send(run, pace)
 
     async def _surveyed(self, run: RunRecord) -> Survey:
-        """Examines the next subscriptions: with one query if entries are written, otherwise with
-        several queries.
+        """Examines the next subscriptions: with one query in the stage PLAN, in which entries are
+        written, otherwise with several queries.
         """
         definition, first = run.definition, run.definition.first
         planned = run.stage is Stage.PLAN

@@ -58,8 +58,8 @@ def survey(
     most: int | None = None,
     described: bool = False,
 ) -> Survey:
-    """Examines the next subscriptions whose numbers follow `after`: at most AT_ONCE subscriptions,
-    and at most until `most` findings are found.
+    """Examines the next subscriptions after the number `after`: at most AT_ONCE subscriptions.
+    Stops earlier when there are `most` findings.
     """
     records = queries.reset_candidates(definition, after=after, limit=AT_ONCE)
     circumstances = Circumstances(
@@ -154,9 +154,9 @@ async def holding_besides(store: Store, definition: ResetDefinition) -> int:
 def _change_of_holding(
     queries: Queries, definition: ResetDefinition, *, after: str
 ) -> tuple[int, str]:
-    """Returns how the pending requests of the subscriptions after `after` change the number of
-    subscriptions that hold an entitlement, and the place at which to continue; an empty text at the
-    end.
+    """Examines the next subscriptions after `after` that have pending requests. Returns how these
+    requests change the number of subscriptions that hold an entitlement. Also returns the number of
+    the last examined subscription, or an empty text at the end.
     """
     records, end = queries.with_pending(definition, after=after, limit=AT_ONCE)
     change, now = 0, queries.now()

@@ -11,8 +11,8 @@ otherwise up to LONG.
 """
 GROWTH = 1.5
 TURNS = 4
-"""The number of commands of other callers for which a task processes at least one item, so that the
-task never starves.
+"""For this number of commands of other callers, a task processes at least one item. So the task
+never starves.
 """
 
 

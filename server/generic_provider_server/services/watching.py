@@ -50,8 +50,8 @@ class _Watcher:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    """A watcher that has got all events. The watcher waits for a row, with a number of at least
-    `first`, that may contain an event for its filter.
+    """A watcher that has got all events. The watcher waits for a row that may contain an event for
+    its filter. The number of the row is at least `first`.
     """
 
     wanted: Wanted
@@ -62,7 +62,7 @@ class _Waiting:
 
 
 class Watching:
-    """Reads new rows of events while there are watchers. Use it only on the event loop.
+    """Reads new rows of events while there are watchers. Use this object only on the event loop.
 
     Each new row is read once for all watchers that wait. A watcher that has not got all events yet
     reads the rows by itself, one after the other. Only one such watcher reads at a time.
@@ -102,7 +102,7 @@ class Watching:
 
     def watchers(self) -> tuple[int, int]:
         """Returns the number of watchers, and an estimate of the events that the slowest watcher
-        has not got yet. Any thread may call it.
+        has not got yet. Any thread may call this function.
         """
         watchers, recent = list(self._watchers), list(self._recent)
         behind = self._next - min([w.place.row for w in watchers if w.place], default=self._next)
@@ -131,7 +131,8 @@ class Watching:
     async def watch(self, wanted: Wanted, start: EventPlace | None) -> AsyncIterator[Sent]:
         """Yields the events after `start`, with heartbeats in between.
 
-        If `start` is None, yields new events only. Raises Refused.
+        If `start` is None, yields new events only. Raises Refused if the place is unknown, or if
+        events after it were removed.
         """
         bounds = await self.read(methodcaller("event_bounds"))
         place = self._checked(start, bounds)
@@ -272,8 +273,8 @@ def _set_row(waiting: _Waiting, row: int) -> None:
 def _placed(row: StoredEvents, place: EventPlace, wanted: Wanted) -> list[PlacedEvent]:
     """Returns the events of the row that follow the place and pass the filter.
 
-    The place after the last event of a row is the start of the next row, so this place remains
-    valid after the earlier row is removed.
+    The place after the last event of a row is the start of the next row, so it remains valid when
+    the row is removed.
     """
     skipped = place.events if place.row == row.number else 0
     places = [EventPlace(row.number, n + 1) for n in range(len(row.events) - 1)]

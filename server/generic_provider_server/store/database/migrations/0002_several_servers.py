@@ -1,5 +1,5 @@
-"""Lets several server processes share a PostgreSQL database, and keeps tables with frequent changes
-small.
+"""Lets several server processes share a PostgreSQL database, and keeps tables small whose rows
+change often.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Stores the domain's action beside the encoded message of the caller. Renames the column `age` of
-a lane to `ready_since`, because the column contains the instant since which the first request is
-ready. Sets `lease_until` to 0 in lanes without a live lease.
+a lane to `ready_since`: the instant since which its first request is ready. Sets `lease_until` to 0
+if the lease has ended.
 """
 
 from __future__ import annotations

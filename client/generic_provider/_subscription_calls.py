@@ -49,7 +49,7 @@ def perform(
         reference=reference,
         performed_by=performed_by or caller.performed_by,
         expected_revision=expected_revision,
-        priority=priority or (None if schedule_time else Priority.LIVE),
+        priority=priority,
         schedule_time=schedule_time,
         validate_only=validate_only,
     )

@@ -131,15 +131,16 @@ def request(
     schedule_time: datetime | None = None,
     validate_only: bool = False,
 ) -> v1.PerformActionRequest:
-    """Returns a whole request for `batch_perform`.
+    """Returns a whole request for `batch_perform`. `perform` sends the same request.
 
-    If no `request_id` is given, the request gets a random `request_id`.
+    If no `request_id` is given, the request gets a random `request_id`. The default priority is
+    LIVE; for a scheduled action it is BULK.
     """
     field = _FIELDS.get(getattr(action, "DESCRIPTOR", None))
     if field is None:
         raise TypeError(f"{action!r:.80} is not an action; use actions.Terminate() or the like")
     chosen: dict[str, Any] = {field: action}
-    if priority is not None:
+    if priority := priority or (None if schedule_time else Priority.LIVE):
         chosen["priority"] = Priority.of(priority)
     return v1.PerformActionRequest(
         subscription=subscription,

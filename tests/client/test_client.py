@@ -184,6 +184,16 @@ def test_what_a_batch_refuses_is_returned_beside_what_was_done(crm: Crm) -> None
     assert isinstance(second, ActionNotFound)
 
 
+def test_an_action_may_be_repeated_in_a_batch(crm: Crm) -> None:
+    again = actions.request(actions.Regret(), subscription="S1", request_id="order")
+    crm.calls(lambda: crm.client.perform(actions.Regret(), subscription="S1", request_id="order"))
+    single = crm.answers("PerformAction", PerformActionResponse())
+    crm.calls(lambda: crm.client.batch_perform([again]))
+    response = subscription_service_pb2.BatchPerformActionsResponse()
+    batch = crm.answers("BatchPerformActions", response)
+    assert list(batch.actions) == [single]
+
+
 def test_a_change_names_who_made_it(crm: Crm) -> None:
     crm.calls(lambda: crm.client.set_provider_state("P", state="EFFECTIVE", performed_by="ann"))
     response = provider_service_pb2.SetProviderStateResponse(provider=Provider(code="P"))

@@ -9,7 +9,7 @@ from uuid import uuid4
 import grpc
 
 from generic_provider._calls import Call, Caller, Pages, Watch, chosen
-from generic_provider._values import instant
+from generic_provider._values import instant, several
 from generic_provider.enums import ArchiveState
 from generic_provider.v1 import request_service_pb2 as v1
 
@@ -111,7 +111,7 @@ def list_audit_entries(
     `refused`: list only calls that were refused as a whole or in part.
     """
     request = v1.ListAuditEntriesRequest(
-        methods=methods,
+        methods=several("methods", methods),
         caller=caller,
         performed_by=performed_by,
         provider=provider,

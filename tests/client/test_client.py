@@ -281,8 +281,11 @@ def test_settings_of_another_type_are_refused_at_once(crm: Crm) -> None:
         lambda: crm.client.get_action("A1", wait=wrong),
         lambda: crm.client.extend_leases("T1"),
         lambda: crm.client.release_leases("T1"),
+        lambda: crm.client.list_audit_entries(methods="PerformAction"),
     ):
-        with pytest.raises(TypeError, match=r"timeout|tls|lease_duration|wait|lease_tokens"):
+        with pytest.raises(
+            TypeError, match=r"timeout|tls|lease_duration|wait|lease_tokens|methods"
+        ):
             refused()
 
 

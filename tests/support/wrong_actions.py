@@ -89,6 +89,11 @@ PERFORM: list[Case] = [
     (become(holder=pb.Account(name="Mari\r\nDROP")), "INVALID_FIELD", "become_subscriber.holder"),
     (Act(subscription="S\n", activate={}), "INVALID_FIELD", "subscription"),
     (Act(subscription="S", activate={}, reference="a\u2028b"), "INVALID_FIELD", "reference"),
+    (
+        become(existing=[{"provider": "P", "account_number": number} for number in "12"]),
+        "INVALID_FIELD",
+        "become_subscriber.existing",
+    ),
     (Act(subscription="S", change_location={}), "INVALID_FIELD", "change_location.address"),
     (Act(subscription="S", change_subscriber={}), "INVALID_FIELD", "change_subscriber.holder"),
     (

@@ -420,7 +420,7 @@ class BecomeSubscriber(_message.Message):
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceSelection]: ...
     @_builtins.property
     def existing(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExistingAccount]:
-        """Accounts that the customer already has on platforms."""
+        """Accounts that the customer already has on platforms, at most one for each provider."""
 
     def __init__(
         self,

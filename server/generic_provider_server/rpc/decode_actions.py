@@ -71,6 +71,8 @@ def _action(checks: Checks, request: api.PerformActionRequest, kind: str) -> a.A
 def _become(checks: Checks, message: api.BecomeSubscriber, number: str) -> a.AnyAction:
     field = "become_subscriber"
     checks.count(f"{field}.existing", message.existing, most=MOST_PARTS)
+    if len({each.provider for each in message.existing}) < len(message.existing):
+        checks.wrong(f"{field}.existing", "names a provider twice")
     return a.BecomeSubscriber(
         number=number,
         type=checks.code(f"{field}.type", message.type),

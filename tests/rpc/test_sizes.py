@@ -7,8 +7,10 @@ import asyncio
 import grpc.aio
 import pytest
 
+from generic_provider.v1 import provider_service_pb2 as providers
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
@@ -114,6 +116,68 @@ async def test_what_does_not_fit_into_an_answer_is_left_out(
     assert outcomes == ["action", "error", *["action"] * 20]
     assert all(not each.action.requests for each in large.results)
     assert 0 < len(repeated.requests) < 80
+
+
+async def test_a_subscription_leaves_out_what_its_message_has_no_room_for(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await caller.call("PerformAction", become(0))
+    (request,) = (await caller.call("ListRequests", ONE)).requests
+    resolve = requests.ResolveRequestRequest(request=request.number, reason="looked")
+    resolve.status = provisioning.RESPONSE_STATUS_ACCEPTED
+    await caller.call("ResolveRequest", resolve)
+    off = providers.SetProviderStateRequest(provider="P", state=pb.PROVIDER_STATE_NOT_EFFECTIVE)
+    await caller.call("SetProviderState", off)
+    stop = subscriptions.PerformActionRequest(subscription="S000")
+    stop.deactivate.SetInParent()
+    await caller.call("PerformAction", stop)
+    get = subscriptions.GetSubscriptionRequest(subscription="S000")
+    definition = resets.ResetRunDefinition(name="n", provider="P")
+    preview = resets.PreviewResetRunRequest(definition_fields=definition)
+
+    (whole,) = (await caller.call("GetSubscription", get)).subscription.provider_links
+    (entry,) = (await caller.call("PreviewResetRun", preview)).entries
+    for module in ("paging", "encode"):
+        monkeypatch.setattr(f"generic_provider_server.rpc.{module}.MOST_BYTES", 9_000)
+    shown = (await caller.call("GetSubscription", get)).subscription
+    (cut,) = (await caller.call("PreviewResetRun", preview)).entries
+
+    assert len(whole.differences) == len(entry.differences) == 80
+    assert len(whole.confirmed.services) == 80
+    assert shown.ByteSize() <= 9_000
+    (link,) = shown.provider_links
+    assert len(shown.services) == 80
+    assert 0 < len(link.differences) < 80
+    assert list(link.differences) == list(whole.differences)[: len(link.differences)]
+    assert not link.HasField("confirmed")
+    assert 0 < len(cut.differences) < 80
+
+
+async def test_services_that_lack_many_goods_types_fit_into_one_message(caller: Caller) -> None:
+    goods = [f"{n:04}{'x' * 60}" for n in range(1_000)]
+    provider = pb.Provider(
+        code="R",
+        distributors=[pb.Distributor(code="D", required_goods_types=goods)],
+        services=[pb.Service(code=f"S{n}", provider_service_id=f"{n}") for n in range(100)],
+        goods=[pb.GoodsMapping(goods_type=each, provider_goods_type=each) for each in goods],
+    )
+    await caller.call("CreateProvider", providers.CreateProviderRequest(provider=provider))
+    viewer = subscriptions.BecomeSubscriber(
+        type="DTH",
+        provider="R",
+        services=[
+            subscriptions.ServiceSelection(distributor="D", service=each.code)
+            for each in provider.services
+        ],
+    )
+    performed = await caller.call(
+        "PerformAction", subscriptions.PerformActionRequest(become_subscriber=viewer)
+    )
+
+    first, *_, last = performed.subscription.services
+    assert list(first.missing_goods_types) == goods
+    assert list(last.missing_goods_types) == goods[:1]
+    assert caller.largest <= MOST
 
 
 async def _all_pages(caller: Caller) -> list[str]:

@@ -14,6 +14,7 @@ from generic_provider.v1 import subscription_service_pb2 as subscriptions
 
 LONG = "x" * 70
 HUGE = {f"key {n}": "v" * 200 for n in range(40)}
+LARGE_ITEM = {"distributor": "MAIN", "goods_type": "G", "parameters": {"key": "v" * 4_000}}
 NEGATIVE = Duration(seconds=-1)
 LATER = Timestamp(seconds=9_999_999_999)
 BROKEN_TIME = Timestamp(seconds=-5, nanos=-1)
@@ -93,6 +94,15 @@ PERFORM: list[Case] = [
         become(existing=[{"provider": "P", "account_number": number} for number in "12"]),
         "INVALID_FIELD",
         "become_subscriber.existing",
+    ),
+    (
+        Act(
+            subscription="S",
+            schedule_time=LATER,
+            add_items={"items": [{**LARGE_ITEM, "serial_number": f"{n}"} for n in range(200)]},
+        ),
+        "INVALID_FIELD",
+        "add_items",
     ),
     (Act(subscription="S", change_location={}), "INVALID_FIELD", "change_location.address"),
     (Act(subscription="S", change_subscriber={}), "INVALID_FIELD", "change_subscriber.holder"),

@@ -110,6 +110,7 @@ def definition_cases(kind: Any) -> list[Case]:
         ({"created_from": BROKEN_TIME}, "created_from"),
         ({"subscription_types": [""]}, "subscription_types[0]"),
         ({"subscriptions": ["S"] * 10_001}, "subscriptions"),
+        ({"subscriptions": ["Ä" * 64] * 10_000}, "subscriptions"),
         ({"difference_kinds": [UNKNOWN]}, "difference_kinds[0]"),
         ({"first": 0}, "first"),
         ({"max_switch_off_percent": 101}, "max_switch_off_percent"),
@@ -280,6 +281,7 @@ CASES: Mapping[str, list[Case]] = {
     "ExtendLeases": [
         (Extends(), "INVALID_FIELD", "lease_tokens"),
         (Extends(lease_tokens=["x"] * 1001), "INVALID_FIELD", "lease_tokens"),
+        (Extends(lease_tokens=["x" * 2_000] * 1000), "INVALID_FIELD", "lease_tokens"),
         (
             Extends(lease_tokens=["x"], lease_duration=Duration(seconds=3601)),
             "INVALID_FIELD",
@@ -289,6 +291,11 @@ CASES: Mapping[str, list[Case]] = {
     "ReleaseLeases": [
         (
             provisioning.ReleaseLeasesRequest(lease_tokens=["x"] * 1001),
+            "INVALID_FIELD",
+            "lease_tokens",
+        ),
+        (
+            provisioning.ReleaseLeasesRequest(lease_tokens=["x" * 2_000] * 1000),
             "INVALID_FIELD",
             "lease_tokens",
         ),

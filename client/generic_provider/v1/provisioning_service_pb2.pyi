@@ -555,7 +555,7 @@ class ExtendLeasesRequest(_message.Message):
     LEASE_DURATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lease_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """1 to 1000 tokens."""
+        """1 to 1000 tokens, which have at most 1 MiB together."""
 
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
@@ -644,7 +644,7 @@ class ReleaseLeasesRequest(_message.Message):
     """
     @_builtins.property
     def lease_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 1000 tokens."""
+        """Up to 1000 tokens, which have at most 1 MiB together."""
 
     def __init__(
         self,

@@ -116,7 +116,7 @@ Global___EntryOutcome: _TypeAlias = EntryOutcome  # noqa: Y015
 @_typing.final
 class ResetRunDefinition(_message.Message):
     """Defines which subscriptions of a provider are reset, how, and when. A subscription must pass all
-    filters; an empty filter passes every subscription.
+    filters; an empty filter passes every subscription. A definition has at most 900 KiB.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -756,7 +756,9 @@ class PreviewResetRunResponse(_message.Message):
         account_number: _builtins.str
         """The platform's own account number."""
         @_builtins.property
-        def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]: ...
+        def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]:
+            """If the message has no room for all, only the first."""
+
         @_builtins.property
         def request_types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
             """The types of the requests that the run would create, in their order."""
@@ -1087,7 +1089,9 @@ class ListResetRunEntriesResponse(_message.Message):
         """The platform's own account number."""
         @_builtins.property
         def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]:
-            """The differences when the run was planned. Set only if the run was HELD."""
+            """The differences when the run was planned. Set only if the run was HELD. If the message has no
+            room for all, only the first.
+            """
 
         @_builtins.property
         def request_types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:

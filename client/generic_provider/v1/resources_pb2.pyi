@@ -1048,7 +1048,8 @@ class SubscribedService(_message.Message):
     @_builtins.property
     def missing_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Output. The goods types that the distributor requires and does not have. If it lacks one,
-        the service is not sent to the platform, even if the service is on.
+        the service is not sent to the platform, even if the service is on. If the names of all services
+        together need more than 256 KiB, further services name only the first type that they lack.
         """
 
     def __init__(
@@ -1196,12 +1197,14 @@ class ProviderLink(_message.Message):
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
         """The differences between the CRM and the platform that will remain when all pending requests are
-        accepted. Set only in GetSubscription.
+        accepted. Set only in GetSubscription. If the message has no room for all, only the first.
         """
 
     @_builtins.property
     def confirmed(self) -> Global___PlatformTarget:
-        """The contents that the platform has confirmed. Set only in GetSubscription."""
+        """The contents that the platform has confirmed. Set only in GetSubscription, and only if the
+        message has room for them.
+        """
 
     @_builtins.property
     def last_error(self) -> Global___ProviderLink.LastError:

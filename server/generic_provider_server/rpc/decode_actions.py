@@ -17,6 +17,8 @@ from .decode_parts import MOST_PARTS, account, address, items, selections
 from .incoming import IncomingCall
 
 LARGEST = 2**63 - 1
+MOST_BYTES = 512 * 1024
+"""The greatest size in bytes of an action. Larger actions would make a subscription too large."""
 LATER = Instant(0)
 """The value for a wrong instant. The value is never used, because the violations are raised
 first.
@@ -40,6 +42,8 @@ def perform_of(
     priority = checks.enum("priority", request.priority, default=Priority.LIVE)
     expected = request.expected_revision if request.HasField("expected_revision") else None
     contents = contents_of(request)
+    if (size := len(contents)) > MOST_BYTES:
+        checks.wrong(kind or "action", f"has {size} bytes, at most {MOST_BYTES} are allowed")
     perform = Perform(
         action=_action(checks, request, kind) if kind else a.Activate(),
         subscription=checks.text("subscription", request.subscription),

@@ -17,6 +17,8 @@ from .checks import NAME, Checks
 Optional = Literal["first", "max_switch_off_percent", "subscriptions_per_second"]
 MOST_NAMES, MOST_SUBSCRIPTIONS, MOST_CODES = 100, 10_000, 1_000
 MOST_NUMBER = 2**32 - 1
+MOST_BYTES = 900 * 1024
+"""The greatest size in bytes of a definition, because some responses contain it twice."""
 CRON_FIELDS = 5
 EVERY_MINUTE = "* * * * *"
 OF_ONE_MACHINE = ("localtime", "posixrules", "posix/", "right/", "Factory")
@@ -53,6 +55,9 @@ def definition_of(checks: Checks, message: api.ResetRunDefinition, at: str) -> R
         cron=checks.text(f"{at}.cron", message.cron, most=NAME),
         time_zone=checks.text(f"{at}.time_zone", message.time_zone) or "UTC",
     )
+    if (size := message.ByteSize()) > MOST_BYTES:
+        why = f"are too long: the definition has {size} bytes, at most {MOST_BYTES} are allowed"
+        checks.wrong(f"{at}.subscriptions", why)
     _check_times(checks, definition, at)
     _check_schedule(checks, message, definition, at)
     return definition

@@ -8,6 +8,8 @@ the message. For speed, fields that are often empty are not set if they are empt
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from msgspec.structs import replace
 
 from generic_provider.v1 import resources_pb2 as pb
@@ -26,8 +28,14 @@ from ..domain.subscription.aggregate import Aggregate, Link
 from ..domain.subscription.differences import Difference, differences
 from ..domain.subscription.records import SubscriptionRecord, action_id
 from ..domain.subscription.request_records import RequestRecord, request_number
-from ..domain.values import Instant, SubscribedService, Subscription
+from ..domain.values import Instant
 from .encode_parts import account, address, item, now, put_time, subscribed_service, usage
+from .paging import MOST_BYTES, first_page
+
+MOST_MISSING_BYTES = 256 * 1024
+"""The size in bytes of all missing goods types of a subscription above which each further service
+names only the first goods type that it lacks.
+"""
 
 
 def subscription(
@@ -53,39 +61,38 @@ def subscription(
     address(desired.address, message.address)
     for each in desired.items:
         item(each, catalogues, message.items.add())
+    room = MOST_MISSING_BYTES
     for service in (*desired.services, *desired.former) if former else desired.services:
-        _on_subscription(service, desired, catalogues, message.services.add())
+        shown = message.services.add()
+        subscribed_service(service, shown)
+        if service.on and (
+            lacking := missing_goods(desired, service, catalogues[service.provider])
+        ):
+            room -= _put_missing(lacking, shown, room=room)
     for used in desired.usages:
         if used.end_time > (full_at or now()):
             usage(used, message.usages.add())
     for link in aggregate.links:
-        _link(link, aggregate, catalogues, message.provider_links.add(), full_at=full_at)
+        _link(link, message.provider_links.add())
     if desired.until is not None:
         put_time(message.until, desired.until)
     put_time(message.create_time, record.create_time)
     put_time(message.update_time, record.update_time)
+    if full_at is not None:
+        _put_comparison(aggregate, catalogues, message, at=full_at)
     return message
 
 
-def _on_subscription(
-    each: SubscribedService,
-    state: Subscription,
-    catalogues: Catalogues,
-    into: pb.SubscribedService,
-) -> None:
-    subscribed_service(each, into)
-    if each.on and (missing := missing_goods(state, each, catalogues[each.provider])):
-        into.missing_goods_types.extend(missing)
+def _put_missing(lacking: Sequence[str], into: pb.SubscribedService, *, room: int) -> int:
+    """Puts the goods types that a service lacks; if they need more than `room` bytes, only the
+    first. Returns the bytes that they need.
+    """
+    size = sum([len(goods_type.encode()) + 2 for goods_type in lacking])
+    into.missing_goods_types.extend(lacking if size <= room else lacking[:1])
+    return size
 
 
-def _link(
-    link: Link,
-    aggregate: Aggregate,
-    catalogues: Catalogues,
-    into: pb.ProviderLink,
-    *,
-    full_at: Instant | None,
-) -> None:
+def _link(link: Link, into: pb.ProviderLink) -> None:
     into.provider = link.provider
     into.account_number = link.account_number
     into.sync_state = pb.SyncState.ValueType(link.sync_state)
@@ -95,23 +102,47 @@ def _link(
         into.last_error.error_code = error.error_code
         into.last_error.error_description = error.error_description
         put_time(into.last_error.time, error.time)
-    if full_at is not None:
-        catalogue = catalogues[link.provider]
+
+
+def _put_comparison(
+    aggregate: Aggregate, catalogues: Catalogues, into: pb.Subscription, *, at: Instant
+) -> None:
+    """Puts the differences and the confirmed states of all links, as far as the message has room
+    for them.
+    """
+    links = list(zip(aggregate.links, into.provider_links, strict=True))
+    for link, shown in links:
         found = differences(
-            link, aggregate.desired, catalogue=catalogue, now=full_at, names_pending=True
+            link,
+            aggregate.desired,
+            catalogue=catalogues[link.provider],
+            now=at,
+            names_pending=True,
         )
-        into.differences.extend(map(difference, found))
-        target(link.confirmed, link.provider, catalogues, into.confirmed)
+        shown.differences.extend(first_differences(found, beside=into.ByteSize()))
+    for link, shown in links:
+        target(link.confirmed, link.provider, catalogues, shown.confirmed)
+        if into.ByteSize() > MOST_BYTES:
+            shown.ClearField("confirmed")
 
 
-def difference(each: Difference) -> pb.Difference:
-    return pb.Difference(
-        kind=pb.DifferenceKind.ValueType(each.kind),
-        distributor=each.distributor,
-        service=each.service,
-        provider_service_id=each.provider_service_id,
-        serial_number=each.serial_number,
-        text=each.text,
+def first_differences(found: Iterable[Difference], *, beside: int = 0) -> list[pb.Difference]:
+    """Returns as many of the first differences as fit into one message. `beside`: the size of the
+    rest of the message.
+    """
+    return first_page(
+        (
+            pb.Difference(
+                kind=pb.DifferenceKind.ValueType(each.kind),
+                distributor=each.distributor,
+                service=each.service,
+                provider_service_id=each.provider_service_id,
+                serial_number=each.serial_number,
+                text=each.text,
+            )
+            for each in found
+        ),
+        beside=beside,
     )
 
 

@@ -17,7 +17,7 @@ from ..domain.resets.records import (
     run_id,
 )
 from ..services.surveying import Totals
-from .encode import difference
+from .encode import first_differences
 from .encode_parts import timestamp
 
 
@@ -99,7 +99,7 @@ def entry(each: Entry) -> api.ListResetRunEntriesResponse.Entry:
         outcome=api.EntryOutcome.ValueType(each.outcome),
         requests_created=each.requests,
         message=each.message,
-        differences=[difference(one) for one in each.differences],
+        differences=first_differences(each.differences),
         request_types=[pb.RequestType.ValueType(kind) for kind in each.types],
         account_number=each.account_number,
     )
@@ -109,7 +109,7 @@ def finding(found: Finding) -> api.PreviewResetRunResponse.Entry:
     return api.PreviewResetRunResponse.Entry(
         subscription=found.subscription,
         account_number=found.account_number,
-        differences=[difference(one) for one in found.differences],
+        differences=first_differences(found.differences),
         request_types=[pb.RequestType.ValueType(kind) for kind in found.types],
     )
 

@@ -123,7 +123,7 @@ class ProvisioningServicer:
         self, request: api.ExtendLeasesRequest, call: IncomingCall
     ) -> api.ExtendLeasesResponse:
         checks = Checks()
-        checks.count("lease_tokens", request.lease_tokens, least=1, most=MOST_AT_ONCE)
+        _check_tokens(checks, request, least=1)
         duration = _lease_duration(checks, request)
         checks.done()
         leases = self._leases(request.lease_tokens, call)
@@ -135,7 +135,7 @@ class ProvisioningServicer:
         self, request: api.ReleaseLeasesRequest, call: IncomingCall
     ) -> api.ReleaseLeasesResponse:
         checks = Checks()
-        checks.count("lease_tokens", request.lease_tokens, most=MOST_AT_ONCE)
+        _check_tokens(checks, request)
         checks.done()
         leases = self._leases(request.lease_tokens, call)
         release = Release(leases=leases, stop=request.stop)
@@ -244,6 +244,18 @@ def _lease_duration(
     | api.ExtendLeasesRequest,
 ) -> int | None:
     return checks.span("lease_duration", request, least=1, most=3_600)
+
+
+def _check_tokens(
+    checks: Checks,
+    request: api.ExtendLeasesRequest | api.ReleaseLeasesRequest,
+    *,
+    least: int = 0,
+) -> None:
+    """Checks the number of tokens, and their size, because the response contains them."""
+    checks.count("lease_tokens", request.lease_tokens, least=least, most=MOST_AT_ONCE)
+    if (size := request.ByteSize()) > MOST_BYTES:
+        checks.wrong("lease_tokens", f"have {size} bytes, at most {MOST_BYTES} are allowed")
 
 
 def _batches(shown: Iterable[Shown]) -> Iterator[list[Shown]]:

@@ -15,6 +15,7 @@ from support.calling import METHODS, Caller, Refusal
 from support.chance import fill
 from support.fresh import dice
 from support.soak import forms
+from support.wrong_actions import Act, become
 from support.wrong_input import CASES
 
 STATUS = {
@@ -49,6 +50,15 @@ async def check_refusal(
     expected = "NOT_FOUND" if reason.endswith("_NOT_FOUND") else "FAILED_PRECONDITION"
     assert refusal.code == STATUS.get(reason, expected)
     assert any(each.startswith(named) for each in (*refusal.fields, *refusal.metadata)), refusal
+    assert refusal.size < 4_096
+
+
+async def test_a_refusal_names_the_longest_reference_whole(caller: Caller) -> None:
+    usage = "😀" * 200
+    await caller.call("PerformAction", become(provider="P"))
+    cancel = Act(subscription="S0000000001", cancel_usage={"usage": usage})
+    refusal = await caller.call("PerformAction", cancel)
+    assert refusal.metadata == {"subscription": "S0000000001", "usage": usage}
     assert refusal.size < 4_096
 
 

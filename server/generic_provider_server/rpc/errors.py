@@ -15,6 +15,7 @@ from google.rpc.status_pb2 import Status
 
 from ..domain.refusals import InvalidField, Reason, Refused
 from .access import Context
+from .checks import NAME
 
 DOMAIN = "generic_provider"
 MOST_VIOLATIONS = 10
@@ -125,7 +126,7 @@ def details_of(refused: Refused) -> Status:
 
 
 def metadata_of(refused: Refused) -> dict[str, str]:
-    return {key: shortened(value, 100) for key, value in list(refused.metadata.items())[:8]}
+    return {key: shortened(value, NAME) for key, value in list(refused.metadata.items())[:8]}
 
 
 def _add(status: Status, detail: ErrorInfo | BadRequest | RetryInfo) -> None:

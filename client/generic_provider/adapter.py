@@ -122,8 +122,8 @@ class Adapter:
         return hook
 
     def run(self) -> None:
-        """Serves until SIGTERM or Ctrl-C. After a second signal, does not wait for requests that
-        have begun.
+        """Serves until SIGTERM or Ctrl-C. A second signal ends the process at once, also while
+        requests that have begun are not done.
         """
         asyncio.run(self._serve_until_signal())
 
@@ -170,11 +170,16 @@ class Adapter:
         def stop() -> None:
             for number in signals:
                 loop.remove_signal_handler(number)
+            # after a KeyboardInterrupt, Python would wait for routines that run in threads
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             self.stop()
 
         for number in signals:
             loop.add_signal_handler(number, stop)
-        await self.serve()
+        try:
+            await self.serve()
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _only_one_for_the_rest(self) -> None:
         if self._routines.rest or self._routines.target:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import threading
 from datetime import timedelta
@@ -237,6 +238,26 @@ print("over", flush=True)
 """
 
 
+ENDLESS = """
+import sys, time
+from generic_provider import Adapter
+
+class Told(Adapter):
+    def stop(self):
+        super().stop()
+        print("stopping", flush=True)
+
+adapter = Told(sys.argv[1], provider="P", name="a")
+
+@adapter.otherwise
+def do(request):
+    print("begun", flush=True)
+    time.sleep(60)
+
+adapter.run()
+"""
+
+
 async def test_sigterm_ends_a_running_adapter_after_its_work(server: Server) -> None:
     program = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, server.address, stdout=asyncio.subprocess.PIPE
@@ -248,6 +269,21 @@ async def test_sigterm_ends_a_running_adapter_after_its_work(server: Server) -> 
     assert await server.answers(1) == [("R1", "T1")]
     assert await program.stdout.readline() == b"over\n"
     assert await program.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_second_signal_waits_for_no_routine(server: Server, number: signal.Signals) -> None:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENDLESS, server.address, stdout=asyncio.subprocess.PIPE
+    )
+    assert program.stdout is not None
+    (await server.stream()).give("S1", "T1", "R1")
+    assert await program.stdout.readline() == b"begun\n"
+    program.send_signal(number)
+    assert await program.stdout.readline() == b"stopping\n"
+    program.send_signal(number)
+    async with asyncio.timeout(10):
+        assert await program.wait() == -number
 
 
 def test_a_type_has_one_routine() -> None:

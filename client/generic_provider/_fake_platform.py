@@ -23,6 +23,12 @@ from generic_provider.v1.resources_pb2 import (
 )
 
 _CONNECT_SECONDS = 10.0
+_REMOVING = (
+    RequestType.DEACTIVATE_SERVICE,
+    RequestType.DEACTIVATE_SUBSCRIBER,
+    RequestType.REMOVE_INSTALLED_ITEM,
+    RequestType.CANCEL_UDR,
+)
 
 
 @dataclass(slots=True)
@@ -51,7 +57,8 @@ class _Fault:
 class FakePlatform:
     """A platform in memory that applies and records requests, and fails on demand.
 
-    The platform rejects changes of an unknown subscriber. A repeated request changes nothing.
+    The platform rejects changes of an unknown subscriber, except removals. A repeated request
+    changes nothing.
     """
 
     def __init__(self) -> None:
@@ -146,6 +153,8 @@ class FakePlatform:
                 usages=held.usages if held else set(),
             )
             return Accepted(account_number=f"A-{number}")
+        if held is None and request.type in _REMOVING:
+            return Accepted()
         if held is None:
             raise Reject("UNKNOWN_SUBSCRIBER", f"there is no subscriber {number}")
         _change(held, request)
@@ -158,11 +167,11 @@ def _change(held: Subscriber, request: ProvisioningRequest) -> None:
         case RequestType.ACTIVATE_SERVICE | RequestType.ACTIVATE_SUBSCRIBER:
             held.services |= services
         case RequestType.DEACTIVATE_SERVICE | RequestType.DEACTIVATE_SUBSCRIBER:
-            held.services -= services
+            held.services -= _found(held.services, services)
         case RequestType.ADD_INSTALLED_ITEM:
             held.items |= _items([request.installed_item])
         case RequestType.REMOVE_INSTALLED_ITEM:
-            held.items -= _items([request.installed_item])
+            held.items -= _found(held.items, _items([request.installed_item]))
         case RequestType.UPDATE_SUBSCRIBER:
             held.account, held.address = request.account, request.address
         case RequestType.UPDATE_ADDRESS:
@@ -171,6 +180,14 @@ def _change(held: Subscriber, request: ProvisioningRequest) -> None:
             held.usages.add(request.usage.reference)
         case _:
             held.usages.discard(request.usage.reference)
+
+
+def _found(held: set[tuple[str, str]], named: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Returns the named elements that the platform holds. Without a viewing point, an element is
+    found at every viewing point.
+    """
+    anywhere = {name for point, name in named if not point}
+    return {(point, name) for point, name in held if (point, name) in named or name in anywhere}
 
 
 def _items(items: Iterable[InstalledItem]) -> set[tuple[str, str]]:

@@ -163,6 +163,28 @@ def test_a_request_that_comes_again_is_not_done_again() -> None:
     assert len(platform.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "type_", ["DEACTIVATE_SERVICE", "DEACTIVATE_SUBSCRIBER", "REMOVE_INSTALLED_ITEM", "CANCEL_UDR"]
+)
+def test_a_fake_platform_accepts_a_removal_from_an_unknown_subscriber(type_: str) -> None:
+    platform = testing.FakePlatform()
+    answer = testing.run(platform.do, testing.request(type_))
+    assert answer.status == ResponseStatus.ACCEPTED
+    assert not platform.subscribers
+
+
+def test_a_fake_platform_removes_what_is_named_without_a_viewing_point() -> None:
+    platform = testing.FakePlatform()
+    become = testing.request("BECOME_SUBSCRIBER")
+    testing.run(platform.do, become)
+    service, card = become.services[0], become.installed_items[0]
+    service.distributor = card.distributor = ""
+    testing.run(platform.do, testing.request("DEACTIVATE_SERVICE", service=service))
+    testing.run(platform.do, testing.request("REMOVE_INSTALLED_ITEM", installed_item=card))
+    (held,) = platform.subscribers.values()
+    assert (held.services, held.items) == (set(), set())
+
+
 def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("generic_provider._fake_platform._CONNECT_SECONDS", 0.2)
     with (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -157,8 +157,16 @@ def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dic
     if kind == RequestType.UPDATE_SUBSCRIBER:
         now["holder"] = request.account.name
     for name, added, removed in _changes(request):
-        now[name] = sorted((set(now[name]) | set(added)) - set(removed))
+        kept = [text for text in now[name] if not _is_named(text, removed)]
+        now[name] = sorted({*kept, *added})
     return now
+
+
+def _is_named(held: str, removed: Sequence[str]) -> bool:
+    """Tells whether a request removes the element. Without a viewing point, the request removes it
+    at every viewing point.
+    """
+    return held in removed or f" {held.partition(' ')[2]}" in removed
 
 
 def _changes(request: ProvisioningRequest) -> Iterator[tuple[str, list[str], list[str]]]:

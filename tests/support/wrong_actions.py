@@ -131,5 +131,39 @@ PERFORM: list[Case] = [
         "INVALID_FIELD",
         "change_distribution.moves[0]",
     ),
+    *[
+        (
+            Act(
+                subscription="S",
+                change_distribution={
+                    "moves": [
+                        {**moved, "from_distributor": "MAIN", "to_distributor": to}
+                        for to in ("TWIN1", "TWIN2")
+                    ]
+                },
+            ),
+            "INVALID_FIELD",
+            "change_distribution.moves",
+        )
+        for moved in ({"service": "S1"}, {"serial_number": "1"})
+    ],
+    (
+        Act(
+            subscription="S",
+            change_distribution={
+                "moves": [{"service": "", "from_distributor": "MAIN", "to_distributor": "TWIN1"}]
+            },
+        ),
+        "INVALID_FIELD",
+        "change_distribution.moves[0].service",
+    ),
+    (
+        Act(
+            subscription="S",
+            change_terms={"services": [on("MAIN", "S1"), on("MAIN", "S1", term_end=LATER)]},
+        ),
+        "INVALID_FIELD",
+        "change_terms.services",
+    ),
     (Act(subscription="S", replace={"type": "DTH"}), "INVALID_FIELD", "replace.state"),
 ]

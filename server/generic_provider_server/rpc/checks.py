@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, TypeVar
 from unicodedata import category
@@ -115,6 +115,11 @@ class Checks:
             self.wrong(field, "is required" if least == 1 else f"needs at least {least}")
         elif len(value) > most:
             self.wrong(field, f"has {len(value)}, at most {most} are allowed")
+
+    def once(self, field: str, values: Iterable[Hashable], *, what: str = "one") -> None:
+        named = list(values)
+        if len(set(named)) < len(named):
+            self.wrong(field, f"names {what} twice")
 
     def enum(self, field: str, value: int, *, default: Chosen, required: bool = False) -> Chosen:
         """Returns the value, or the default if the value is UNSPECIFIED or wrong."""

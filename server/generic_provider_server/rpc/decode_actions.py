@@ -75,8 +75,9 @@ def _action(checks: Checks, request: api.PerformActionRequest, kind: str) -> a.A
 def _become(checks: Checks, message: api.BecomeSubscriber, number: str) -> a.AnyAction:
     field = "become_subscriber"
     checks.count(f"{field}.existing", message.existing, most=MOST_PARTS)
-    if len({each.provider for each in message.existing}) < len(message.existing):
-        checks.wrong(f"{field}.existing", "names a provider twice")
+    checks.once(
+        f"{field}.existing", (each.provider for each in message.existing), what="a provider"
+    )
     return a.BecomeSubscriber(
         number=number,
         type=checks.code(f"{field}.type", message.type),
@@ -123,6 +124,12 @@ def _services(
     return read
 
 
+def _change_terms(checks: Checks, field: str, message: api.ChangeTerms) -> a.AnyAction:
+    places = ((each.provider, each.distributor, each.service) for each in message.services)
+    checks.once(f"{field}.services", places)
+    return _services(a.ChangeTerms, terms=True)(checks, field, message)
+
+
 def _swap_service(checks: Checks, field: str, message: api.SwapService) -> a.AnyAction:
     return a.SwapService(
         provider=checks.text(f"{field}.provider", message.provider),
@@ -141,8 +148,7 @@ def _add_items(checks: Checks, field: str, message: api.AddItems) -> a.AnyAction
 def _remove_items(checks: Checks, field: str, message: api.RemoveItems) -> a.AnyAction:
     serials = message.serial_numbers
     checks.count(f"{field}.serial_numbers", serials, least=1, most=MOST_PARTS)
-    if len(set(serials)) < len(serials):
-        checks.wrong(f"{field}.serial_numbers", "names one twice")
+    checks.once(f"{field}.serial_numbers", serials)
     return a.RemoveItems(
         serial_numbers=checks.each(f"{field}.serial_numbers", serials, Checks.code),
         goods_type=checks.text(f"{field}.goods_type", message.goods_type),
@@ -168,12 +174,18 @@ def _change_distribution(
     checks: Checks, field: str, message: api.ChangeDistribution
 ) -> a.AnyAction:
     checks.count(f"{field}.moves", message.moves, least=1, most=MOST_PARTS)
-    return a.ChangeDistribution(checks.each(f"{field}.moves", message.moves, _move))
+    moves = checks.each(f"{field}.moves", message.moves, _move)
+    from_places = ((m.provider, m.from_distributor, m.service, m.goods) for m in moves)
+    checks.once(f"{field}.moves", from_places)
+    return a.ChangeDistribution(moves)
 
 
 def _move(checks: Checks, field: str, message: api.ChangeDistribution.Move) -> a.Move:
-    if message.WhichOneof("moved") is None:
+    moved = message.WhichOneof("moved")
+    if moved is None:
         checks.wrong(field, "needs a service or a serial_number")
+    elif not getattr(message, moved):
+        checks.wrong(f"{field}.{moved}", "is required")
     serial = checks.text(f"{field}.serial_number", message.serial_number)
     return a.Move(
         provider=checks.text(f"{field}.provider", message.provider),
@@ -243,7 +255,7 @@ _READ: Mapping[str, Callable[[Checks, str, Any], a.AnyAction]] = {
     "start_services": _services(a.StartServices, terms=False),
     "stop_services": _services(a.StopServices, terms=False),
     "remove_services": _services(a.RemoveServices, terms=False),
-    "change_terms": _services(a.ChangeTerms, terms=True),
+    "change_terms": _change_terms,
     "swap_service": _swap_service,
     "add_items": _add_items,
     "remove_items": _remove_items,

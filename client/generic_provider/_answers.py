@@ -15,6 +15,7 @@ from generic_provider.errors import (
     PermissionDenied,
     ProvisioningError,
     ServerUnavailable,
+    TooManyCalls,
     Unauthenticated,
 )
 from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse, ResponseResult
@@ -22,7 +23,7 @@ from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse, R
 log = logging.getLogger("generic_provider")
 _BATCH = 1000
 _KEPT = 10_000
-_LATER = ServerUnavailable, DeadlineExceeded, Unauthenticated, PermissionDenied
+_LATER = ServerUnavailable, DeadlineExceeded, TooManyCalls, Unauthenticated, PermissionDenied
 """The statuses after which the answers are sent again, because the answers have not caused the
 error.
 """

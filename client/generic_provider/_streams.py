@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import grpc
 
 from generic_provider._connection import Target, delays
-from generic_provider._failures import error_of
+from generic_provider._failures import error_of, retry_delay
 from generic_provider.stats import Stats
 from generic_provider.v1.provisioning_service_pb2 import (
     StreamPendingRequestsRequest,
@@ -50,6 +50,8 @@ class Stream:
         """This event is set when the stream has ended, or will deliver no more requests."""
         self.token = ""
         """The token of one of the stream's leases. It identifies the stream to the server."""
+        self.retry_delay = 0.0
+        """The seconds that the server has asked for before the next stream."""
         self.stopped = False
         """True if a call has stopped the stream, so that the server hands no more requests over."""
 
@@ -153,7 +155,7 @@ class Streams:
             if stream.heard:
                 pauses = delays(*RECONNECT_SECONDS)
             if drained_before or not stream.drained:
-                await asyncio.sleep(next(pauses))
+                await asyncio.sleep(stream.retry_delay + next(pauses))
             drained_before = stream.drained
 
     def unstopped(self) -> list[TokenOnStream]:
@@ -186,6 +188,7 @@ class Streams:
             reason = f"no message for {SILENCE_SECONDS:g} s"
         except grpc.RpcError as error:
             reason = str(error_of(error))
+            stream.retry_delay = retry_delay(error) or 0.0
         except asyncio.CancelledError:
             reason = "closed"
             raise

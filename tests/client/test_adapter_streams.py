@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 
 import pytest
@@ -40,6 +41,15 @@ async def test_lost_answers_are_sent_again_as_they_were(server: Server) -> None:
     async with serving(adapter):
         (await server.stream()).give("S1", "T1", "R1")
         assert await server.answers(3) == [("R1", "T1")] * 3
+
+
+async def test_answers_to_a_server_with_too_many_calls_are_sent_again(server: Server) -> None:
+    server.busy = True
+    adapter = make(server)
+    adapter.otherwise(lambda _: None)
+    async with serving(adapter):
+        (await server.stream()).give("S1", "T1", "R1")
+        assert await server.answers(1) == [("R1", "T1")]
 
 
 async def test_what_was_answered_too_late_is_answered_again_without_being_done(
@@ -172,6 +182,18 @@ async def test_a_silent_stream_is_replaced(server: Server, monkeypatch: pytest.M
         await frozen.closed.wait()
         await server.stream()
     assert adapter.stats.connects == 0
+
+
+async def test_a_server_with_too_many_streams_has_the_time_that_it_asks_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider._streams.RECONNECT_SECONDS", (0.01, 0.01))
+    server.full = True
+    async with serving(make(server)):
+        await server.stream()
+        refused = time.monotonic()
+        await server.stream()
+        assert time.monotonic() - refused >= 1
 
 
 async def test_leases_are_extended_while_work_goes_on(server: Server) -> None:

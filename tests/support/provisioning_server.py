@@ -12,6 +12,8 @@ from typing import Any
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
 
 from generic_provider import Adapter, RequestType, ResponseCode, ResponseStatus
 from generic_provider.v1 import provisioning_service_pb2 as v1
@@ -29,6 +31,15 @@ def sent_time(*, late: float = 0) -> Timestamp:
 
 def heartbeat() -> Message:
     return Message(heartbeat=Message.Heartbeat(backlog=7), sent_time=sent_time())
+
+
+def details(reason: str, *, retry_after: float | None = None) -> tuple[tuple[str, bytes], ...]:
+    """Returns the details of a refusal, as trailing metadata."""
+    status = Status()
+    status.details.add().Pack(ErrorInfo(reason=reason, domain="generic_provider"))
+    if retry_after is not None:
+        status.details.add().Pack(RetryInfo(retry_delay=span(retry_after)))
+    return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
 def span(seconds: float) -> Duration:
@@ -114,6 +125,10 @@ class Server(rpc.ProvisioningServiceServicer):
         self.silent = False
         self.losing = 0
         """The server loses the answers to this many calls of SendResponses."""
+        self.full = False
+        """The server refuses the next stream, and asks for a second of patience."""
+        self.busy = False
+        """The server refuses the next call of SendResponses, because it has too many calls."""
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.refused: set[str] = set()
@@ -135,6 +150,9 @@ class Server(rpc.ProvisioningServiceServicer):
         stream = OpenStream(request)
         self.opened.put_nowait(stream)
         self.streams.append(stream)
+        if self.full:
+            self.full, asked = False, details("TOO_MANY_STREAMS", retry_after=1)
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", asked)
         try:
             if not self.silent:
                 yield heartbeat()
@@ -151,6 +169,9 @@ class Server(rpc.ProvisioningServiceServicer):
     async def SendResponses(
         self, request: v1.SendResponsesRequest, context: Any
     ) -> v1.SendResponsesResponse:
+        if self.busy:
+            self.busy, busy = False, details("TOO_MANY_CALLS")
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", busy)
         self.batches.append([each.request for each in request.responses])
         if self.refused & set(self.batches[-1]):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not so")

@@ -67,7 +67,8 @@ def test_a_reason_of_a_newer_server_has_the_class_of_its_status() -> None:
 
 
 def test_a_status_without_details_has_its_class() -> None:
-    assert type(error_of(failed(grpc.StatusCode.UNAVAILABLE))) is ServerUnavailable
+    for code in grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED:
+        assert type(error_of(failed(code))) is ServerUnavailable
     assert type(error_of(failed(grpc.StatusCode.UNKNOWN))) is ProvisioningError
     assert issubclass(Draining, ServerUnavailable)
 

@@ -1,9 +1,18 @@
-"""The simulated platform removes what a request names, wherever it is."""
+"""The simulated platform removes what a request names, and reports what it holds."""
 
 from __future__ import annotations
 
-from generic_provider import testing
-from generic_provider_server.simulator.platform import performed
+from pathlib import Path
+
+from generic_provider import (
+    PlatformEntitlement,
+    PlatformItem,
+    PlatformSubscription,
+    ProvisionedService,
+    testing,
+)
+from generic_provider_server.simulator.platform import performed, platform_in
+from generic_provider_server.simulator.reporting import reported
 
 
 def test_what_is_named_without_a_viewing_point_is_removed_at_any() -> None:
@@ -15,3 +24,27 @@ def test_what_is_named_without_a_viewing_point_is_removed_at_any() -> None:
     holds = performed(holds, testing.request("REMOVE_INSTALLED_ITEM", installed_item=card))
     assert holds is not None
     assert (holds["services"], holds["items"]) == ([], [])
+
+
+def test_names_with_blanks_are_reported_as_they_are(tmp_path: Path) -> None:
+    become = testing.request("BECOME_SUBSCRIBER", subscription="S1")
+    (card,) = become.installed_items
+    card.distributor, card.provider_goods_type, card.serial_number = "TV 1", "SMART CARD", "1 %20"
+    service = ProvisionedService(distributor="TV 1", provider_service_id="Sport HD", items=[card])
+    become.services[0].CopyFrom(service)
+    with platform_in(tmp_path / "platform.db") as platform:
+        platform.perform(become, adapter="a")
+        (told,) = reported(platform)
+    assert told == PlatformSubscription(
+        subscription="S1",
+        items=[
+            PlatformItem(
+                distributor="TV 1", provider_goods_type="SMART CARD", serial_number="1 %20"
+            )
+        ],
+        entitlements=[
+            PlatformEntitlement(
+                distributor="TV 1", provider_service_id="Sport HD", serial_numbers=["1 %20"]
+            )
+        ],
+    )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from generic_provider import (
     InstalledItem,
@@ -31,6 +32,7 @@ REMOVING = (
     RequestType.REMOVE_INSTALLED_ITEM,
     RequestType.CANCEL_UDR,
 )
+ENCODED = str.maketrans({" ": "%20", "%": "%25"})
 EMPTY: dict[str, Any] = {"holder": "", "items": [], "services": [], "usages": []}
 
 
@@ -192,18 +194,26 @@ def _changes(request: ProvisioningRequest) -> Iterator[tuple[str, list[str], lis
 
 
 def item_text(item: InstalledItem) -> str:
-    return f"{item.distributor} {item.provider_goods_type} {item.serial_number}"
+    return _text(item.distributor, item.provider_goods_type, item.serial_number)
 
 
 def service_text(service: ProvisionedService) -> str:
-    goods = " ".join(item.serial_number for item in service.items)
-    return f"{service.distributor} {service.provider_service_id} {goods}".rstrip()
+    goods = [item.serial_number for item in service.items]
+    return _text(service.distributor, service.provider_service_id, *goods)
 
 
 def _usage(request: ProvisioningRequest) -> str:
     """Returns the text of a usage record, which belongs to the goods of its viewing point."""
-    goods = " ".join(item.serial_number for item in request.service.items)
-    return f"{request.usage.reference} {goods}".rstrip()
+    return _text(request.usage.reference, *[item.serial_number for item in request.service.items])
+
+
+def _text(*names: str) -> str:
+    """Joins the names by blanks. `names_in` returns them again, also if they contain blanks."""
+    return " ".join([name.translate(ENCODED) for name in names])
+
+
+def names_in(text: str) -> list[str]:
+    return [unquote(name) for name in text.split(" ")]
 
 
 def what(request: ProvisioningRequest) -> str:

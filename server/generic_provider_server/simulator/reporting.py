@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from generic_provider import PlatformEntitlement, PlatformItem, PlatformSubscription
 
-from .platform import EMPTY, Platform
+from .platform import EMPTY, Platform, names_in
 
 
 def reported(platform: Platform) -> Iterator[PlatformSubscription]:
@@ -21,14 +21,14 @@ def reported(platform: Platform) -> Iterator[PlatformSubscription]:
 
 
 def _item(text: str) -> PlatformItem:
-    distributor, goods_type, serial_number = text.split(" ", 2)
+    distributor, goods_type, serial_number = names_in(text)
     return PlatformItem(
         distributor=distributor, provider_goods_type=goods_type, serial_number=serial_number
     )
 
 
 def _entitlement(text: str) -> PlatformEntitlement:
-    distributor, platform_id, *serial_numbers = text.split(" ")
+    distributor, platform_id, *serial_numbers = names_in(text)
     return PlatformEntitlement(
         distributor=distributor, provider_service_id=platform_id, serial_numbers=serial_numbers
     )

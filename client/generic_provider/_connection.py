@@ -26,8 +26,11 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # concurrent calls, so that open streams would delay the answers.
     ("grpc.use_local_subchannel_pool", 1),
 )
-# a stopping server cancels the calls that it has not started
+LONGEST_SECONDS = 3e9
+"""The longest deadline, about a hundred years. To gRPC, a much longer deadline has passed."""
+
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+# a stopping server cancels the calls that it has not started
 NOT_DONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 _PLACE = r"(?:\[[^\s\[\]]+\]|[^\s:/,\[\]]+):\d{1,5}"
 _ADDRESS = re.compile(
@@ -120,7 +123,7 @@ class Tries:
         self._unavailable: grpc.RpcError | None = None
 
     def seconds_left(self) -> float:
-        return max(0.0, self._until - time.monotonic())
+        return min(max(0.0, self._until - time.monotonic()), LONGEST_SECONDS)
 
     def delay_after(self, error: grpc.RpcError) -> float:
         """Returns the seconds until the next attempt, or raises the error if no attempt follows."""

@@ -82,6 +82,11 @@ def _async(client: AsyncClient) -> Ask:
     return ask
 
 
+async def test_the_longest_timeout_is_not_over_at_once(address: str) -> None:
+    async with AsyncClient(address, timeout=timedelta.max) as client:
+        assert [each async for each in client.list_providers()] == []
+
+
 async def test_both_clients_do_every_call(ask: tuple[Ask, set[str]]) -> None:
     do, done = ask
     for number in ("S1", "S2"):

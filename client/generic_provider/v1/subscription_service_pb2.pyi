@@ -215,9 +215,10 @@ Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
 class PerformActionRequest(_message.Message):
-    """One action, of at most 512 KiB. A subscription has at most 1,000 items, 2,000 live services, 200 usage records that
-    have not ended, and 256 KiB in all. The requests of one action have at most 1 MiB together, and so
-    have the services of one provider, each counted with the items of its distributor.
+    """One action, of at most 512 KiB. A subscription has at most 1,000 items, 2,000 live services, 200
+    usage records that have not ended, and 256 KiB in all. The requests of one action have at most
+    1 MiB together, and so have the services of one provider, each counted with the items of its
+    distributor.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

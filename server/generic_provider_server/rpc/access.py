@@ -21,25 +21,29 @@ from ..domain.refusals import Reason, Refused
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Proof = bytes | str
-"""The digest of a token, or the common name of a client certificate; empty if neither is given."""
+"""The credentials of a call: the digest of its token, or the common name in its client certificate.
+An empty text if the call has neither.
+"""
 Rights = Mapping[str, frozenset[str] | None]
-"""The RPCs that a caller may call, each with the providers for which it may be called; None means
-every provider.
+"""The RPCs that a caller may call. Each RPC has the providers for which the caller may call it;
+None means all providers.
 """
 
 PERIOD_SECONDS = 60.0
 FREE = 10
-"""The number of calls with wrong credentials from one host within the period after which further
-such calls wait.
+"""A host can make this number of calls with wrong credentials within PERIOD_SECONDS before its
+further calls with wrong credentials must wait.
 """
 DELAY_SECONDS = 1.0
 MOST_HOSTS, MOST_WAITING = 1_000, 100
-"""The greatest numbers of counted hosts and of waiting calls. Both numbers limit the memory."""
+"""The greatest number of hosts that are counted, and of calls that wait. Both limits keep the use
+of memory small.
+"""
 MOST_LINES = 20
-"""The greatest number of refused calls within the period that have a log line of their own."""
+"""The greatest number of log lines about single refused calls within PERIOD_SECONDS."""
 MOST_HELD = 64 * 1024
-"""A call with a larger message, in bytes, does not wait, because gRPC keeps the message until the
-call ends.
+"""The greatest size in bytes of the message of a call that waits. A call with a larger message is
+refused at once, because gRPC keeps the message in memory until the call ends.
 """
 
 log = structlog.get_logger()
@@ -162,7 +166,7 @@ def digest_of(token: str) -> bytes:
 
 
 class Access:
-    """Checks calls against the last contents of the file of callers."""
+    """Checks calls against the contents that the file of callers had when it was last read."""
 
     def __init__(self, callers: Mapping[Proof, KnownCaller], *, secure: bool) -> None:
         self.callers = callers
@@ -172,8 +176,8 @@ class Access:
         self._calls = self._lines = 0
 
     def admit(self, rpc: str, context: Context) -> Admitted:
-        """Identifies the caller of a call. The result is not checked yet. Raises Refused if the
-        caller is unknown.
+        """Identifies the caller of a call. Raises Refused if the caller is unknown. Only `check` of
+        the result tells whether the caller may make the call.
         """
         return Admitted(self, rpc, _proof(context, secure=self._secure))
 
@@ -279,8 +283,8 @@ def _unknown(proof: Proof) -> Refused:
 
 
 def _proof(context: Context, *, secure: bool) -> Proof:
-    """Returns the credentials of the call. If it has a token, only the token counts, even if the
-    client has a certificate too.
+    """Returns the credentials of the call. If the call has a token, only the token counts, even if
+    the client has a certificate too.
     """
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":
@@ -292,7 +296,8 @@ def _proof(context: Context, *, secure: bool) -> Proof:
 def _name_in_time(peer: Mapping[str, Iterable[bytes]]) -> str:
     """Returns the name in the client's certificate. Raises Refused if the certificate has expired.
 
-    TLS judges a certificate only when a client connects, and not if the client resumes a session.
+    TLS checks a certificate only when a client opens a connection, and not if the client resumes an
+    earlier TLS session.
     """
     pem = b"".join(peer.get("x509_pem_cert", ()))
     if pem and time.time() > expiry_of(pem):
@@ -301,7 +306,9 @@ def _name_in_time(peer: Mapping[str, Iterable[bytes]]) -> str:
 
 
 def certificate_of(context: Context) -> str:
-    """Returns the common name in the client's certificate; empty if there is none."""
+    """Returns the common name in the client's certificate; an empty text if the client has no
+    certificate.
+    """
     return _name_of(context.auth_context())
 
 

@@ -1,6 +1,4 @@
-"""Answers the calls of RequestService about archives. The servicer of RequestService inherits the
-class.
-"""
+"""Answers the calls of RequestService about archives. RequestServicer inherits ArchiveCalls."""
 
 from __future__ import annotations
 
@@ -104,7 +102,9 @@ class ArchiveCalls:
         checks: Checks,
         request: api.GetArchiveRequest | api.DownloadArchiveRequest | api.DeleteArchiveRequest,
     ) -> ArchiveRecord:
-        """Returns the archive that the request names. Raises Refused."""
+        """Returns the archive that the message names. Raises Refused if there is none, or if a
+        field was wrong.
+        """
         number = checks.numbered("archive", request.archive, letter="Z")
         checks.done()
         record = await self._store.read(lambda queries: queries.archive(number))

@@ -53,10 +53,11 @@ RECORDED_IF_REFUSED = frozenset(
         "WatchResetRun",
     }
 )
-"""RPCs that are recorded only if a call was refused because of the caller's roles."""
+"""RPCs whose calls are recorded only if they are refused because of the caller's roles."""
 
 RECORDED_TOGETHER = frozenset({"DownloadArchive", "PullPendingRequests", "StreamPendingRequests"})
-"""RPCs that the same caller calls again and again. Many calls share one entry."""
+"""RPCs that a caller calls again and again. The calls of one caller within a minute share an entry.
+"""
 
 RECORDED_EACH = frozenset(
     {
@@ -88,8 +89,8 @@ RECORDED_EACH = frozenset(
 DONE = (ResponseCode.APPLIED, ResponseCode.DUPLICATE)
 NOT_DONE = (Outcome.SKIPPED, Outcome.UNKNOWN)
 REPEATED = " (repeated)"
-"""The mark of an entry whose call, or a part of it, repeats an earlier call with the same
-`request_id`.
+"""The end of the detail of an entry, if the call or an action of its batch repeats an earlier call
+with the same `request_id`.
 """
 RESOURCES = ("request", "action", "archive", "reset_run", "definition")
 FIELDS = (
@@ -109,7 +110,8 @@ class CallAudit:
     """Creates the audit entry of one call.
 
     `request`: the message, or the first message of a stream; None if it could not be decoded.
-    `malformed`: the number of items without a command, because they are malformed.
+    `malformed`: the number of malformed answers in the message. There is no command for a malformed
+    answer.
     """
 
     __slots__ = (
@@ -141,7 +143,8 @@ class CallAudit:
     def entry(self, asked: Sequence[Asked[Any]]) -> AuditEntry | None:
         """Returns the entry with the outcome of the commands.
 
-        Returns None if the only command of a call is refused, because `refused` records that call.
+        Returns None for a call that changes nothing. Also returns None if a command was refused and
+        the call is no batch of actions: then the whole call is refused, and `refused` records it.
         """
         batch = self._method == "BatchPerformActions"
         if not self.of_change or (not batch and any(each.error for each in asked)):
@@ -162,7 +165,9 @@ class CallAudit:
         return AuditEntry(**facts, done=done, refused=refused)
 
     def succeeded(self) -> None:
-        """Records a call that no transaction has recorded. Call this also when a stream is open."""
+        """Records a successful call, unless a transaction has recorded it. For a stream from the
+        server, call this as soon as the stream is open.
+        """
         if self._method in RECORDED_TOGETHER:
             self._auditing.count(AuditEntry(**self._known_facts(), done=1))
         elif self.of_change and (self.malformed or not self._recorded):
@@ -179,7 +184,7 @@ class CallAudit:
             self._auditing.refuse(entry)
 
     def _known_facts(self) -> dict[str, Any]:
-        """Returns the fields of the entry without an outcome."""
+        """Returns the fields of the entry, except the fields of the outcome."""
         if self._known is None:
             self._known = {
                 "time": self._auditing.now(),
@@ -211,8 +216,8 @@ def _counts(asked: Asked[Any]) -> tuple[int, int]:
 
 
 def _subject(asked: Asked[Any]) -> dict[str, str]:
-    """Returns the facts about the created or changed object that the message of the call does not
-    contain, for example a new id.
+    """Returns the facts about the created or changed object, for example a new id. The message of
+    the call does not contain these facts.
     """
     found: Any = asked.result
     if isinstance(asked.command, Submit):
@@ -292,7 +297,9 @@ def _fields_of(message: Descriptor) -> tuple[str, ...]:
 
 
 def _kind(request: Any) -> str:
-    """Returns the kind of the action that the message performs; an empty text if it names none."""
+    """Returns the kind of the action that the message performs; an empty text if the message has no
+    action.
+    """
     return (request.WhichOneof("action") or "").upper()
 
 
@@ -302,20 +309,24 @@ def _performs(message: Descriptor) -> bool:
 
 
 def _chosen(request: Any, name: str) -> str:
-    """Returns the value of an enumeration, without the enumeration's prefix."""
+    """Returns the name of the value in the field `name`, without the prefix of the enumeration; an
+    empty text if the enumeration has no such value.
+    """
     known = request.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number
     value = known.get(getattr(request, name))
     return value.name.partition(f"_{name.upper()}_")[2] if value else ""
 
 
 def _cut(text: str, most: int) -> str:
-    """Returns the first `most` characters of the text. NUL, which only a refused call may contain,
-    is replaced, because no database stores it.
+    """Returns the first `most` characters of the text. NUL is replaced, because PostgreSQL cannot
+    store it; only a refused call can contain NUL.
     """
     return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 @lru_cache
 def _roles(roles: frozenset[str]) -> tuple[str, ...]:
-    """Returns the caller's roles; none if the settings name no file of callers."""
+    """Returns the caller's roles in alphabetical order; no roles if the settings name no file of
+    callers.
+    """
     return () if roles is EVERY_ROLE else tuple(sorted(roles))

@@ -23,7 +23,7 @@ def contents_of(request: Identified) -> bytes:
 
 
 def digest(contents: bytes, *, of: str) -> bytes:
-    """Returns a digest of the contents and the RPC. The first 16 characters of an RPC's name are
-    enough to distinguish it.
+    """Returns a digest, of 16 bytes, of the contents and the name of the RPC. The first 16
+    characters of the name are enough to distinguish the RPCs.
     """
     return blake2b(contents, digest_size=16, person=of.encode()[:16]).digest()

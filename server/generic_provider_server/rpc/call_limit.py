@@ -10,15 +10,15 @@ from generic_provider.v1.subscription_service_pb2 import BatchPerformActionsRequ
 from ..domain.refusals import Reason, Refused
 
 CALL = 4
-"""The size of a call that is no batch. A batch is larger by 1 for each item."""
+"""The size of a call that is no batch. The size of a batch is larger by 1 for each action."""
 MOST_TAKEN = 4_000
-"""The limit for the sizes of all running unary calls of a service: 1,000 single calls, or 38
-batches of 100.
+"""The limit for the sum of the sizes of all running unary calls of a service: 1,000 single calls,
+or 38 batches of 100.
 """
 
 
 class CallLimit:
-    """The size of all running calls of one service.
+    """Limits the sum of the sizes of all running unary calls of one service.
 
     Each service has its own limit, so that calls of a CRM cannot cause the refusal of calls of
     adapters and operators.
@@ -29,7 +29,9 @@ class CallLimit:
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Counts a call while the block runs. Raises Refused if there are too many calls."""
+        """Counts a call of this size while the block runs. Raises Refused if the limit would be
+        exceeded.
+        """
         if self._taken + size > MOST_TAKEN:
             raise Refused(
                 Reason.TOO_MANY_CALLS,
@@ -44,7 +46,7 @@ class CallLimit:
 
 
 class StreamLimit:
-    """The number of open streams of one RPC, in either direction.
+    """Limits the number of open streams of one RPC.
 
     Each RPC has its own limit, so that streams of one kind never prevent streams of another kind.
     """
@@ -71,7 +73,7 @@ class StreamLimit:
 
 
 def size_of(batch: BatchPerformActionsRequest) -> int:
-    """Returns the size of a batch of actions. Every other call has the size CALL, because batches
-    of answers are bounded by the credit of adapters.
+    """Returns the size of a batch of actions. Every other call has the size CALL, also a call with
+    many answers, because the credit of the adapters limits these already.
     """
     return CALL + len(batch.actions)

@@ -28,12 +28,12 @@ Result = TypeVar("Result")
 
 
 class Calls:
-    """Counts the running calls.
+    """Counts the running calls, and checks their callers.
 
     When a server drains, it refuses new calls and waits for the running calls. `access` is None if
-    every caller may make every call. `secure` is True if callers may have certificates; reading a
-    certificate takes time in each call.
-    `max_streams`: the largest number of open streams of each RPC.
+    every caller may make every call. `secure` is True if callers may have certificates. Otherwise
+    no call spends time on reading a certificate. `max_streams`: the greatest number of open streams
+    of each RPC.
     """
 
     def __init__(
@@ -79,7 +79,8 @@ class Calls:
     def begin(self, call: IncomingCall) -> None:
         """Begins a call, and checks the caller before the message is decoded.
 
-        Raises Refused. A call of `end` must follow.
+        Raises Refused if the caller may not make the call, or if the server drains. Otherwise a
+        call of `end` must follow.
         """
         self.let_in(call)
         self._count += 1
@@ -87,8 +88,8 @@ class Calls:
     def let_in(self, call: IncomingCall) -> None:
         """Checks the caller of a call.
 
-        Raises Refused. A call of `let_out` must follow. A drain does not wait for a call that is
-        only let in.
+        Raises Refused if the caller may not make the call, or if the server drains. Otherwise a
+        call of `let_out` must follow. A drain waits only for calls that `begin` has begun.
         """
         access, rpc = self._access, call.rpc.name
         admitted = call.admitted = access.admit(rpc, call.context) if access else None
@@ -108,9 +109,8 @@ class Calls:
             self._idle.set()
 
     def judge_again(self) -> None:
-        """Ends long calls whose callers may not make them any more.
-
-        All other calls end soon by themselves.
+        """Checks the callers of the long calls again, and ends each long call that its caller may
+        no longer make. Short calls soon end by themselves.
         """
         for call, task in list(self._lasting.items()):
             try:
@@ -122,8 +122,8 @@ class Calls:
                 ending.add_done_callback(self._ending.discard)
 
     async def fail(self, call: IncomingCall, error: Exception, *, size: int = 0) -> NoReturn:
-        """Ends the call with the status for the exception. `size`: the size of the message in
-        bytes.
+        """Refuses the call with the status that belongs to the exception. `size`: the size of the
+        message in bytes.
         """
         refused = error if isinstance(error, Refused) else internal(call.rpc.full_name)
         if refused.reason is not Reason.UNAUTHENTICATED:
@@ -136,7 +136,9 @@ class Calls:
         await refuse(call.context, refused)
 
     async def drain(self, *, seconds: float) -> bool:
-        """Waits until all calls have ended. Returns whether the calls ended in time."""
+        """Refuses new calls, and waits at most `seconds` until all running calls have ended.
+        Returns True if all have ended.
+        """
         self._draining.set()
         if not self._count:
             return True
@@ -149,10 +151,10 @@ class Calls:
 
 
 async def _end(task: asyncio.Task[Any], context: Context, refused: Refused) -> None:
-    """Cancels the task of a call, and sends the status.
+    """Cancels the task of a call, and sends the status of the refusal.
 
-    The cancelled task itself cannot always send the status: if the client is slow, the task is
-    cancelled inside gRPC.
+    The cancelled task itself cannot always send the status: if the client reads slowly, the task is
+    in the code of gRPC when it is cancelled.
     """
     task.cancel()
     await asyncio.wait([task])

@@ -44,11 +44,11 @@ line and paragraph separators.
 
 
 def forbidden(value: str, *, most: int) -> str:
-    """Returns the first character that the text must not contain, or an empty text. `most` is the
-    length limit of the text; it distinguishes codes, names and descriptions.
+    """Returns the first forbidden character in the text; an empty text if there is none. `most`:
+    the length limit of the text, which tells whether it is a code, a name or a description.
 
     Codes contain no control or format characters; names and lines contain no control characters. A
-    description may have several lines.
+    description may have several lines, and contains no NUL.
     """
     if most >= TEXT:
         return "\x00" if "\x00" in value else ""
@@ -85,8 +85,8 @@ class Checks:
         return self.text(field, value, required=True)
 
     def numbered(self, field: str, value: str, *, letter: str) -> int:
-        """Returns the number in an id such as R0000000042; 0 if the text is not an id of
-        this form.
+        """Returns the number in an id such as R0000000042; 0 if the text is not an id of this form
+        with this letter.
         """
         self.code(field, value)
         found = _NUMBERED.fullmatch(value)
@@ -144,8 +144,8 @@ class Checks:
         )
 
     def instant(self, field: str, message: Message, *, required: bool = False) -> Instant | None:
-        """Returns the microseconds of a field of the message, or None if the field is not set.
-        Parts of a microsecond are dropped.
+        """Returns a Timestamp field of the message in microseconds since 1970, or None if the field
+        is not set or wrong. Parts of a microsecond are dropped.
 
         `field` is the path of the field in the request. The last part of the path is the field's
         name in `message`.
@@ -161,8 +161,8 @@ class Checks:
         return Instant(value.seconds * SECOND + value.nanos // 1_000)
 
     def span(self, field: str, message: Message, *, least: float, most: float) -> int | None:
-        """Returns the microseconds of a Duration field of the message, or None if the field is not
-        set.
+        """Returns a Duration field of the message in microseconds, or None if the field is not set
+        or wrong.
 
         `least` and `most` are in seconds.
         """
@@ -176,7 +176,9 @@ class Checks:
         return span
 
     def wait(self, request: Message) -> float:
-        """Returns the seconds that a call may wait. A time above the limit counts as the limit."""
+        """Returns the seconds that the call may wait. A time above LONGEST_WAIT counts as
+        LONGEST_WAIT.
+        """
         span = self.span("wait", request, least=0, most=LONGEST_DURATION)
         return min((span or 0) / SECOND, LONGEST_WAIT)
 

@@ -1,4 +1,4 @@
-"""Decodes the actions of callers."""
+"""Decodes the actions in the messages of callers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LARGEST = 2**63 - 1
 MOST_BYTES = 512 * 1024
 """The greatest size in bytes of an action. Larger actions would make a subscription too large."""
 LATER = Instant(0)
-"""The value for a wrong instant. The value is never used, because the violations are raised
-first.
+"""The value in place of a missing or wrong instant. The value is never used, because `done` raises
+the violations first.
 """
 
 
@@ -30,8 +30,8 @@ def perform_of(
 ) -> Perform | Schedule:
     """Returns the command that performs or schedules the action.
 
-    `with_requests`: true if the result contains the requests. Raises InvalidField with every
-    violation.
+    `with_requests`: true if the result of the command contains the requests. Raises InvalidField
+    with all violations of the message.
     """
     checks = Checks()
     kind = request.WhichOneof("action")

@@ -1,4 +1,4 @@
-"""Decodes the providers of callers."""
+"""Decodes the providers in the messages of callers."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ def _delivery_settings(checks: Checks, message: pb.DeliverySettings) -> Delivery
 
 
 def etag_of(checks: Checks, field: str, etag: str) -> int | None:
-    """Returns the etag to compare, or None if the caller gave none.
+    """Returns the number in the etag, or None if the caller gave no etag.
 
-    An etag that was never issued equals no stored etag.
+    A text that no etag can have becomes 0, which differs from every stored etag.
     """
     checks.text(field, etag, most=CODE)
     if not etag:

@@ -23,7 +23,7 @@ MOST_ENTITLEMENTS = 2_000
 
 
 def terms_of(request: api.ReportPlatformStateRequest) -> Terms:
-    """Returns the settings of the whole report, which the first message contains."""
+    """Returns the settings of the report from its first message. Raises InvalidField."""
     checks = Checks()
     provider = checks.code("provider", request.provider)
     observed_time = checks.instant("observed_time", request, required=True)

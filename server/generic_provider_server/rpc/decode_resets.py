@@ -22,8 +22,8 @@ MOST_BYTES = 900 * 1024
 CRON_FIELDS = 5
 EVERY_MINUTE = "* * * * *"
 OF_ONE_MACHINE = ("localtime", "posixrules", "posix/", "right/", "Factory")
-"""Names of time zone files on many machines that are not in the database of IANA. Their meaning
-differs between machines, or they count leap seconds.
+"""The beginnings of names of files that many machines have beside the time zones of IANA. The time
+zone in such a file differs between machines, or counts leap seconds.
 """
 
 
@@ -103,7 +103,7 @@ def _check_schedule(
     if message.WhichOneof("schedule") == "cron" and not definition.cron:
         checks.wrong(f"{at}.cron", "is required")
     elif len(cron.split()) > CRON_FIELDS:
-        # In an expression of six fields, the first would be the seconds.
+        # In an expression of six fields, the first field would be the seconds.
         checks.wrong(f"{at}.cron", "has more than five fields")
         cron = EVERY_MINUTE
     if definition.time_zone.startswith(OF_ONE_MACHINE):

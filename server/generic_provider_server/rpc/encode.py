@@ -1,9 +1,9 @@
 """Encodes values as messages.
 
-A function with the parameter `into` fills this message; if `into` is None, it fills and returns a
-new message. Callers pass a field of their own message, because Protocol Buffers copies every
-message that is passed to the constructor of another message, and a copy takes as long as creating
-the message. For speed, fields that are often empty are not set if they are empty.
+A function with the parameter `into` fills that message; if `into` is None, the function fills and
+returns a new message. A caller passes a field of its own message as `into`. A message that is
+passed to a constructor is copied instead, and the copy takes as long as the encoding. For speed,
+fields that are often empty are not set if they are empty.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ def subscription(
 ) -> pb.Subscription:
     """Encodes a subscription.
 
-    `full_at`: the time for which differences and confirmed states are computed; if it is None, the
-    message contains none.
+    `full_at`: the time for which the differences are computed. If it is None, the message contains
+    neither differences nor confirmed images. `former`: true if the message contains also the former
+    services.
     """
     message, aggregate = into or pb.Subscription(), record.aggregate
     desired = aggregate.desired
@@ -147,9 +148,8 @@ def first_differences(found: Iterable[Difference], *, beside: int = 0) -> list[p
 
 
 def target(held: PlatformImage, code: str, catalogues: Catalogues, into: pb.PlatformTarget) -> None:
-    """Encodes a target.
-
-    The items of its services have no parameters, because the list of items contains them.
+    """Encodes the image of a platform. The items of its services have no parameters, because the
+    items of the image have them.
     """
     into.SetInParent()  # a target without contents is set too
     catalogue = catalogues[code]

@@ -56,7 +56,8 @@ def action(
 def _put_performed(record: ActionRecord, into: api.PerformActionRequest) -> None:
     """Fills `into` with the message of the call that performed the action.
 
-    If the service performed the action by itself, the message has the same effect.
+    If the service performed the action by itself, there was no call: the message is then a call
+    that has the same effect.
     """
     if record.performed:
         into.ParseFromString(record.performed)

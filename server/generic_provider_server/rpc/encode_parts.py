@@ -28,10 +28,8 @@ def put_time(into: Timestamp, instant: Instant) -> None:
 
 @lru_cache(1_000)
 def _timestamp(instant: Instant) -> Timestamp:
-    """Returns a Timestamp.
-
-    The result is cached, because many messages of a transaction have the same time: copy it into
-    messages, and never change it.
+    """Returns the Timestamp of an instant. Copy the result into messages, and never change it: the
+    result is cached, because many messages of a transaction have the same time.
     """
     return Timestamp(seconds=instant // SECOND, nanos=instant % SECOND * 1_000)
 

@@ -20,8 +20,8 @@ from .checks import NAME
 DOMAIN = "generic_provider"
 MOST_VIOLATIONS = 10
 MOST_BYTES = 3_500
-"""The greatest size in bytes of the status, the message and the details together, because gRPC
-drops metadata of more than about 8 KiB.
+"""A status that is larger, in bytes, keeps only its first detail, because gRPC drops metadata of
+more than about 8 KiB.
 """
 
 RETRY_SECONDS: Mapping[Reason, int] = {Reason.TOO_MANY_STREAMS: 5, Reason.TOO_MANY_CALLS: 1}
@@ -94,8 +94,8 @@ def shortened(text: str, most: int) -> str:
 
 
 def violations_of(refused: Refused) -> list[tuple[str, str]]:
-    """Returns pairs of a field and its violation: the first ten, then the number of further
-    violations.
+    """Returns a pair of the field and the text of each violation: at most ten pairs, then one pair
+    with the number of the other violations. Returns an empty list if no field was wrong.
     """
     if not isinstance(refused, InvalidField):
         return []
@@ -105,7 +105,9 @@ def violations_of(refused: Refused) -> list[tuple[str, str]]:
 
 
 def details_of(refused: Refused) -> Status:
-    """Returns the google.rpc.Status of a refusal. The status is always much smaller than 4 KiB."""
+    """Returns the google.rpc.Status of a refusal. Its texts are shortened, so that gRPC can send
+    it.
+    """
     code = STATUS[refused.reason].value[0]
     status = Status(code=code, message=shortened(refused.message, 300))
     info = ErrorInfo(reason=refused.reason.value, domain=DOMAIN, metadata=metadata_of(refused))
@@ -136,7 +138,9 @@ def _add(status: Status, detail: ErrorInfo | BadRequest | RetryInfo) -> None:
 
 
 def internal(name: str) -> Refused:
-    """Logs the exception with a new id. The client gets only this id."""
+    """Logs the current exception with a new id. Returns a refusal that tells the client only this
+    id.
+    """
     error = secrets.token_hex(4)
     log.error("call_failed", rpc=name, error=error, exc_info=sys.exception())
     return Refused(

@@ -1,4 +1,4 @@
-"""Answers the call WatchEvents. The servicer of SubscriptionService inherits the class."""
+"""Answers the call WatchEvents. SubscriptionServicer inherits EventStreams."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .checks import Checks
 from .incoming import IncomingCall
 
 AT_ONCE = 100
-"""The number of events whose bodies are read from the database together."""
+"""The greatest number of events whose objects are read from the database together."""
 
 KINDS = EventKind
 OF_ACTIONS = frozenset({KINDS.ACTION_EXECUTED, KINDS.ACTION_SETTLED})
@@ -90,8 +90,8 @@ class EventStreams:
 
 
 class _Bodies(NamedTuple):
-    """The current state of the actions, requests, subscriptions and runs that events name, without
-    archived objects.
+    """The actions, requests, subscriptions and reset runs that some events name, in their current
+    state. Archived objects are left out.
     """
 
     actions: dict[int, ActionRecord]

@@ -49,8 +49,8 @@ class IncomingCall:
 
     @property
     def audit(self) -> CallAudit:
-        """Creates the call's entry in the audit trail. Call it only after the message was
-        decoded.
+        """The object that records the call in the audit trail. Use it only after the message was
+        decoded, or after that failed, because the first use reads the message.
         """
         if self._audit is None:
             self._audit = CallAudit(
@@ -59,8 +59,8 @@ class IncomingCall:
         return self._audit
 
     def succeeded(self) -> None:
-        """Records the call in the audit trail, unless it is recorded already. Call it when the call
-        has succeeded, or its stream is open.
+        """Records the call in the audit trail, unless it is recorded already. Use it when the call
+        has succeeded, or when its stream is open.
         """
         if not self._recorded and self.rpc.name not in RECORDED_IF_REFUSED:
             self.audit.succeeded()
@@ -96,8 +96,9 @@ class IncomingCall:
 class Rpc(NamedTuple):
     """An RPC of the protos.
 
-    Its calls are long if they may wait, or are streams. `is_batch`: true if its message contains
-    several actions.
+    `lasting`: true if a call can take long, because it is a stream or may wait. `names_provider`:
+    true if the message has the field `provider` and adapters may call the RPC. `is_batch`: true if
+    the message contains several actions.
     """
 
     name: str
@@ -125,7 +126,9 @@ class Rpc(NamedTuple):
 
 
 def plain_address(peer: str) -> str:
-    """Returns the address in the usual form. The form of gRPC is `ipv6:%5B::1%5D:50051`."""
+    """Returns the address in the usual form, for example `[::1]:50051`. In the form of gRPC, the
+    same address is `ipv6:%5B::1%5D:50051`.
+    """
     kind, _, address = peer.partition(":")
     return unquote(address) if kind in {"ipv4", "ipv6"} else peer
 

@@ -1,6 +1,7 @@
 """Divides lists into pages.
 
-A page token is valid only with the filters of its list. A page always fits into one message.
+A page token is valid only for the list and the filters for which it was created. A page always fits
+into one message.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ Shown = TypeVar("Shown", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Position]):
-    """A page of at most `size` items after the position `after`. `key` signs the token of the
-    next page.
+    """A page of at most `size` items after the position `after`. `filters`: a digest of the filters
+    of the list. `key` signs the token of the next page.
     """
 
     size: int
@@ -52,9 +53,10 @@ class Page(Generic[Position]):
     ) -> tuple[list[Shown], str]:
         """Returns the items that fit into the page, and the token of the next page.
 
-        The token is empty if all items of `shown` fit, and `then`, the position after which the
-        list continues, is not set. If the list has more than `size` items, `shown` must have `size`
-        + 1 items.
+        `shown`: the next items of the list; `size` + 1 items if the list has so many. `then`: the
+        position after which the list continues, if it may have more items after those in `shown`.
+        `beside`: the size in bytes of the rest of the message. The token is empty if all items fit
+        and `then` is None.
         """
         page: list[Shown] = []
         last, size = self.after, beside
@@ -71,7 +73,7 @@ class Page(Generic[Position]):
 
 
 def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) -> Page[Position]:
-    """Returns the page for `page_size` and `page_token`.
+    """Returns the page that `page_size` and `page_token` of the request describe.
 
     `start` is the position before the first item of the list.
     """
@@ -86,8 +88,8 @@ def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) ->
 
 
 def first_page(shown: Iterable[Shown], *, beside: int = 0) -> list[Shown]:
-    """Returns as many of the first items as fit into one message. `beside`: the size of the rest of
-    the message.
+    """Returns as many of the first items as fit into one message. `beside`: the size in bytes of
+    the rest of the message.
     """
     page, _ = Page(size=sys.maxsize, after=0, filters=b"", key=b"").cut(
         enumerate(shown), beside=beside
@@ -104,7 +106,7 @@ def _after(token: str, filters: bytes, start: Position, key: bytes) -> Position 
     body = verified(token, key)
     try:
         given, after = msgspec.msgpack.decode(body or b"", type=tuple[bytes, Any])
-    except msgspec.MsgspecError:  # it may be a lease token, which has the same key
+    except msgspec.MsgspecError:  # a lease token is signed with the same key
         return None
     return after if given == filters and type(after) is type(start) else None
 

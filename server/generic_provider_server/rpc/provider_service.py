@@ -1,5 +1,5 @@
 """Answers ProviderService. Providers are decoded and encoded in a thread, because a large provider
-takes tens of milliseconds, which would block the event loop.
+would block the event loop for tens of milliseconds.
 """
 
 from __future__ import annotations

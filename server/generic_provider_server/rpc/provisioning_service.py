@@ -29,15 +29,14 @@ from .responses import answers_of
 HEARTBEAT = 5.0, 10.0
 """The limits of the random time, in seconds, after which a silent stream gets a heartbeat.
 
-The time is random, so that streams which were opened together do not get their heartbeats together.
+The time is random, so that streams that were opened together get their heartbeats at different
+times.
 """
 
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
 ADDED_BYTES = 32
-"""The greatest number of bytes that are added to the message of each subscription when it
-is sent.
-"""
+"""The greatest number of bytes by which the message of a subscription grows before it is sent."""
 
 Shown = tuple[Handed, api.SubscriptionRequests]
 
@@ -156,7 +155,9 @@ class ProvisioningServicer:
         return summary(reporting, out_of_sync=await reporting.finish())
 
     def _leases(self, tokens: Iterable[str], call: IncomingCall) -> tuple[Lease | None, ...]:
-        """Returns the leases. Raises Refused if the caller may not make the call for a provider."""
+        """Returns the lease of each token, in order; None for a token that the server did not sign.
+        Raises Refused if the caller may not make the call for the provider of a lease.
+        """
         leases = tuple([lease_of(token, self._store.token_key) for token in tokens])
         for provider in {lease.provider for lease in leases if lease is not None}:
             call.check_provider(provider)
@@ -169,8 +170,8 @@ class ProvisioningServicer:
         return message
 
     def _on_time(self, batch: Sequence[Shown]) -> list[api.SubscriptionRequests]:
-        """Returns the messages that may still be sent, each with the remaining time of its
-        lease.
+        """Returns the messages of the batch that may still be sent, each with the remaining time of
+        its lease.
         """
         good = {each.lane.lease for each in self._delivery.still_good([h for h, _ in batch])}
         shown = [(handed, message) for handed, message in batch if handed.lane.lease in good]
@@ -273,7 +274,7 @@ def _batches(shown: Iterable[Shown]) -> Iterator[list[Shown]]:
 
 
 def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRequestsResponse:
-    """Creates the message and copies each subscription only once."""
+    """Returns the message with the batch. Each subscription is copied only once."""
     response = api.StreamPendingRequestsResponse()
     response.batch.subscriptions.extend(subscriptions)
     return response

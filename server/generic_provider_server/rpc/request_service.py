@@ -32,7 +32,7 @@ from .incoming import IncomingCall
 from .paging import page_of
 
 MOST_SHOWN = 100
-"""The greatest number of subscriptions set aside that a backlog names."""
+"""The greatest number of set aside subscriptions that an answer to GetBacklog names."""
 
 
 class RequestServicer(ArchiveCalls, AuditCalls):

@@ -1,6 +1,4 @@
-"""Answers the calls of ResetService about reset runs. The servicer of ResetService inherits the
-class.
-"""
+"""Answers the calls of ResetService about reset runs. ResetServicer inherits ResetRuns."""
 
 from __future__ import annotations
 
@@ -26,8 +24,8 @@ from .paging import page_of
 
 WATCH_SECONDS = 1.0
 MOST_SURVEYED = 2_000
-"""The greatest number of subscriptions that are examined for one page, even if few of them are
-OUT_OF_SYNC.
+"""The greatest number of subscriptions that are examined for one page of a preview. A page is short
+if few of them are OUT_OF_SYNC.
 """
 
 
@@ -96,7 +94,8 @@ class ResetRuns:
     ) -> tuple[list[Finding], str]:
         """Returns at most `most` findings after the position `after`.
 
-        If the limit was reached, it also returns the position at which the next page begins.
+        Also returns the position after which the next page begins, if MOST_SURVEYED subscriptions
+        were examined and more may follow; otherwise an empty text.
         """
         found: list[Finding] = []
         for _ in range(MOST_SURVEYED // AT_ONCE):
@@ -185,8 +184,8 @@ class ResetRuns:
             raise Refused(Reason.DRAINING, "this server process is shutting down")
 
     async def _latest(self, name: str) -> tuple[api.ResetRun, bool]:
-        """Reads the run once a second for all its watchers together, because the query counts all
-        requests of the run.
+        """Returns the message of the run, and whether the run is open. All watchers of a run share
+        one result for half a second, because the query counts all requests of the run.
         """
         read = self._reads.get(name)
         if read is None:
@@ -241,8 +240,8 @@ class ResetRuns:
 def _number(checks: Checks, name: str) -> int:
     """Returns the number of the run.
 
-    Call it after all other fields were read, because it raises InvalidField with all violations.
-    Raises Refused if no run can have this id.
+    Call this after all other fields were read, because it raises InvalidField with the violations
+    of all fields. Raises Refused if no run can have this id.
     """
     number = checks.numbered("reset_run", name, letter="U")
     checks.done()

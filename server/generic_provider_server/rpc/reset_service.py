@@ -145,8 +145,8 @@ class ResetServicer(ResetRuns):
 def _number(checks: Checks, name: str, *, field: str = "definition") -> int:
     """Returns the number of the definition.
 
-    Call it after all other fields were read, because it raises InvalidField with all violations.
-    Raises Refused if no definition can have this id.
+    Call this after all other fields were read, because it raises InvalidField with the violations
+    of all fields. Raises Refused if no definition can have this id.
     """
     number = checks.numbered(field, name, letter="D")
     checks.done()

@@ -18,17 +18,18 @@ from .checks import CODE, TEXT, Checks
 DAY = 86_400
 MOST_TOGETHER = 100
 UNPRINTABLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
-"""The Unicode categories of replaced characters: control and format characters, line and paragraph
-separators.
+"""The Unicode categories of the characters that `printable` replaces: control and format
+characters, line and paragraph separators.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedAnswers:
-    """The answers of one call: well-formed answers, and the violations of malformed answers.
+    """The decoded answers of one call.
 
-    `commands`: each command judges at most MOST_TOGETHER answers, because other commands wait for
-    it.
+    `commands`: judge the well-formed answers. Each command judges at most MOST_TOGETHER answers,
+    because other commands wait for it. `malformed`: the violations in each malformed answer, by the
+    position of the answer in the call, from 0.
     """
 
     request: api.SendResponsesRequest
@@ -36,7 +37,9 @@ class DecodedAnswers:
     malformed: dict[int, str]
 
     def response(self, verdicts: Iterable[Verdict]) -> api.SendResponsesResponse:
-        """Returns one result for each answer, in order."""
+        """Returns the message with one result for each answer, in the order of the answers.
+        `verdicts`: the verdicts on the well-formed answers, in order.
+        """
         judged = iter(verdicts)
         return api.SendResponsesResponse(
             results=[

@@ -12,8 +12,8 @@ import grpc
 from .access import Context
 
 Observe = Callable[[str, str, float], None]
-"""A function that is called after each call, with the name of the method, the status code and the
-duration in seconds.
+"""A function that is called after each call, with the name of the RPC, the name of the status code
+and the duration in seconds.
 """
 
 
@@ -67,8 +67,8 @@ def _measured(method: str, context: Context, observe: Observe) -> Iterator[None]
 
 
 def _code(context: Context) -> str:
-    """Returns the status of a refused call. If there is no status, the client has cancelled the
-    call.
+    """Returns the name of the status code of a call that failed. If the server has set no status,
+    the client has cancelled the call.
     """
     status: Any = context.code()  # the code has the number 0 until it is set
     return (status if isinstance(status, grpc.StatusCode) else grpc.StatusCode.CANCELLED).name

@@ -71,7 +71,9 @@ def test_a_line_with_a_time_schedules_its_action(
 
     told = run("action", "batch", str(file), server=server)
     assert (told.exit_code, told.stdout) == (0, "2 done (1 scheduled), 0 refused\n")
-    past = "line 2: its schedule_time is in the past, so it is not scheduled but performed now\n"
+    past = (
+        "line 2: the schedule_time is in the past, so the action is performed now, not scheduled\n"
+    )
     assert told.stderr == past
     again = run("action", "batch", str(file), server=server)
     assert again.output == "0 new, 2 done before (1 EXECUTED, 1 SCHEDULED), 0 refused\n"
@@ -282,8 +284,8 @@ def test_a_preview_of_a_file_changes_nothing_and_hinders_nothing(
     [
         ("subscripton", "there is no field 'subscripton'; did you mean 'subscription'?"),
         ("Action", "there is no field 'Action'; did you mean 'action'?"),
-        ("activate", "activate is no single value"),
-        ("subscription.x", "there is nothing in subscription"),
+        ("activate", "activate needs a field: activate.FIELD"),
+        ("subscription.x", "subscription has no fields"),
         ("subscription[0]", "subscription is no list"),
         ("add_items.items.serial_number", "items needs a position: items[0]"),
         ("add_usage.parameters", "parameters needs a key: parameters.KEY"),

@@ -55,7 +55,7 @@ def test_a_tail_shows_a_rollback_and_continues_after_it(tmp_path: Path) -> None:
             assert f"{number}  P  rolled back {stopped.id} STOP_SERVICES  for order 7" in first
             assert "DEACTIVATE_SERVICE MAIN:SPORT E42" in next(lines)
             assert "MAIN:SPORT EFFECTIVE again" in next(lines) + next(lines)
-            assert f"{again.action.id} is rejected with it" in next(lines)
+            assert f"{again.action.id} depends on it, and is rejected too" in next(lines)
         assert said[-1].startswith("To go on: --from ")
 
         with _tail(server, "--from=beginning", "--kind=request-created") as (lines, _):

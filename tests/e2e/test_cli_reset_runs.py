@@ -94,7 +94,7 @@ def test_a_preview_says_that_the_guard_does_not_hold_a_small_run(
     preview = _said(server, "reset", "run", "preview", _define(server))
 
     assert "1 of 1 subscriptions with an entitlement would lose one (100.0 %)" in preview
-    assert "The guard does not hold a run in which fewer than 100 hold one." in preview
+    assert "The guard needs at least 100 subscriptions with an entitlement." in preview
     assert "fewer than 100" in " ".join(run("reset", "run", "define", "--help").stdout.split())
 
 
@@ -240,7 +240,7 @@ def test_wrong_options_of_an_edit_are_refused(server: Server, tmp_path: Path) ->
     for options, refusal in (
         ((), "give the options to change, or --clear OPTION"),
         (("--clear=crom",), "'crom' is not one of"),
-        (("--pace=3", "--clear=pace"), "--clear pace does not go with a new value"),
+        (("--pace=3", "--clear=pace"), "give either --clear pace or a new value"),
         (("--pace=3", "--cron="), "--cron: is required"),
         (("--pace=3", "--name="), "--name: is required"),
         (("--pace=3", f"--subscriptions-file={empty}"), f"{empty} names no subscription"),

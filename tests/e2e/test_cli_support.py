@@ -399,7 +399,7 @@ def test_a_subscription_is_reset_after_a_preview(
     crm.perform(actions.StopServices(services=[("MAIN", "FILM")]), subscription=number)
     take(crm, provider)
     busy = run("reset", "subscription", number, "--recreate", server=server).stderr
-    assert busy == f"{provider} is left out: an adapter works on its requests: try again later\n"
+    assert busy == f"{provider} is left out: an adapter works on requests for it: try again later\n"
 
 
 def test_a_reset_of_a_platform_that_does_not_serve_the_subscription_is_refused(

@@ -149,7 +149,7 @@ def test_a_swap_and_its_correction_were_refused(
     assert f" {correction} ACTIVATE_SERVICE MAIN:SPORT: E42 not on this card" in text
     shown = run("request", "show", correction, server=server).stdout
     assert re.search(rf"platform id +\S+\n  for +MAIN:SMARTCARD:{card}\n", shown), shown
-    assert f"--provider {provider}; it does not repeat SWAP_ITEM" in text
+    assert f"--provider {provider}; the reset does not repeat SWAP_ITEM" in text
     assert "which was taken back: then perform SWAP_ITEM again (A" in text
     assert f"generic-provider action swap-item {number} --old-serial-number {card} " in text
 

@@ -116,7 +116,7 @@ def test_without_a_file_the_server_of_this_machine_is_asked(tmp_path: Path) -> N
         ("[default]\nsever = 'x'", (), "sever is not a setting; did you mean server?"),
         ("[default]\ncacert = 'x'", (), "cacert is not a setting; did you mean ca?"),
         ("[default]\nserver = 'x'", (), "the address of a server is HOST:PORT"),
-        ("[default]\ninsecure = 'x'", (), "insecure is true or false"),
+        ("[default]\ninsecure = 'x'", (), "insecure must be true or false"),
         ("[default]\nca = 'none.pem'", (), "none.pem: No such file or directory"),
         ("[default]\ntoken_file = '.'", (), "Is a directory"),
         ("[default]\ntoken_file = 'wrong'", (), "a token consists of letters"),

@@ -1,4 +1,4 @@
-"""The command `generic-provider`. Its subcommands consist of a noun and a verb; each noun has a
+"""The command `generic-provider`. Most subcommands consist of a noun and a verb. Each noun has a
 module.
 """
 
@@ -56,7 +56,7 @@ class _Commands(click.Group):
 def generic_provider() -> None:
     """Stands between a pay-TV CRM and its CAS and OTT platforms.
 
-    `generic-provider serve` runs the server; the other commands connect to a running server.
+    `generic-provider serve` runs the server; most other commands connect to a running server.
 
     \b
     Exit codes: 0 done, 1 refused, 2 wrong usage, 3 server not reached.

@@ -1,4 +1,4 @@
-"""`generic-provider action` performs actions on subscriptions and shows them."""
+"""`generic-provider action` performs actions on subscriptions, and shows actions."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ LONGEST_WAIT = 30
 ACTION = Id("A")
 PRIORITIES = {None: None, True: Priority.BULK, False: Priority.LIVE}
 WAITS_FOR_OTHERS = (
-    "the action made no requests; it is settled when the earlier actions of the subscription are"
+    "the action made no requests; it is settled when the earlier actions of the "
+    "subscription are settled"
 )
 COMMON: tuple[click.Parameter, ...] = (
-    click.Option(["--request-id"], help="A repeat with the same id changes nothing."),
+    click.Option(["--request-id"], help="An id of your choice: a repeat with it changes nothing."),
     click.Option(["--reference", "order"], help="The name of your order, ticket or campaign."),
     click.Option(
         ["--at"],
@@ -52,7 +53,7 @@ COMMON: tuple[click.Parameter, ...] = (
     click.Option(
         ["--bulk/--live"],
         default=None,
-        help="--bulk is for campaigns: live requests go first. Default: --live; with --at: --bulk.",
+        help="--bulk is for campaigns: live requests go first. Default: --live; with --at, --bulk.",
     ),
     click.Option(
         ["--validate-only"], is_flag=True, help="Show a preview of the result, and change nothing."
@@ -60,12 +61,12 @@ COMMON: tuple[click.Parameter, ...] = (
     click.Option(
         ["--wait"],
         is_flag=True,
-        help="Wait until the action is settled; the exit code is 1 if the platform rejected it.",
+        help="Wait until the action is settled. If a request is rejected, the exit code is 1.",
     ),
     click.Option(
         ["--expected-revision"],
         type=click.IntRange(0),
-        help="Refuse the action if the subscription has another revision.",
+        help="Refuse the action if the subscription does not have this revision.",
     ),
     click.Option(
         ["--performed-by"], help="Who performs the action. Default: the user of this machine."
@@ -117,8 +118,8 @@ def _command(name: str, verb: Verb) -> click.Command:
 
 
 def _check(common: Common, *, part: bool) -> None:
-    """Refuses options that contradict each other. `part`: true if only a part of a value is
-    given.
+    """Refuses options that contradict each other. `part`: true if the options change only some
+    fields of the holder or the address.
     """
     if common.wait and (common.validate_only or common.at):
         raise click.UsageError("--wait does not go together with --validate-only or --at")
@@ -129,7 +130,7 @@ def _check(common: Common, *, part: bool) -> None:
         )
     if common.at and part:
         raise click.UsageError(
-            "--at needs --whole: the present values may be outdated at that time"
+            "--at needs --whole: fields that no option names may change before that time"
         )
 
 
@@ -178,7 +179,7 @@ def _subscription(name: str) -> click.Parameter:
         return click.Option(
             ["--subscription"],
             default="",
-            help="The number of the subscription. By default the server gives one.",
+            help="The number of the subscription. By default the server assigns a number.",
         )
     return click.Argument(["subscription"], metavar=KEY)
 
@@ -199,7 +200,7 @@ action.add_command(batch)
     "--wait",
     type=Number(0, LONGEST_WAIT),
     default=0,
-    help="Seconds to wait for the action to be settled.",
+    help="The seconds to wait until the action is settled.",
 )
 @remote
 def get(client: Client, output: Output, *, action_id: str, request_id: bool, wait: float) -> None:
@@ -214,7 +215,7 @@ def get(client: Client, output: Output, *, action_id: str, request_id: bool, wai
 @action.command()
 @click.argument("action_id", type=ACTION, metavar="ACTION")
 @click.option(
-    "--performed-by", default="", help="Who cancels it. Default: the user of this machine."
+    "--performed-by", default="", help="Who cancels the action. Default: the user of this machine."
 )
 @remote
 def cancel(client: Client, output: Output, *, action_id: str, performed_by: str) -> None:
@@ -224,8 +225,8 @@ def cancel(client: Client, output: Output, *, action_id: str, performed_by: str)
 
 
 @action.command("list")
-@click.option("--subscription", default="", help="The number of the subscription.")
-@click.option("--reference", default="", help="The order, ticket or campaign.")
+@click.option("--subscription", default="", help="List only actions of this subscription.")
+@click.option("--reference", default="", help="List only actions with this reference.")
 @click.option(
     "--kind",
     "kinds",
@@ -242,7 +243,9 @@ def cancel(client: Client, output: Output, *, action_id: str, performed_by: str)
     multiple=True,
     help="List only actions in this state.",
 )
-@click.option("--performed-by", default="", help="Who performed the action.")
+@click.option(
+    "--performed-by", default="", help="List only actions that name this person or system."
+)
 @created_options
 @limit_option
 @remote

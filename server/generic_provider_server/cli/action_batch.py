@@ -27,13 +27,13 @@ from .files.text import FILE, Text
 from .progress import LinesBar
 from .remote import remote
 
-LATE = "its schedule_time is in the past, so it is not scheduled but performed now"
+LATE = "the schedule_time is in the past, so the action is performed now, not scheduled"
 MOST_BYTES = 3 * 1024 * 1024
 """The greatest size of a call in bytes. A server accepts 4 MiB."""
 
 
 Answer = tuple[SubscriptionAction | ProvisioningError, bool]
-"""The result of a line, and whether an earlier call has performed the line."""
+"""The result of a line, and whether an earlier call has performed its action."""
 
 
 class Result(NamedTuple):
@@ -51,7 +51,7 @@ class Result(NamedTuple):
     type=click.IntRange(1, 1000),
     default=500,
     show_default=True,
-    help="The number of actions in one call.",
+    help="The greatest number of actions in one call.",
 )
 @click.option("--validate-only", is_flag=True, help="Check every line, and change nothing.")
 @click.option(
@@ -59,8 +59,10 @@ class Result(NamedTuple):
     is_flag=True,
     help="Perform all lines anew, also lines that an earlier run of the file performed.",
 )
-@click.option("--run", default="", help="Continue the interrupted run that --again began.")
-@click.option("--wait", is_flag=True, help="Wait until all actions are settled, and count them.")
+@click.option("--run", default="", help="Continue the interrupted run of --again with this id.")
+@click.option(
+    "--wait", is_flag=True, help="Wait until all actions are settled, and count their states."
+)
 @click.option(
     "--performed-by",
     default="",
@@ -81,14 +83,14 @@ def batch(
 ) -> None:
     """Perform the actions of FILE, line by line. FILE may be -, which is standard input.
 
-    Each line is a PerformActionRequest in JSON. If the name of FILE ends with .csv, it is CSV: its
-    columns are paths of fields, like subscription or add_services.services[0].distributor. The
+    Each line is a PerformActionRequest in JSON. If the name of FILE ends with .csv, FILE is CSV:
+    its columns are paths of fields, like subscription or add_services.services[0].distributor. The
     column "action" names an action that has no fields, like terminate. FILE may be compressed by
     gzip.
 
     If a line has no request_id, the command computes an id from the file's name and the line. So if
-    the same person runs the command again, it performs only the missing lines. To perform the same
-    lines again a month later, give --again or rename the file.
+    the same person runs the command again, only lines that were not performed yet are performed. To
+    perform the same lines again a month later, give --again or rename the file.
 
     Refused lines are written to FILE.refused, and the reasons to standard error. --validate-only
     writes no file.
@@ -161,10 +163,12 @@ def _perform(client: Client, group: list[Line], *, validate_only: bool) -> Itera
 
 
 def _with_earlier(client: Client, ids: list[str], results: list[Answer]) -> Iterator[Answer]:
-    """Replaces previews of actions that an earlier run of the file has performed.
+    """Yields the results of all lines. If an earlier run of the file has performed the action of a
+    line, yields that action in place of the preview.
 
-    A call for each line would take long. An earlier run has performed the lines in their order, so
-    all lines are searched only if the first, the last or a refused line is found.
+    A search for the action of each line would take long. Earlier runs performed the lines in their
+    order. So if no action of the first, the last and the refused lines is found, no further action
+    is searched.
     """
     ends = 0, len(ids) - 1
     wrong = [n for n, (done, _) in enumerate(results) if isinstance(done, ProvisioningError)]

@@ -1,7 +1,7 @@
 """Defines the actions and their options.
 
-The parameter of an option has the name of the field that it fills: `holder__name` fills
-`holder.name`, and `services__term_end` fills `term_end` of each service.
+A parameter is named after the field that its option fills: `holder__name` fills `holder.name`, and
+`services__term_end` fills `term_end` of each service.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OF_ELEMENTS = {
 def message_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """Converts the values of options to keyword arguments of the action's message.
 
-    Raises UsageError if an option fills the elements of a list, and there are none.
+    Raises UsageError if an option fills a field of the elements of a list, and the list is empty.
     """
     fields: dict[str, Any] = {}
     for path in sorted(options):  # sorted, because a list must exist before its elements are filled
@@ -103,7 +103,7 @@ TERM_END = _instant("--term-end", "services__term_end", help="The time at which 
 UNTIL = _instant("--until", required=True, help="The time at which the state ends automatically.")
 TYPE = _option("--type", required=True, help="Your name for this type of subscription, e.g. DTH.")
 HOLDER = (
-    _option("--holder-number", "holder__number", help="The CRM's account number."),
+    _option("--holder-number", "holder__number", help="The holder's account number in the CRM."),
     _option("--holder-name", "holder__name", help="The holder's name."),
     _option("--holder-email", "holder__email", help="The holder's email address."),
     _option("--holder-phone", "holder__phone", help="The holder's telephone number."),
@@ -137,7 +137,7 @@ EXISTING = (
         "--holds-everything",
         "existing__holds_everything",
         is_flag=True,
-        help="These platforms hold everything that this action names.",
+        help="The platforms of --existing already hold everything that this action names.",
     ),
 )
 
@@ -173,7 +173,7 @@ ACTIONS = {
     "stop-services": Verb("Switch services off.", (SERVICES,)),
     "remove-services": Verb("Remove services.", (SERVICES,)),
     "change-terms": Verb(
-        "Set the term ends of services. Without --term-end, clear them.",
+        "Set the term ends of services. Without --term-end, remove the term ends.",
         (SERVICES, TERM_END),
     ),
     "swap-service": Verb(
@@ -191,7 +191,11 @@ ACTIONS = {
         "Remove items.",
         (
             _many(
-                "--serial-number", "serial_numbers", click.STRING, required=True, help="An item."
+                "--serial-number",
+                "serial_numbers",
+                click.STRING,
+                required=True,
+                help="The serial number of an item.",
             ),
             _option("--goods-type", help="Only items of this goods type."),
             PROVIDER,
@@ -201,13 +205,15 @@ ACTIONS = {
     "swap-item": Verb(
         "Replace an item by another.",
         (
-            _option("--old-serial-number", required=True, help="The old item, which is replaced."),
+            _option(
+                "--old-serial-number", required=True, help="The serial number of the old item."
+            ),
             _option("--goods-type", help="The goods type of the old item."),
             _option(
                 "--new-item",
                 required=True,
                 type=Parts("provider", "distributor", "goods_type", "serial_number", optional=2),
-                help="The new item. By default it takes the place of the old item.",
+                help="The new item. By default at the provider and distributor of the old item.",
             ),
         ),
     ),
@@ -233,7 +239,7 @@ ACTIONS = {
     "change-location": Verb("Change the address.", ADDRESS),
     "change-subscriber": Verb("Change the holder.", HOLDER),
     "add-usage": Verb(
-        "Add a usage record: one film, one event.",
+        "Add a usage record, e.g. of one film.",
         (
             _option(
                 "--usage", "reference", required=True, help="The reference of the usage record."
@@ -263,7 +269,7 @@ ACTIONS = {
         (_option("--usage", required=True, help="The reference of the usage record."),),
     ),
     "replace": Verb(
-        "Change a subscription to exactly this state. Remove parts that are not named.",
+        "Change a subscription to exactly this state. Remove everything that no option names.",
         (
             NamedOption(
                 ["--state"],

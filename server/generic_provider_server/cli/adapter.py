@@ -62,12 +62,14 @@ def adapter() -> None:
     "e.g. 'ACTIVATE_SERVICE:FILM=E42:not on this card'. May be repeated.",
 )
 @click.option("--delay", type=Seconds(0), default=0, help="The seconds that each request takes.")
-@click.option("--fail", type=SHARE, default=0, help="The share of requests to answer RETRY_LATER.")
+@click.option(
+    "--fail", type=SHARE, default=0, help="The share of requests that are answered RETRY_LATER."
+)
 @click.option(
     "--lose",
     type=SHARE,
     default=0,
-    help="The share of answers to lose after the request was applied.",
+    help="The share of requests whose answer is lost after they were applied.",
 )
 @click.option(
     "--die-after",
@@ -86,7 +88,7 @@ def adapter() -> None:
     type=click.IntRange(1, 10_000),
     default=100,
     show_default=True,
-    help="The largest number of unanswered requests.",
+    help="The greatest number of unanswered requests.",
 )
 @click.option(
     "--lease", type=Number(1, 3600), default=30, help="The duration of leases in seconds."
@@ -159,8 +161,8 @@ def memory(*, memory: Path, journal: bool, report: bool) -> None:
 def compare(client: Client, output: Output, *, provider: str, memory: Path) -> None:
     """Compare a simulated platform with the CRM.
 
-    Prints every subscription that is not in sync, or that is shown in sync although the platform
-    differs.
+    Prints every subscription that is not IN_SYNC, or that the CRM shows IN_SYNC although the
+    platform differs. Also prints every subscriber that the CRM does not know.
     """
     with platform_in(memory) as platform:
         wrong = list(differences(client, platform, provider=provider))

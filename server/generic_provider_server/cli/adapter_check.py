@@ -52,7 +52,9 @@ def _address(ctx: click.Context, param: click.Parameter, listen: str) -> str:
     help="A service that the platform can switch on. Default: the first service of "
     "--provider-file, or SPORT.",
 )
-@click.option("--rejecting", metavar="SERVICE", help="A service that the adapter rejects.")
+@click.option(
+    "--rejecting", metavar="SERVICE", help="A service whose requests the adapter rejects."
+)
 @click.option("--down", metavar="SERVICE", help="A service for which the platform is down.")
 @click.option(
     "--slow-type",
@@ -123,8 +125,8 @@ def check(
 
 
 def _verdicts(listen: str, terms: Terms, *, junit: Path | None, as_json: bool) -> list[RuleVerdict]:
-    """Runs the check, and writes the verdicts to the file for JUnit, if the user names such
-    a file.
+    """Runs the check, and returns the verdict on each rule. Also writes the verdicts to the file
+    `junit`, if it is given.
     """
     if junit:
         # If the file cannot be written, the command fails now and not after the check.
@@ -148,7 +150,9 @@ def _offer(file: Path | None, service: str | None) -> Offer:
 
 
 async def _check(listen: str, terms: Terms, *, as_json: bool) -> list[RuleVerdict]:
-    """Runs the check. Prints its progress on standard error if `as_json` is True."""
+    """Runs the check, and returns the verdict on each rule. Prints the progress: on standard error
+    if `as_json` is True, otherwise on standard output.
+    """
     async with checking(listen, terms=terms) as played:
         say(f"waiting for an adapter on {played.address}", err=as_json)
         say(f"testing {await played.connected()}", err=as_json)

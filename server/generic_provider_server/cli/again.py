@@ -17,8 +17,9 @@ from .values import Entry, Named, Parts, kebab
 
 
 def again(found: SubscriptionAction) -> Sequence[str]:
-    """Returns the words of the command line. Returns no words if options cannot express exactly the
-    action, or if only one of several services or items was rejected.
+    """Returns the words of the command line. Returns no words if the options cannot express the
+    action exactly. Also returns no words if the action has several services or items, and only some
+    of them were rejected.
     """
     field = found.performed.WhichOneof("action") or ""
     name = kebab(field)
@@ -66,7 +67,9 @@ def _words(option: click.Option, asked: Message) -> Iterator[str]:
 
 
 def _values(message: Any, first: str, *rest: str) -> Iterator[Any]:
-    """Yields the values that are set in the field, or in a field inside the field."""
+    """Yields the values of the field `first`. If `rest` names a path below the field, yields the
+    values at the end of the path. Unset fields have no values.
+    """
     value = next((value for field, value in message.ListFields() if field.name == first), ())
     if isinstance(value, Mapping):
         value = value.items()

@@ -24,9 +24,9 @@ from .values import INSTANT, SPAN, Id, Named, NamedOption
 POLL_SECONDS = 0.5
 NOTHING_OLD = (
     "No request is old enough, so the archive contains at most reset runs, actions that created no "
-    "requests, and entries of the audit trail. A request that was created before that time is "
-    "archived when its action is settled, the request has had its final state for 24 hours plus "
-    "the longest max_lease_time of all providers, and no subscription shows it as the last error."
+    "requests, and entries of the audit trail. A request is archived if it was created before the "
+    "given time, its action is settled, it has had its final state for 24 hours plus the longest "
+    "max_lease_time of all providers, and no subscription shows it as the last error."
 )
 PERFORMED_BY = click.option(
     "--performed-by", default="", help="The name of the person. Default: the user of this machine."
@@ -43,12 +43,16 @@ archive.add_command(show)
 
 @archive.command()
 @click.option(
-    "--older-than", type=SPAN, help="Requests that were created longer ago than this, like 90d."
+    "--older-than",
+    type=SPAN,
+    help="Archive requests that were created longer ago than this, like 90d.",
 )
-@click.option("--created-before", type=INSTANT, help="Requests that were created before this time.")
-@click.option("--provider", default="", help="Only requests of this provider.")
 @click.option(
-    "--request-id", default="", help="An id of yours: a repeat with the same id creates nothing."
+    "--created-before", type=INSTANT, help="Archive requests that were created before this time."
+)
+@click.option("--provider", default="", help="Archive only requests of this provider.")
+@click.option(
+    "--request-id", default="", help="An id of your choice: a repeat with it creates nothing."
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait until the archive is made.")
 @PERFORMED_BY
@@ -81,15 +85,15 @@ def create(
 
 
 def _ago(span: timedelta) -> datetime:
-    """Returns the time that is the span before now, but at least the year 1970, because no request
-    is older.
-    """
+    """Returns the present time less the span, but no time before 1970, because no request is older."""
     now = datetime.now(UTC)
     return now - min(span, now - datetime.fromtimestamp(0, UTC))
 
 
 @archive.command("list")
-@click.option("--provider", default="", help="Archives that were made for this provider only.")
+@click.option(
+    "--provider", default="", help="List only archives that were made for this one provider."
+)
 @click.option(
     "--state",
     "states",
@@ -99,7 +103,7 @@ def _ago(span: timedelta) -> datetime:
     help="List only archives in this state.",
 )
 @click.option(
-    "--subscription", default="", help="Archives that contain requests of this subscription."
+    "--subscription", default="", help="List only archives with requests of this subscription."
 )
 @limit_option
 @remote
@@ -136,7 +140,9 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
     part = file.with_name(f"{file.name}.part")
     try:
         if _received(client, found, part) != found.checksum:
-            raise click.ClickException("the downloaded file is not the archive: try again")
+            raise click.ClickException(
+                "the downloaded file does not have the checksum of the archive: try again"
+            )
         part.rename(file)
     finally:
         part.unlink(missing_ok=True)
@@ -157,7 +163,7 @@ def delete(client: Client, output: Output, /, *, number: str, **options: Any) ->
 
 
 def _received(client: Client, archive: Archive, part: Path) -> str:
-    """Downloads the file and returns its SHA-256."""
+    """Downloads the file to `part`, and returns its SHA-256."""
     digest = hashlib.sha256()
     with part.open("wb") as written, progress(of_bytes=True) as bar:
         task = bar.add_task(archive.id, total=archive.size_bytes)

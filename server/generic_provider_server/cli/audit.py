@@ -28,8 +28,8 @@ def code(entry: AuditEntry) -> str:
 
 
 def _counts(entry: AuditEntry) -> str:
-    """Returns the numbers of items or calls. Returns no numbers for a single item or call, because
-    the outcome describes it.
+    """Returns how many items or calls were done and refused. Returns an empty text for a single
+    item or call, because the outcome already describes it.
     """
     if entry.done + entry.refused <= 1 and (entry.code or not entry.refused):
         return ""

@@ -1,4 +1,4 @@
-"""`generic-provider backlog` shows the pending requests of a provider in numbers."""
+"""`generic-provider backlog` shows how many requests of a provider are pending."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .remote import remote
 @click.argument("provider", default="")
 @remote
 def backlog(client: Client, output: Output, *, provider: str) -> None:
-    """Show the numbers of pending requests. Without PROVIDER, shows each provider."""
+    """Show how many requests of a provider are pending. Without PROVIDER, show all providers."""
     if provider:
         found = client.get_backlog(provider)
         output.message(found, *_lines(found))

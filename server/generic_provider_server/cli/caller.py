@@ -16,7 +16,7 @@ from ..options import DESCRIBED
 F = TypeVar("F", bound=Callable[..., object])
 SETTING = DESCRIBED["callers"]
 SHOWN = 8
-"""The number of digits of a token's digest that are its id."""
+"""The number of digits in the id of a token. The id is the beginning of the token's digest."""
 
 
 def file_option(command: F) -> F:
@@ -71,7 +71,7 @@ def add(
     change_roles: bool,
     file: Path,
 ) -> None:
-    """Add a caller, and print its new token.
+    """Add a caller, and print its new token. With --certificate, the caller gets no token.
 
     The token is printed only once: the file contains only its digest. If the caller exists already,
     its other tokens and certificates stay valid.
@@ -98,8 +98,8 @@ def add(
             certificates=_union(former.certificates, certificates),
         )
         say(f"{name}: {', '.join(roles)}" if same else change, err=True)
-        # The token is printed before the file is written, because nobody knows a token that was not
-        # printed.
+        # The token is printed before the file is written, so that the file never contains a token
+        # that nobody knows.
         if tokens:
             say("Keep this token; it is not shown again:", err=True)
             say(token)

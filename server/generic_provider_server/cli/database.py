@@ -31,14 +31,15 @@ url_option = click.option(
 def database() -> None:
     """Show and upgrade the schema of a database.
 
-    `generic-provider serve` also upgrades it; the first process that starts does so.
+    `generic-provider serve` also upgrades the schema, in the first process that starts.
     """
 
 
 @database.command()
 @url_option
 def upgrade(*, url: str) -> None:
-    """Upgrade the schema to this version. Run the command before servers of this version start.
+    """Upgrade the schema to the version of this program. Run the command before servers of this
+    version start.
 
     On SQLite no server may run during the upgrade; on PostgreSQL servers may run.
     """

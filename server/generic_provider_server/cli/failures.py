@@ -28,8 +28,8 @@ class NotReached(click.ClickException):
 
 @contextmanager
 def failures_printed() -> Iterator[None]:
-    """Converts exceptions to a message and an exit code, except exceptions that are faults of the
-    program.
+    """Prints an expected exception of the block as a message, and exits with its code. Faults of
+    the program are not caught.
     """
     try:
         yield
@@ -54,7 +54,9 @@ def failures_printed() -> Iterator[None]:
 
 
 def _hinted(error: click.ClickException) -> click.ClickException:
-    """Returns a clear error for an option that was given before its command."""
+    """Returns a clear error for an option that was given before its command. Returns any other
+    error as it is.
+    """
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return error
     if not _is_known(error.option_name, error.ctx.command, error.ctx):
@@ -86,9 +88,12 @@ def words_of(error: ProvisioningError) -> str:
             f"the server was not reached ({error.message}); check that it runs, and check --server"
         )
     if isinstance(error, DeadlineExceeded) and not error.reason:
-        return "the server did not answer in time: try again, or give it longer with --timeout"
+        return "the server did not answer in time: try again, or give it more time with --timeout"
     if error.code is grpc.StatusCode.UNIMPLEMENTED and not error.reason:
-        return "the server does not know this call: it is older than this command, or is another"
+        return (
+            "the server does not know this call: it may be older than this command, or be no server "
+            "of this service"
+        )
     wrong = [f"\n  {each.field}: {each.description}" for each in error.violations]
     reason = f" [{error.reason}]" if error.reason else ""
     return ("the input is wrong" if wrong else error.message) + reason + "".join(wrong)

@@ -21,14 +21,16 @@ OTHERS = {
     "schedule_time": "at",
     "subscriptions_per_second": "pace",
 }
-"""The fields whose option has a parameter with another name."""
+"""The name of the parameter for each field whose option has a parameter of another name."""
 WORD = re.compile(r"(?<!['\"\w.-])[a-z]+(?:_[a-z]+)+(?!['\"\w.-])")
 """Matches a field name in a sentence. Words in quotes are values."""
 INDEX = re.compile(r"\[(\d*)[^\]]*\]")
 
 
 def naming_options(error: E, command: click.Command) -> E:
-    """Returns the error with options in place of fields."""
+    """Returns a copy of the error that names the options of the command in place of the fields that
+    they fill.
+    """
     options = {
         (each.name or "").rstrip("_"): max(each.opts, key=len)
         for each in command.params

@@ -28,8 +28,8 @@ COLUMNS: Mapping[str, Callable[[Subscription], object]] = {
 def find(client: Client, output: Output, key: str, *, include_former: bool = False) -> Subscription:
     """Finds the one subscription with this key.
 
-    If the key is the serial number of an item that is on no subscription now, prints the former
-    subscription.
+    If the key is the serial number of an item that is on no subscription now, prints its former
+    subscription. Raises SubscriptionNotFound if no subscription has this key now.
     """
     try:
         return search(client, output, key, include_former=include_former)
@@ -45,7 +45,8 @@ def search(
     """Finds the one subscription with this number, serial number, or account number (of a platform
     or of the CRM).
 
-    If several subscriptions have this key, prints a list and exits.
+    If several subscriptions have this key, prints a list of them and exits. Raises
+    SubscriptionNotFound if no subscription has this key.
     """
     try:
         return client.get_subscription(key, include_former=include_former)

@@ -42,12 +42,16 @@ def created_options(command: F) -> F:
 
 
 def page_size(limit: int) -> int:
-    """Returns the limit plus one, so that the page shows whether the list has more items."""
+    """Returns the size of a page: the limit plus one, so that the page shows whether the list has
+    more items; at most LARGEST_PAGE. A limit of 0 means no limit.
+    """
     return min(limit + 1, LARGEST_PAGE) if limit else LARGEST_PAGE
 
 
 def within(limit: int, found: Iterable[T]) -> Iterator[T]:
-    """Yields the first `limit` items of the list, and prints a remark if there are more."""
+    """Yields the first `limit` items of the list, or all items if `limit` is 0. Prints a remark if
+    there are more.
+    """
     every = iter(found)
     if not limit:
         yield from every

@@ -69,10 +69,10 @@ def report(
 ) -> None:
     """Report the contents of the platform from FILE.
 
-    Each line is a PlatformSubscription in JSON: account_number or subscription, with all items and
-    entitlements, or with missing. Or FILE is CSV, named *.csv: its columns are paths of fields,
-    like account_number or items[0].serial_number. FILE may be compressed by gzip; - is standard
-    input.
+    Each line is a PlatformSubscription in JSON. It has account_number or subscription, and either
+    all items and entitlements, or missing. Or FILE is CSV, named *.csv: its columns are paths of
+    fields, like account_number or items[0].serial_number. FILE may be compressed by gzip; - is
+    standard input.
 
     A report creates no requests. If the report differs from the CRM, the subscription is
     OUT_OF_SYNC afterwards, and a reset brings the platform to the state of the CRM. The same file
@@ -100,8 +100,8 @@ def report(
 
 
 def _incomplete(error: ReportIncomplete) -> click.ClickException:
-    """Prints the counts of the report, and returns the error to raise."""
-    if error.metadata.keys() >= {*COUNTED}:  # an older server does not count them
+    """Prints the numbers of the report, and returns the error to raise."""
+    if error.metadata.keys() >= {*COUNTED}:  # an older server does not send these numbers
         say(*_counts(error.metadata), err=True)
     return click.ClickException(f"{words_of(error)}\n{INCOMPLETE}")
 
@@ -118,7 +118,7 @@ def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:
         except ValueError as error:
             raise click.ClickException(
                 f"{text.name}, line {line.number}: {error}\n"
-                "The lines before it may have been applied; correct it and report FILE again."
+                "Earlier lines may have been applied. Correct this line, and report FILE again."
             ) from None
         bar.reached(line.number)
 
@@ -138,14 +138,14 @@ def _lines(report: ReportPlatformStateResponse) -> Iterator[str]:
     yield f"out of sync now            {report.out_of_sync}"
     if report.skipped_pending:
         pending = report.skipped_pending
-        yield f"skipped: {pending} with pending requests; repeat when they are settled"
+        yield f"skipped: {pending} with pending requests; report again when these are settled"
     if recent := report.skipped - report.skipped_pending:
         yield f"skipped: {recent} had requests less than 5 minutes before the observed time;"
         # The time is shown in whole seconds.
         after = report.repeat_after.ToDatetime() + timedelta(seconds=1)
         yield f"  read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later and report that"
     if unnamed := report.unnamed_skipped:
-        yield f"not named, but not missing: {unnamed} had requests since, or have pending requests;"
+        yield f"not named, but not missing: {unnamed} with pending requests, or requests since;"
         yield "  read the platform again when they are settled, and report that"
 
 

@@ -29,8 +29,8 @@ from .remote import remote
 
 MOST_NAMED = 20
 NOT_CHECKED = (
-    "Not checked by the server: without --dry-run, it refuses values that are not allowed, and "
-    "changes of parts that subscriptions use (PROVIDER_IN_USE)."
+    "The server has not checked this. Without --dry-run, it refuses values that are not allowed, "
+    "and changes of distributors, services and goods that subscriptions use (PROVIDER_IN_USE)."
 )
 STATES = {"effective": "EFFECTIVE", "not-effective": "NOT_EFFECTIVE"}
 
@@ -107,7 +107,7 @@ def _show_difference(file: Path, former: Provider | None, wanted: Provider) -> N
 
 
 def _difference(former: Provider | None, wanted: Provider) -> list[str]:
-    """Describes the changes. A field that is not set gets the server's default."""
+    """Returns lines that describe the changes. A field that is not set gets the default value."""
     complete = Provider()
     for method in ("activation_method", "deactivation_method"):
         setattr(complete.request_settings, method, RequestMethod.PER_SERVICE)
@@ -130,7 +130,7 @@ def _changed(former: Provider | None, now: Provider) -> list[str]:
 
 
 def _created(now: Provider) -> Iterator[str]:
-    """Yields the codes of all parts of the new provider."""
+    """Yields a line with the codes of the distributors, then of the services, then of the goods."""
     yield from _codes("distributors", [each.code for each in now.distributors])
     yield from _codes("services", [each.code for each in now.services])
     yield from _codes("goods", [each.goods_type for each in now.goods])
@@ -162,7 +162,7 @@ def list_(client: Client, output: Output) -> None:
 
 @provider.command()
 @click.argument("code")
-@click.option("--toml", is_flag=True, help="Write the file that `provider apply` takes.")
+@click.option("--toml", is_flag=True, help="Print the file that `provider apply` takes.")
 @remote
 def show(client: Client, output: Output, *, code: str, toml: bool) -> None:
     """Show a provider."""

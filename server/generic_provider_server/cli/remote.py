@@ -24,7 +24,7 @@ P = ParamSpec("P")
 
 
 class _Client(Client):
-    """A client that does not retry if the reason of a failed connection is permanent."""
+    """A client that does not repeat a call if the connection failed for a permanent reason."""
 
     def __init__(self, connection: Connection, *, timeout: timedelta) -> None:
         super().__init__(

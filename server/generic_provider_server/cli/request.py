@@ -28,7 +28,9 @@ F = TypeVar("F", bound=Callable[..., None])
 FILTERS = (
     click.option("--provider", default="", help="Only requests to this provider."),
     click.option("--subscription", default="", help="Only requests of this subscription."),
-    click.option("--account-number", default="", help="The platform's own account number."),
+    click.option(
+        "--account-number", default="", help="Only requests of this account on a platform."
+    ),
     click.option(
         "--type",
         "types",
@@ -53,14 +55,16 @@ FILTERS = (
         multiple=True,
         help="Only requests that were created for this reason.",
     ),
-    click.option("--action", type=Id("A"), default="", help="The id of the action."),
-    click.option("--reset-run", type=Id("U"), default="", help="The id of the reset run."),
-    click.option("--reference", default="", help="The reference of the action."),
+    click.option("--action", type=Id("A"), default="", help="Only requests of this action."),
+    click.option("--reset-run", type=Id("U"), default="", help="Only requests of this reset run."),
+    click.option("--reference", default="", help="Only requests of actions with this reference."),
     click.option(
-        "--adapter", "last_adapter", default="", help="The adapter that got the request last."
+        "--adapter", "last_adapter", default="", help="Only requests that this adapter got last."
     ),
-    click.option("--error-code", default="", help="The platform's error code."),
-    click.option("--item-serial", default="", help="A serial number in the request."),
+    click.option("--error-code", default="", help="Only requests with this error code."),
+    click.option(
+        "--item-serial", default="", help="Only requests that contain this serial number."
+    ),
 )
 PERFORMED_BY = click.option(
     "--performed-by", default="", help="The name of the person. Default: the user of this machine."
@@ -132,7 +136,7 @@ def show(client: Client, output: Output, *, number: str) -> None:
 @PERFORMED_BY
 @remote
 def cancel(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
-    """Reject a pending request. Its change is taken back in the CRM."""
+    """Cancel a pending request. Its change is taken back in the CRM."""
     done = client.cancel_request(number, **options)
     output.message(done, _settled(done))
 

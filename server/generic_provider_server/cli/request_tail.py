@@ -13,8 +13,8 @@ from generic_provider import Client, ProvisioningRequest, RequestState
 PENDING = "PENDING"
 FINAL = tuple(name for name in vars(RequestState) if name.isupper() and name != PENDING)
 MOST_PENDING = 1000
-"""The number of the newest pending requests that are compared. Older requests in a long queue do
-not change.
+"""The greatest number of pending requests that are compared, beginning with the newest. An older
+pending request is printed again only when it has a final state.
 """
 OVERLAP = timedelta(seconds=10)
 """The time span for which requests with a final state are read again, because requests are not
@@ -49,8 +49,8 @@ def changes(
 def _now(
     client: Client, filters: Mapping[str, Any], since: datetime
 ) -> Iterator[ProvisioningRequest]:
-    """Yields the pending requests, and the requests that became final after `since`, the oldest
-    first.
+    """Yields first the requests that reached a final state after `since` or within OVERLAP before
+    it, then the pending requests. Older requests come before newer ones in both.
     """
     states = filters["states"] or (PENDING, *FINAL)
     final = [state for state in states if state != PENDING]

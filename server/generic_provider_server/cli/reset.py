@@ -49,7 +49,9 @@ def reset() -> None:
     is_flag=True,
     help="Also create the account again. Use it if the platform has lost the account.",
 )
-@click.option("--request-id", default="", help="A repeat with the same id creates nothing.")
+@click.option(
+    "--request-id", default="", help="An id of your choice: a repeat with it creates nothing."
+)
 @remote
 def subscription(
     client: Client,
@@ -70,7 +72,9 @@ def subscription(
     )
     for code in done.providers_left_out:
         off = client.get_provider(code).state != ProviderState.EFFECTIVE
-        why = "it is not effective" if off else "an adapter works on its requests: try again later"
+        why = (
+            "it is not effective" if off else "an adapter works on requests for it: try again later"
+        )
         say_folded(f"{code} is left out: {why}", err=True)
     if not output.as_json:
         say_folded(*_lines(found, provider, preview=preview, sent=len(done.requests)))

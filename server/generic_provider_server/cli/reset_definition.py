@@ -60,7 +60,7 @@ FIELDS = (
     _many(
         "--difference",
         "difference_kinds",
-        "Only subscriptions with such a difference.",
+        "Only subscriptions with a difference of this kind.",
         Named(DifferenceKind),
     ),
     _many("--service", "services", "Only subscriptions with a difference of this service."),
@@ -120,7 +120,7 @@ CLEARED = {
     "at": "run_at",
     "cron": "cron",
 }
-"""The fields of the options that `edit --clear` may name."""
+"""The options that `edit --clear` may name, each with the field that it fills."""
 
 
 def _fields(command: Any) -> Any:
@@ -153,8 +153,8 @@ def define(client: Client, output: Output, /, **fields: Any) -> None:
     type=click.Choice(list(CLEARED)),
     multiple=True,
     metavar="OPTION",
-    help="Remove the value of an option above, for example --clear cron. May be repeated. Every "
-    "definition has a name and a time zone.",
+    help="Remove the value of an option above, for example --clear cron. May be repeated. "
+    "A name and a time zone cannot be removed.",
 )
 @remote
 def edit(
@@ -172,7 +172,7 @@ def edit(
         raise click.UsageError("give the options to change, or --clear OPTION")
     for each in cleared:
         if CLEARED[each] in replaced:
-            raise click.UsageError(f"--clear {each} does not go with a new value")
+            raise click.UsageError(f"give either --clear {each} or a new value")
     wanted: Any = client.get_reset_run_definition(definition)
     for name in (*replaced, *(CLEARED[each] for each in cleared)):
         wanted.ClearField(name)

@@ -28,7 +28,7 @@ from .reset_definition import define, delete, edit, set_state
 from .values import Id, Named, NamedOption
 
 PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
-"""The columns of a difference in CSV."""
+"""The fields of a difference that are columns in CSV."""
 
 DEFINITION_COLUMNS: Mapping[str, Callable[[ResetRunDefinition], object]] = {
     "definition": lambda each: each.id,
@@ -56,7 +56,7 @@ FAILED = (ResetRunState.FAILED, ResetRunState.CANCELLED)
 def run() -> None:
     """Reset many subscriptions of a provider. Define a run, preview it, submit it, and watch it.
 
-    Definitions have ids that begin with D, their runs have ids that begin with U.
+    The id of a definition begins with D, the id of a run with U.
     """
 
 
@@ -119,7 +119,9 @@ def _differences(entries: Iterator[PreviewResetRunResponse.Entry]) -> Iterator[l
 )
 @remote
 def submit(client: Client, output: Output, /, *, definition: str, hold: bool, watch: bool) -> None:
-    """Begin a run, or activate the schedule of its definition."""
+    """Begin a run of the definition. If the definition has a schedule, activate the schedule
+    instead.
+    """
     done = client.submit_reset_run_definition(definition, hold=hold)
     if not done.HasField("reset_run"):
         due = moment(done.definition, "next_run_time")
@@ -257,7 +259,9 @@ def list_(
 def show(
     client: Client, output: Output, /, *, number: str, outcomes: tuple[str, ...], limit: int
 ) -> None:
-    """Show a run, with the outcome for each subscription, or show a definition."""
+    """Show a run with the outcome for each subscription, or a definition. The first letter of the
+    id decides.
+    """
     if number.startswith("D"):
         if outcomes:
             raise click.UsageError("a definition has no entries, so --outcome is not allowed")

@@ -46,7 +46,7 @@ def _default(setting: Described) -> str:
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     envvar=f"{PREFIX}CONFIG",
-    help=f"A TOML file with settings. Their names are the options with _ for -.  [{PREFIX}CONFIG]",
+    help=f"A TOML file with settings, named like the options with _ for -.  [{PREFIX}CONFIG]",
 )
 @setting_options
 @click.option(

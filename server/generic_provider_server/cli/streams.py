@@ -46,7 +46,8 @@ def output_written() -> Iterator[None]:
         try:
             sys.stdout.flush()
         except OSError:
-            # Python writes the unwritten output again at its end, and would then print a traceback
+            # at its end, Python tries again to write the rest of the output, and would print a
+            # traceback
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise
 

@@ -52,9 +52,15 @@ def subscription() -> None:
     multiple=True,
     help="Only subscriptions in this sync state.",
 )
-@click.option("--item-serial", default="", help="The serial number of an item on the subscription.")
-@click.option("--account-number", default="", help="The platform's own account number.")
-@click.option("--holder-number", default="", help="The holder's account number in the CRM.")
+@click.option(
+    "--item-serial", default="", help="Only subscriptions with this serial number on an item."
+)
+@click.option(
+    "--account-number", default="", help="Only subscriptions with this account on a platform."
+)
+@click.option(
+    "--holder-number", default="", help="Only subscriptions of the holder with this CRM account."
+)
 @created_options
 @limit_option
 @remote
@@ -80,8 +86,8 @@ def show(client: Client, output: Output, *, key: str, include_former: bool) -> N
 def explain(client: Client, output: Output, *, key: str) -> None:
     """Explain the state of a subscription at its platforms. Also recommends the next step.
 
-    If you give the serial number of an item that is on no subscription now, the command shows its
-    former subscription.
+    If you give the serial number of an item that is on no subscription now, the command shows the
+    former subscription of the item.
     """
     try:
         found = search(client, output, key)

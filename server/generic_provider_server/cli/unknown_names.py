@@ -1,4 +1,4 @@
-"""Adds a hint to an error about a name that a provider, or the service, does not have."""
+"""Adds a hint to an error about an unknown name, for example of a provider or a service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ KNOWN: Mapping[str, tuple[str, Callable[[Provider], list[str]]]] = {
     "SERVICE_NOT_FOUND": ("service", lambda found: [s.code for s in found.services]),
     "GOODS_TYPE_NOT_MAPPED": ("goods_type", lambda found: [g.goods_type for g in found.goods]),
 }
-"""For each reason: the key of the unknown name, and the names that a provider has."""
+"""For each reason: the key of the unknown name in the metadata of the error, and a function that
+returns the names that a provider has.
+"""
 
 
 @contextmanager

@@ -24,7 +24,7 @@ IDS = {
     "U": "a reset run",
     "Z": "an archive",
 }
-"""The meaning of the first letter of an id that the server has assigned."""
+"""For the first letter of an id that the server has assigned: the kind of object."""
 DAY_SECONDS = 86_400
 
 
@@ -35,7 +35,7 @@ class Number(click.FloatRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         number: float = super().convert(value, param, ctx)
-        if math.isnan(number):  # every range contains this value
+        if math.isnan(number):  # NaN is in no range, but FloatRange accepts it
             self.fail(f"{value} is not a number.", param, ctx)
         return number
 
@@ -85,9 +85,10 @@ class NamedOption(click.Option):
 
 
 class Id(click.ParamType[str]):
-    """An id that the server has assigned, of one of the kinds whose letters are given.
+    """An id that the server has assigned to an object of certain kinds.
 
-    `instead`: advice for each other kind of id.
+    `letters`: the first letters of ids of these kinds. `instead`: for the letter of another kind,
+    the advice at the end of the error; `{}` in it stands for the given id.
     """
 
     name = "id"

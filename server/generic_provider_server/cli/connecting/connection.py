@@ -37,7 +37,7 @@ class Connection:
         return False if self.insecure else None
 
     def expired(self) -> str:
-        """Returns a sentence if the client certificate has expired."""
+        """Returns a sentence if the client certificate has expired, otherwise an empty text."""
         tls = self.tls()
         return tls.expired() if isinstance(tls, TlsFiles) else ""
 
@@ -53,7 +53,7 @@ class Connection:
         return context
 
     def filled_from(self, profile: Connection) -> Connection:
-        """Fills the empty fields of this connection from a profile."""
+        """Returns a copy of this connection whose empty fields are filled from a profile."""
         filled = {
             each.name: getattr(self, each.name) or getattr(profile, each.name)
             for each in dataclasses.fields(self)

@@ -19,8 +19,8 @@ from .profiles import FILE, checked_token, profile_for
 
 R = TypeVar("R")
 IN = "connection_"
-"""The prefix of the parameter names of these options. So they differ from a command's own
-parameters, like `key`.
+"""The prefix of the parameter names of these options. With the prefix, these names differ from the
+names of a command's own parameters, like `key`.
 """
 DEFAULT = "localhost:50051"
 PEM = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
@@ -31,8 +31,9 @@ def connection_options(
 ) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Adds the options for the connection to a command.
 
-    The command gets a `connection`. If `default` is None, the connection's address may be empty,
-    and only the option --server fills it.
+    The command gets the argument `connection`. `default`: the address of the server if neither an
+    option, a variable nor a profile gives one. If `default` is None, only the option --server gives
+    the address; without the option it is empty.
     """
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
@@ -87,13 +88,13 @@ def _options(default: str | None) -> list[Callable[[Callable[..., R]], Callable[
         help=f"Connect to another machine without TLS.  [{PREFIX}INSECURE]",
     )
     return [
-        _option("profile", metavar="NAME", words=f"The table of ~/{FILE} with the other settings."),
+        _option("profile", metavar="NAME", words=f"The profile to use: a table of ~/{FILE}."),
         insecure,
         _option(
             "token",
             callback=_token,
             metavar="TEXT",
-            words="Your token. Every user of this machine can see the option: use the variable, "
+            words="Your token. Every user of this machine can see an option: use the variable, "
             "or token_file in a profile.",
         ),
         _option("key", type=PEM, metavar="FILE", words="The private key of --cert (PEM)."),

@@ -28,9 +28,9 @@ TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
 def profile_for(server: str, *, name: str | None) -> Connection:
     """Returns the connection that the profile describes.
 
-    If `name` is empty, uses the profile `default`. If this profile does not exist, or is for
-    another server, returns a connection without settings. Raises UsageError, which names the error
-    in the file.
+    If `name` is None, uses the profile `default`; if there is no profile `default`, or it is for
+    another server than `server`, returns a connection without settings. Raises UsageError if there
+    is no profile `name`, or if the settings file is wrong.
     """
     file, chosen = Path.home() / FILE, name or USUAL
     profiles = _profiles(file, needed=name)
@@ -101,7 +101,7 @@ def _check(key: str, value: object) -> None:
         raise ValueError(f"{key} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     if not isinstance(value, bool if key == "insecure" else str):
         wanted = "true or false" if key == "insecure" else "a text"
-        raise ValueError(f"{key} is {wanted}")
+        raise ValueError(f"{key} must be {wanted}")
     if key == "server":
         Client(str(value))
 
@@ -109,6 +109,6 @@ def _check(key: str, value: object) -> None:
 def _token(file: Path) -> str:
     try:
         return checked_token(file.read_text(encoding="utf-8").strip())
-    except ValueError as wrong:  # the message of the original error may quote the file
+    except ValueError as wrong:  # the original error may quote the token in the file
         cause = wrong if not isinstance(wrong, UnicodeError) else "the file is not text"
         raise ValueError(f"token_file: {file}: {cause}") from None

@@ -1,6 +1,5 @@
-"""Finds out why a server was not reached, with a connection of its own. If only one side uses TLS,
-or if a certificate is refused, the errors of gRPC only say that a socket was closed or that a
-handshake failed.
+"""Finds out why a server was not reached, with a connection of its own. The errors of gRPC do not
+tell that only one side uses TLS, or why a certificate is refused.
 """
 
 from __future__ import annotations
@@ -18,14 +17,18 @@ OTHER_NAME = (62, 64)
 """The error codes of OpenSSL for a certificate of another host name or address."""
 MOST_NAMES = 10
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-"""The first bytes of an HTTP/2 client. A server answers, or closes the connection with a reason."""
+"""The first bytes that a client of HTTP/2 sends. The server answers, or closes the connection with
+a reason.
+"""
 PLACE = re.compile(r"(?:dns:|ipv[46]:)?(\[[^\]]+\]|[^:/,]+):(\d+)")
 
 
 def refuse_unreachable(connection: Connection, *, again: bool = False) -> None:
-    """Raises NotReached if the reason is a host name without an address, or the wrong use of TLS.
+    """Raises NotReached if the host name has no address, or if client and server do not use TLS in
+    the same way. Does nothing for any other reason.
 
-    If `again` is True, another attempt follows, so only permanent reasons are raised.
+    `again`: true if another attempt follows. Then a host name that has no address at the moment is
+    no reason.
     """
     if why := _why_not_reached(connection, again=again):
         raise NotReached(f"{connection.server} was not reached: {why}")

@@ -23,7 +23,7 @@ class Line(NamedTuple):
     """The line in the text, without its line end."""
     request: PerformActionRequest | None
     wrong: str = ""
-    """The reason why the line is wrong; empty if it contains a request."""
+    """The reason why the line is wrong; empty if the line contains a request."""
 
     def is_late(self, action: SubscriptionAction) -> bool:
         """Tells whether the action was performed immediately although the line has a
@@ -47,7 +47,7 @@ class Lines:
         self._times: Counter[UUID] = Counter()
 
     def heading(self) -> bytes:
-        """Returns the heading of a CSV text; empty for any other text."""
+        """Returns the first line of a CSV text, with a line end; empty for any other text."""
         return next(iter(self._text), b"") + b"\n" if self._is_csv else b""
 
     def __iter__(self) -> Iterator[Line]:
@@ -68,8 +68,8 @@ class Lines:
         return request
 
     def _request_id(self, fields: dict[str, Any] | str) -> str:
-        """Computes the request id from the text's name, the line's contents, and the number of
-        equal lines before it. So a line may move within the text without a new id.
+        """Computes the request id from the name of the text, the contents of the line, and the
+        number of equal lines before the line. So a line that moves within the text keeps its id.
         """
         says = json.dumps(fields, sort_keys=True)
         line = uuid5(NAMESPACE_OID, f"{self._text.name}\n{says}{self._again}")

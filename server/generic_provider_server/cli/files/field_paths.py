@@ -15,7 +15,7 @@ LEAVES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 
 def why_unknown(path: str, of: Descriptor, *, beside: Collection[str] = ()) -> str:
     """Returns the reason why no text can fill the field at this path; empty if a text can fill it.
-    `beside`: other allowed names.
+    `beside`: names that are allowed too, although they are no paths.
     """
     first, _, rest = path.partition(".")
     part = PART.fullmatch(first)
@@ -32,8 +32,8 @@ def why_unknown(path: str, of: Descriptor, *, beside: Collection[str] = ()) -> s
         return f"{name} is no list"
     within = field.message_type if _is_message(field) else None
     if within is None:
-        return f"there is nothing in {name}" if rest else ""
-    return why_unknown(rest, within) if rest else f"{name} is no single value"
+        return f"{name} has no fields" if rest else ""
+    return why_unknown(rest, within) if rest else f"{name} needs a field: {name}.FIELD"
 
 
 def no_field(name: str, of: Descriptor, *, beside: Collection[str] = ()) -> str:
@@ -42,9 +42,8 @@ def no_field(name: str, of: Descriptor, *, beside: Collection[str] = ()) -> str:
 
 
 def nested(cells: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Returns the message with these texts in its fields, in the JSON form.
-
-    Leaves out empty elements of lists.
+    """Returns the JSON form of a message with these texts in its fields. `cells`: the path and the
+    text of each field. Empty texts are left out, also as elements of lists.
     """
     root: dict[str, Any] = {}
     places = {"": root}

@@ -24,8 +24,8 @@ TIMESTAMP = "google.protobuf.Timestamp"
 BOOLEANS = {"true": True, "false": False}
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 LONGEST = 1024 * 1024
-"""The greatest length of a line in bytes. Every valid message is much shorter, and a call can carry
-such a line.
+"""The greatest length of a line in bytes. Every valid message is much shorter, and a line of this
+length fits into a call.
 """
 
 

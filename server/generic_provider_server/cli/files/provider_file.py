@@ -27,7 +27,7 @@ def read_provider(file: Path) -> Provider:
 
 
 def wrong_references(provider: Provider) -> Iterator[str]:
-    """Yields an error for each code that the provider names and does not have."""
+    """Yields an error for each code that the provider names but does not define."""
     distributors = {each.code for each in provider.distributors}
     services = {each.code for each in provider.services}
     goods = {each.goods_type for each in provider.goods}

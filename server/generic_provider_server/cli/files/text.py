@@ -1,7 +1,7 @@
 """Opens the text that a command reads: a file, a pipe or standard input.
 
-A pipe can be read only once. If a file is not text, it is refused before the command uses the first
-line.
+The contents of a pipe are copied first, because a pipe can be read only once. A file that is not
+text is refused before the command uses the first line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Text:
     def __init__(self, path: Path) -> None:
         real = path.resolve() if str(path).startswith("/dev/") else path
         self.name = real.name if real.is_file() else "-"
-        """The name of the text. All pipes have the same name."""
+        """The name of the file; `-` for standard input and for every pipe."""
         try:
             with ExitStack() as opened:
                 self._content = _content(path, opened)

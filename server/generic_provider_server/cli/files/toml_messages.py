@@ -41,7 +41,8 @@ def fill(
 ) -> None:
     """Fills the message from the table.
 
-    Raises WrongKeys. A key in `output_only` counts as unknown.
+    A key in `output_only` counts as unknown. Raises WrongKeys if a key is unknown, has a wrong
+    value, or is in `required` and missing.
     """
     wrong = list(_fill(message, table, at="", hidden=output_only))
     wrong += [f"{key}: is required" for key in required if table.get(key, "") == ""]
@@ -58,7 +59,7 @@ def short_name(enum: EnumDescriptor, number: int) -> str:
 
 
 def value_named(enum: EnumDescriptor, text: str) -> int | None:
-    """Returns the number of the enum value with this short name, or None.
+    """Returns the number of the enum value with this short name, or None if there is no such value.
 
     The name may be written as in the protos (PER_SERVICE) or as on the command line (per-service).
     """
@@ -67,8 +68,8 @@ def value_named(enum: EnumDescriptor, text: str) -> int | None:
 
 
 def numbers_of(enum: EnumDescriptor) -> dict[str, int]:
-    """Returns the values of the enum by name. Searched names may contain bytes that are not UTF-8,
-    with which a search in `values_by_name` fails.
+    """Returns the number of each value of the enum, by the full name of the value. A search in
+    `values_by_name` would fail if the searched name contains bytes that are not UTF-8.
     """
     return {value.name: value.number for value in enum.values}
 

@@ -60,9 +60,8 @@ def _key(name: str) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """Returns the span in the form that `fill` reads, in the largest unit without a fraction.
-
-    Seconds are rounded.
+    """Returns the span in the form that `fill` reads, in the largest unit that needs no fraction. A
+    fraction of a second is rounded.
     """
     seconds = round(span.total_seconds())
     unit, size = next(each for each in UNITS if seconds % each[1] == 0)

@@ -26,8 +26,8 @@ MANY_ATTEMPTS = 3
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
 Again = Callable[[SubscriptionAction], Sequence[str]]
-"""Returns the words of the command line that performs an action again; empty if no command line
-can.
+"""A function that returns the words of the command line that performs an action again. It returns
+no words if no command line can perform exactly this action.
 """
 
 
@@ -75,8 +75,8 @@ def _not_effective(platform: Platform) -> str:
 
 
 def _asked(platform: Platform, again: Again) -> str:
-    """Returns the next action that the CRM must request; empty if it has requested all necessary
-    actions.
+    """Returns the advice for the CRM: to perform an action, or to wait for the beginning of a usage
+    record. Returns an empty text if the CRM has nothing to do.
     """
     if platform.not_sent:
         items = {
@@ -103,7 +103,7 @@ def _out_of_sync(platform: Platform, again: Again) -> str:
         return said
     name = ActionKind.name_of(platform.refused.kind)
     then = _again(platform.refused, again)
-    return f"{said}; it does not repeat {name}, which was taken back: then {then}"
+    return f"{said}; the reset does not repeat {name}, which was taken back: then {then}"
 
 
 def _again(refused: SubscriptionAction, again: Again) -> str:
@@ -146,9 +146,9 @@ def _until_answered(request: ProvisioningRequest, *, most: timedelta) -> str:
     """
     number, since = request.number, request.last_delivery_time.ToDatetime()
     said = (
-        f"wait: {request.last_adapter} has had {number} since {since:{TIME}}; if it does not "
-        f"answer, the request is handed over again when its lease ends, at {since + most:{TIME}} "
-        "at the latest"
+        f"wait: {request.last_adapter} has had {number} since {since:{TIME}}; if the adapter "
+        "does not answer, the request is handed over again when its lease ends, at "
+        f"{since + most:{TIME}} at the latest"
     )
     if request.delivery_attempts < MANY_ATTEMPTS:
         return said

@@ -14,7 +14,9 @@ ENDED = (SubscriptionState.CANCELLED, SubscriptionState.REGRETTED)
 
 
 def coming(subscription: Subscription, scheduled: Iterable[SubscriptionAction]) -> list[str]:
-    """Returns one line for each automatic end and each scheduled action, the earliest first."""
+    """Returns one line for each automatic end and each scheduled action, in the order of their
+    times.
+    """
     found = [(_time(each.performed, "schedule_time"), _action(each)) for each in scheduled]
     if subscription.state not in ENDED:
         found += _ends(subscription)

@@ -9,7 +9,9 @@ import click
 from click.core import ParameterSource
 
 REPEATED = ("--server", "--profile", "--ca", "--cert", "--key", "--insecure")
-"""The connection options that an advised command repeats. It omits --token, which is a secret."""
+"""The connection options that an advised command repeats. A token is secret, so --token is left
+out.
+"""
 
 ROLES: Mapping[tuple[str, ...], str] = {
     ("action",): "crm or operator",
@@ -19,7 +21,9 @@ ROLES: Mapping[tuple[str, ...], str] = {
     ("reset", "run", "cancel"): "operator",
     ("reset", "subscription"): "support or operator",
 }
-"""The roles that may run a command. A caller who gets the advice may run all other commands."""
+"""The roles that may run a command, by its first words. Every caller who gets the advice may run a
+command that is not in this table.
+"""
 
 
 def advised(purpose: str, *words: str) -> str:

@@ -23,7 +23,7 @@ from .wording import about, error
 
 
 def lines(event: Event) -> Iterator[str]:
-    """Yields the event as one line. A rollback has more lines."""
+    """Yields the lines that describe the event: several for a rollback, otherwise one."""
     facts = (event.subscription, event.provider, _what(event), _order(event))
     yield "  ".join(filter(None, (moment(event, "time"), *facts)))
     if event.HasField("subscription_rolled_back"):
@@ -36,7 +36,7 @@ def rollback(change: Event.SubscriptionRolledBack) -> Iterator[str]:
     for part in change.taken_back:
         yield part_taken_back(part)
     for action in change.dependent_actions:
-        yield f"{action} is rejected with it"
+        yield f"{action} depends on it, and is rejected too"
 
 
 def _what(event: Event) -> str:
@@ -76,8 +76,8 @@ def _action(found: SubscriptionAction) -> str:
 
 
 def _name(found: ProvisioningRequest) -> str:
-    """Describes the request without its result: an event shows its present state, and so a request
-    that was only created may have a result.
+    """Describes the request without its result. An event shows the present state of the request, so
+    even in the event of its creation, the request may have a result.
     """
     return f"{found.number} {RequestType.name_of(found.type)} {about(found)}".rstrip()
 

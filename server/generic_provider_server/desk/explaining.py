@@ -101,7 +101,7 @@ class Explanation(NamedTuple):
             yield f"    {'requests':<10} {brief}{more}"
 
     def _points(self) -> Iterator[tuple[str, ...]]:
-        """Yields one row for each viewing point."""
+        """Yields one row with the columns POINTS for each viewing point."""
         wanted = self.facts.subscription
         for platform in self.facts.platforms:
             held, code = platform.link.confirmed, platform.link.provider
@@ -205,7 +205,9 @@ def _confirmed(platform: Platform, *, archived: bool) -> Iterator[str]:
 
 
 def _since(platform: Platform) -> str:
-    """Returns a text if the platform has accepted a request after the last error."""
+    """Returns a remark if the platform has accepted a request after the last error, otherwise an
+    empty text.
+    """
     accepted, last = platform.confirmation, platform.link.last_error
     if not accepted or accepted.settle_time.ToDatetime() <= last.time.ToDatetime():
         return ""

@@ -46,9 +46,11 @@ class Platform(NamedTuple):
     refused: SubscriptionAction | None
     """The newest action, if this platform rejected it or a part of it."""
     not_repeated: Sequence[SubscriptionAction]
-    """The newest actions that this platform rejected and that nobody has repeated."""
+    """The newest actions that this platform rejected, wholly or in part, and that nobody has
+    repeated.
+    """
     actions: Sequence[SubscriptionAction]
-    """The newest actions, the newest first."""
+    """The newest actions of the subscription, beginning with the newest."""
     coming: Sequence[Usage]
     """The usage records that begin in the future."""
     provider: Provider | None = None
@@ -62,14 +64,14 @@ class Platform(NamedTuple):
     rejected: ProvisioningRequest | None = None
     """The request that caused the last error, if it is not archived."""
     report: AuditEntry | None = None
-    """The newest report of the platform, if it is newer than `confirmation`. It may not have named
-    the subscription.
+    """The newest report of the platform, if it is newer than `confirmation`. The report did not
+    necessarily name the subscription.
     """
     expired: ProvisioningRequest | None = None
-    """The newest request that expired, if it did so after `confirmation`."""
+    """The newest request that expired, if it expired after `confirmation`."""
     switched_off: AuditEntry | None = None
-    """The last call that made the provider not effective; None if no such call is known. Now the
-    provider may be effective again.
+    """The last call that made the provider not effective; None if no such call is known. The
+    provider may have become effective again.
     """
 
 
@@ -77,12 +79,14 @@ class Facts(NamedTuple):
     subscription: Subscription
     platforms: list[Platform]
     actions: list[SubscriptionAction]
-    """Actions that are not scheduled, the newest first. The explanation shows only the first of
-    them.
+    """The newest actions that are not scheduled, beginning with the newest. The explanation shows
+    only the first ACTIONS_SHOWN of them.
     """
     scheduled: list[SubscriptionAction]
     requests: list[ProvisioningRequest] | None
-    """The newest requests, the newest first; None if the caller may not read requests."""
+    """The newest requests of the subscription, beginning with the newest; None if the caller may
+    not read requests.
+    """
     archives: list[Archive]
     """The newest archives that contain older requests of the subscription."""
 
@@ -167,9 +171,8 @@ def _newest_report(client: Client, code: str) -> AuditEntry | None:
 
 
 def _switched_off(client: Client, code: str) -> AuditEntry | None:
-    """Returns the call that last made the provider not effective.
-
-    Ignores calls that repeat this call while the provider is not effective.
+    """Returns the last call that changed the provider from effective to not effective, or None if
+    no such call is known. Later calls that repeat this call without an effect are ignored.
     """
     calls = client.list_audit_entries(
         provider=code, methods=["SetProviderState"], codes=[grpc.StatusCode.OK], page_size=10

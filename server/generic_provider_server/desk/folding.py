@@ -21,8 +21,9 @@ WIDEST_NAME = 24
 
 
 def folded_lines(line: str, width: int) -> Iterator[str]:
-    """Yields the line in lines that have at most the width, if no word is longer. Further lines
-    begin under the text behind the name.
+    """Yields the line in pieces of at most this width. A piece is wider only if it consists of a
+    single long word or a command line. All pieces after the first are indented to the text after
+    the name.
     """
     if cell_len(line) <= width:
         yield line

@@ -62,8 +62,8 @@ def _named(client: Client, serial: str) -> Iterator[ProvisioningRequest]:
 
 
 def where_it_was(request: ProvisioningRequest, serial: str) -> str:
-    """Returns a sentence about the item: the request that removed it with its subscription, or the
-    refusal of its addition.
+    """Returns a sentence about the item: the subscription from which the request removed it. If the
+    request did not remove it, the sentence tells the result of the addition or removal so far.
     """
     when = moment(request, "settle_time") or moment(request, "create_time")
     if _removed(request):
@@ -74,8 +74,10 @@ def where_it_was(request: ProvisioningRequest, serial: str) -> str:
 
 
 def what_next(newest: ProvisioningRequest) -> str:
-    """Returns the advice. If the addition was refused, `explain` of the subscription shows the
-    reason. A removed item may still work on the platform.
+    """Returns the advice about an item, from the newest request that names it.
+
+    If this request removed the item, the item may still work on the platform. Otherwise `explain`
+    of the subscription shows the reason.
     """
     if not _removed(newest):
         return advised("see", "subscription", "explain", newest.subscription)

@@ -28,8 +28,8 @@ SAME_PART = ("distributor", "goods_type", "service", "from_distributor")
 
 def refused_by(provider: str, newest: Sequence[SubscriptionAction]) -> list[SubscriptionAction]:
     """Returns the actions that the provider rejected, wholly or in part, and that no later action
-    repeats: the newest action, and actions of the last days. `newest`: the newest actions, the
-    newest first.
+    repeats. Only the newest action and the actions within RECENT count. `newest`: the newest
+    actions of the subscription, beginning with the newest.
     """
     since = datetime.now(UTC) - RECENT
     return [
@@ -43,7 +43,9 @@ def refused_by(provider: str, newest: Sequence[SubscriptionAction]) -> list[Subs
 
 
 def _repeats(later: SubscriptionAction, refused: SubscriptionAction) -> bool:
-    """Tells whether a later action repeats a refused action, independent of its own result."""
+    """Tells whether a later action repeats or replaces a refused action. A later action that was
+    refused too counts as a repeat, but a refused Replace, Terminate or Regret replaces nothing.
+    """
     if later.state in NOT_PERFORMED:
         return False
     if later.kind in REPLACING:
@@ -55,8 +57,8 @@ def _repeats(later: SubscriptionAction, refused: SubscriptionAction) -> bool:
 
 def _targets(action: SubscriptionAction) -> Iterator[object]:
     """Yields the targets of the action: its services, items or moves, or a single target, for
-    example a usage record. Added items with different serial numbers are the same target, and so
-    are services with different term ends.
+    example a usage record. Added items that differ only in their serial numbers are the same
+    target, and so are services that differ only in their term ends.
     """
     asked: Any = getattr(action.performed, action.performed.WhichOneof("action") or "", None)
     several = [part for field, parts in asked.ListFields() if field.is_repeated for part in parts]

@@ -21,7 +21,9 @@ from .command_lines import advised, command
 from .output import counted, moment
 
 NOT_LISTED = frozenset({"id", "name", "provider", "state", "etag"})
-"""The fields of a definition that are in its first line, and the etag."""
+"""The fields of a definition that have no line of their own: the first line contains them, or
+nobody needs them (etag).
+"""
 MOST_SHOWN = 10
 GUARD_LEAST = 100
 """The guard stops a run only if at least this number of subscriptions have an entitlement."""
@@ -38,7 +40,7 @@ def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
         + (", so the run would be held" if totals.held else "")
     )
     if totals.losing and totals.holding < GUARD_LEAST:
-        yield f"The guard does not hold a run in which fewer than {GUARD_LEAST} hold one."
+        yield f"The guard needs at least {GUARD_LEAST} subscriptions with an entitlement."
 
 
 def definition_lines(definition: ResetRunDefinition) -> Iterator[str]:

@@ -23,7 +23,7 @@ FOLLOWING = ("DRAFT", "NOT_EFFECTIVE")
 
 
 def off_with_it(found: Subscription) -> list[SubscribedService]:
-    """Returns the services that are off, and that are on again when the subscription is on."""
+    """Returns the services that are off only because the subscription is off."""
     if found.state not in SWITCHING_ON:
         return []
     same = SubscriptionState.name_of(found.state)
@@ -43,11 +43,12 @@ def not_sent_with_it(found: Subscription, services: Sequence[SubscribedService])
 
 
 def how_to_switch_on(found: Subscription, *, provider: str = "") -> str:
-    """Returns the advice for a subscription, or for services, that are off; empty if nothing can be
-    switched on. `provider`: only services of this provider count.
+    """Returns the advice how to switch on a subscription that is off. For a subscription that is
+    on, returns the advice how to switch on its services that are off. Returns an empty text if
+    nothing can be switched on. `provider`: only services of this provider count.
 
-    If the terms of all services of a subscription that is off are over, only new term ends switch
-    them on.
+    If the subscription is off and the terms of all its services are over, only new term ends switch
+    the services on.
     """
     services = [each for each in found.services if provider in ("", each.provider)]
     if found.state in ON:

@@ -25,7 +25,7 @@ from .output import moment
 
 
 def about(request: ProvisioningRequest) -> str:
-    """Describes the elements of a request, without its type."""
+    """Describes the elements in a request, without the type of the request."""
     if request.HasField("installed_item"):
         return item(request.installed_item)
     if request.HasField("usage"):

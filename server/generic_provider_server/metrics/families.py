@@ -22,7 +22,9 @@ PREFIX = "generic_provider_"
 CALLS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SPANS = (*CALLS, 60, 300, 1_800, 7_200, 86_400)
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 400)
-"""The upper limits of the buckets of histograms."""
+"""The upper limits of the buckets of histograms: of calls and time spans in seconds, of groups in
+commands.
+"""
 
 
 class Kind(Enum):
@@ -81,17 +83,23 @@ FAMILIES = (
     _gauge(
         EXPIRY,
         "provider",
-        text="Time until the oldest pending request expires; if there is none, the whole window.",
+        text="Time until the oldest pending request expires; if there is none, the pending window.",
     ),
     _gauge(OUT_OF_SYNC, "provider", text="Subscriptions whose platform differs from the CRM."),
     _gauge(EFFECTIVE, "provider", text="1 if the provider is effective, else 0."),
     _gauge(ADAPTERS, "provider", text="Open streams of adapters, at all server processes."),
     _gauge(UNSETTLED, text="Actions that have pending requests."),
     _gauge(LAG, "duty", text="By how much the most overdue work of a duty is late."),
-    _gauge(CREDIT, "provider", text="Requests on streams divided by what the streams can take."),
-    _gauge(RUNS, "state", text="Reset runs by state, of the last 1,000."),
+    _gauge(
+        CREDIT,
+        "provider",
+        text="Unanswered requests on streams, divided by the sum of their max_in_flight.",
+    ),
+    _gauge(RUNS, "state", text="The last 1,000 reset runs by their state."),
     _gauge(WATCHERS, text="Open streams of events.", together=sum),
-    _gauge(WATCHER_LAG, text="Events that the slowest watcher has not got, estimated."),
+    _gauge(
+        WATCHER_LAG, text="Estimated number of events that the slowest watcher has not got yet."
+    ),
     _gauge(REACHABLE, text="1 if every process reaches its database, else 0.", together=min),
     _gauge(BUILD, "version", text="Always 1; the label is the version of the server."),
     _counter(ACTIONS, "kind", "outcome", text="Actions by each state that they have entered."),
@@ -99,10 +107,15 @@ FAMILIES = (
     _counter(SETTLED, "provider", "type", "state", "origin", text="Requests by their final state."),
     _counter(ANSWERS, "provider", "code", text="Answers of adapters by the service's verdict."),
     _counter(
-        ROLLBACKS, "provider", "extent", text="Rejections by what they took back of the action."
+        ROLLBACKS,
+        "provider",
+        "extent",
+        text="Rejected requests, by whether the whole ACTION or a PART was taken back.",
     ),
-    _counter(LOST, "provider", "cause", text="Leases that ended although the adapter had them."),
-    _counter(REFUSED, text="Calls with wrong credentials."),
+    _counter(
+        LOST, "provider", "cause", text="Leases that ended although the adapter still had them."
+    ),
+    _counter(REFUSED, text="Calls with wrong credentials or without credentials."),
     _histogram(
         HANDOVER,
         "provider",
@@ -115,7 +128,7 @@ FAMILIES = (
         text="From the creation of a request to its final state.",
         buckets=SPANS,
     ),
-    _histogram(COMMIT, text="Duration of a transaction, from its begin on.", buckets=CALLS),
+    _histogram(COMMIT, text="Duration of a transaction of the writer.", buckets=CALLS),
     _histogram(GROUP, text="Commands that one transaction committed.", buckets=SIZES),
     _histogram(
         RPC, "method", "code", text="Duration of calls and streams that ended.", buckets=CALLS

@@ -88,8 +88,8 @@ class Recording:
         return copy
 
     def observe(self, method: str, code: str, seconds: float) -> None:
-        """Counts a call that has ended. The first call of a method sets the counters of its
-        failures to 0, so that Prometheus detects the first failure as an increase.
+        """Counts a call that has ended. The first call of a method sets the counters of the
+        method's failures to 0, so that Prometheus detects the first failure as an increase.
         """
         if (f.RPC, method, code) not in self._figures.histograms:
             for failure in FAILURES:
@@ -103,7 +103,7 @@ class Recording:
     def _count(self, notice: Notice) -> None:
         tally = notice.tally
         if not tally.commands:
-            return  # another process counts its own calls
+            return  # the commands ran in another process, which counts them itself
         self._figures.observe((f.COMMIT,), tally.seconds)
         self._figures.observe((f.GROUP,), tally.commands)
         for counted, count in tally.counts.items():

@@ -22,8 +22,8 @@ from .figures import Figures, families
 
 Read = Callable[[], Figures]
 Show = Callable[[Read], AbstractContextManager[None]]
-"""A function whose block serves the figures of a process; the `Read` function returns the current
-figures.
+"""A function that returns a context manager. While its block runs, the figures of the process are
+served. The function calls `Read` for the current figures.
 """
 
 SEND_SECONDS = 1.0
@@ -111,7 +111,7 @@ class _Server(ThreadingWSGIServer):
 
 
 class Gathered:
-    """The figures that several processes have sent last."""
+    """The latest figures that each of several processes has sent."""
 
     def __init__(self) -> None:
         self._ended = Figures()
@@ -120,7 +120,9 @@ class Gathered:
         self._numbers = count()
 
     def figures(self) -> list[Figures]:
-        """Returns the figures, without the gauges of a process that has been silent for long."""
+        """Returns the figures of each running process, and those of all ended processes together.
+        If a process has been silent for STALE_SECONDS, its gauges are left out.
+        """
         silent = time.monotonic() - STALE_SECONDS
         with self._lock:
             found = [self._ended.copy(), *[each for _, each in self._running.values()]]

@@ -85,7 +85,7 @@ def create(
 
 
 def _ago(span: timedelta) -> datetime:
-    """Returns the present time less the span, but no time before 1970, because no request is older."""
+    """Returns now less the span, but no time before 1970, because no request is older."""
     now = datetime.now(UTC)
     return now - min(span, now - datetime.fromtimestamp(0, UTC))
 

@@ -91,8 +91,8 @@ def words_of(error: ProvisioningError) -> str:
         return "the server did not answer in time: try again, or give it more time with --timeout"
     if error.code is grpc.StatusCode.UNIMPLEMENTED and not error.reason:
         return (
-            "the server does not know this call: it may be older than this command, or be no server "
-            "of this service"
+            "the server does not know this call: it may be older than this command, or not be a "
+            "server of Generic Provider"
         )
     wrong = [f"\n  {each.field}: {each.description}" for each in error.violations]
     reason = f" [{error.reason}]" if error.reason else ""

@@ -47,7 +47,9 @@ SHUTTING_DOWN = "this server process is shutting down"
 WATCH_SECONDS = 1.0
 """The seconds between two checks whether the database file was moved or removed."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
-"""The number of attempts, and the seconds between them, to reach a database at the start."""
+"""The number of further attempts to reach a database at the start, and the seconds between two
+attempts.
+"""
 
 log = structlog.get_logger()
 
@@ -61,8 +63,9 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
-    `running` explains the arguments. Raises StoreInUse, StoreLost and UnsupportedDatabase, OSError
-    if an address cannot be bound, and StoreGone after the database file was removed or replaced.
+    `running` explains the arguments. Raises StoreInUse, StoreLost or UnsupportedDatabase if the
+    database cannot be used, OSError if an address cannot be bound, and StoreGone after the database
+    file was removed or replaced.
     """
     configure_logs(settings)
     stop, gone = asyncio.Event(), list[Exception]()
@@ -212,7 +215,9 @@ def _open(settings: Settings) -> Store:
 
 
 async def _reached(opened: Callable[[], Store]) -> Store:
-    """Opens the store. If the database is starting up, waits until it is ready."""
+    """Opens the store. If the database is not reached, for example because it is starting up, tries
+    again ATTEMPTS times.
+    """
     for attempt in range(ATTEMPTS):
         try:
             return opened()
@@ -257,7 +262,9 @@ def _calls(settings: Settings, auditing: Auditing, stack: AsyncExitStack) -> Cal
 
 
 def _addresses(settings: Settings, stack: AsyncExitStack) -> list[Address]:
-    """Returns every address of the settings. Clients use the first address."""
+    """Returns every address of the settings, with its credentials. The server announces only the
+    first address.
+    """
     if settings.tls_certificate is None or settings.tls_key is None:
         return [(settings.listen, None)]
     certificates = Certificates(

@@ -50,7 +50,7 @@ class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for role in self.roles:
             if not _is_role(role):
-                raise ValueError(f"{role!r} is not a role: {', '.join(ROLES)}")
+                raise ValueError(f"{role!r} is not a role; the roles: {', '.join(ROLES)}")
         for token in self.tokens:
             # The text may be a token, so the message does not contain it.
             if not _DIGEST.fullmatch(token):
@@ -110,15 +110,16 @@ def _without_secrets(error: object) -> str:
 
 def checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ValueError("a name has at most 64 letters, digits and characters of . _ @ -")
+        raise ValueError("a name consists of at most 64 letters, digits and the characters . _ @ -")
     return name
 
 
 def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, KnownCaller]:
     """Maps each credential to its caller. Raises WrongCallers.
 
-    If `again` is True, a file without callers is wrong, because an editor or a full disk may have
-    emptied it; unless the command `caller remove` has removed the last caller.
+    `again`: true if the file had callers before. Then a file without callers is wrong, because an
+    editor or a full disk may have emptied it. A file that the command `caller remove` has left
+    without callers is right.
     """
     callers = read_callers(file)
     if again and not callers and file.read_bytes() != HEADING.encode():
@@ -139,9 +140,10 @@ def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, KnownCal
 def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
     """Yields the callers.
 
-    At the end of the block, writes them back, unless the block has failed. A reader never finds an
-    incomplete file, and simultaneous changes do not overwrite each other. Raises WrongCallers, and
-    OSError if the file cannot be written.
+    At the end of the block, writes the changed callers back, unless the block has failed. A reader
+    never finds an incomplete file, and simultaneous changes do not overwrite each other. Raises
+    WrongCallers if the file is wrong, is locked or cannot be written, and OSError if its folder
+    cannot be opened.
     """
     try:
         file = file.resolve()

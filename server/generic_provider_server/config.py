@@ -148,8 +148,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="The largest number of adapter streams that a server process keeps open at "
-            "the same time. The same limit applies to each other kind of stream: watchers of "
+            description="The greatest number of adapter streams that a server process keeps open "
+            "at the same time. The same limit applies to each other kind of stream: watchers of "
             "events, of reset runs and of the health, platform reports, and downloads of archives.",
         ),
     ] = 2000

@@ -14,14 +14,14 @@ import structlog
 
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
-"""The seconds after a drain after which running calls are cancelled."""
+"""The seconds from the end of a drain until calls that still run are cancelled."""
 MOST_OF_CONNECTION = 2_500
 """The greatest number of simultaneous calls and streams on one connection. gRPC refuses further
 calls as UNAVAILABLE, before they take time from other clients.
 """
 MOST_PENDING = 10_000
-"""The greatest number of arrived calls of all clients that have not begun. gRPC cancels further
-calls.
+"""The greatest number of calls, of all clients together, that have arrived but have not begun. gRPC
+cancels further calls.
 """
 OPTIONS = (
     ("grpc.max_receive_message_length", MOST_RECEIVED),
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 class Listening:
-    """A gRPC server, which is replaced by a new gRPC server if it ends by itself.
+    """A gRPC server. If it ends by itself, a new gRPC server replaces it.
 
     gRPC for Python ends its server when a request arrives whose path is not UTF-8, and everybody
     who reaches the port can send such a request. All connections are then closed; there is no other
@@ -73,7 +73,9 @@ class Listening:
         self._ending = set[asyncio.Task[None]]()
 
     async def start(self) -> str:
-        """Returns the first address. Raises OSError if an address cannot be bound."""
+        """Starts the server, and returns its first address. Raises OSError if an address cannot be
+        bound.
+        """
         await self._begin()
         self._kept = asyncio.create_task(self._keep())
         return self._addresses[0][0]

@@ -111,10 +111,10 @@ def read_settings(
     file: Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> InForce:
-    """Reads each setting: its option; else the environment variable; else the value in the file;
-    else the default.
+    """Reads all settings. The value of a setting is its option; else its environment variable; else
+    its value in the file; else the default.
 
-    The value None means that an option is absent. Raises WrongSettings, which names every error.
+    The value None means that an option is absent. Raises WrongSettings with all errors.
     """
     given = {
         **_from_file(file),

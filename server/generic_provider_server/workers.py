@@ -32,9 +32,8 @@ log = structlog.get_logger()
 
 
 def run_workers(settings: Settings) -> None:
-    """Runs the processes until SIGTERM or SIGINT, which every process gets.
-
-    Raises ClickException.
+    """Runs the processes until SIGTERM or SIGINT, then stops every process. Raises ClickException
+    if the address cannot be bound, or if a process does not start.
     """
     configure_logs(settings)
     with _reserved(settings) as address, _shown(settings) as gathered:

@@ -58,8 +58,8 @@ def test_a_token_is_printed_once_and_only_its_digest_is_kept(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("a b", "--role=crm"), "a name has at most 64 letters"),
-        (("a", "--role=boss"), "'boss' is not a role: crm, support, operator, auditor"),
+        (("a b", "--role=crm"), "a name consists of at most 64 letters"),
+        (("a", "--role=boss"), "'boss' is not a role; the roles: crm, support, operator, auditor"),
         (("a", "--role=adapter:"), "'adapter:' is not a role"),
         (("a", "--role=adapter:*"), "'adapter:*' is not a role"),
         (("a", "--role=adapter:P,Q"), "'adapter:P,Q' is not a role"),

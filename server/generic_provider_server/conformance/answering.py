@@ -54,9 +54,9 @@ async def piled_up(play: Play) -> None:
 
 
 async def done_twice(play: Play) -> None:
-    """Sends each type of request twice, the second time with a new number. So the second request
-    adds an element that the platform already holds, or removes an element that it does not hold any
-    more.
+    """Sends requests of several types twice, the second time with a new number. So the second
+    request adds an element that the platform already holds, or removes an element that the platform
+    no longer holds.
     """
     one = await play.newcomer(rule=5)
     items = (
@@ -74,7 +74,7 @@ async def done_twice(play: Play) -> None:
         answer = await play.first_answer(each, rule=5)
         if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
             kind = resources.RequestType.Name(each.type).removeprefix("REQUEST_TYPE_")
-            raise Broken(5, f"{kind} of what is there already was answered {said(answer)}")
+            raise Broken(5, f"a second {kind} of the same element was answered {said(answer)}")
     stray = one.stray()
     await play.give(stray)
     answer = await play.first_answer(stray, rule=5)
@@ -116,7 +116,9 @@ async def _rest_is_dropped(play: Play, lease: CheckedLease, *, after: int, why: 
     await play.quiet()
     answered = [each.number for each in lease.requests[after:] if play.service.answers_to(each)]
     if answered:
-        raise Broken(4, f"after {why} it went on with {', '.join(answered)} of the same lease")
+        raise Broken(
+            4, f"after {why} the adapter went on with {', '.join(answered)} of the same lease"
+        )
     play.findings.kept(4, f"the rest of a lease was dropped after {why}")
 
 
@@ -142,7 +144,7 @@ def _judge_lost(play: Play, answers: Sequence[Answer], *, lost: str) -> None:
         return
     first, again = answers[:2]
     if (again.token, again.status) != (first.token, first.status):
-        play.findings.broken(8, f"{said(first)}, and after {lost} {said(again)}")
+        play.findings.broken(8, f"answered {said(first)}, but {said(again)} after {lost}")
     else:
         play.findings.kept(8, f"the same answer came again after {lost}")
 

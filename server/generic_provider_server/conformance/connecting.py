@@ -12,7 +12,8 @@ from .working import one_answer
 CUTS = 12
 CUTTING_SECONDS = 30.0
 AT_ONCE_SECONDS = 0.7
-"""If 12 pauses together are shorter than this time, the adapter does not pause.
+"""If CUTS pauses together are shorter than this time, the adapter counts as reconnecting without a
+pause.
 
 Random pauses are so short only once in ten million checks.
 """
@@ -76,7 +77,9 @@ async def drain(play: Play) -> None:
     await play.reconnected(old)
     await play.answered(lease, rule=11)
     if at_once:
-        play.findings.kept(11, "a new stream at once, and the answer to what the old one gave")
+        play.findings.kept(
+            11, "opened a new stream at once, and answered the lease of the old stream"
+        )
 
 
 async def frozen_server(play: Play) -> None:
@@ -89,7 +92,9 @@ async def frozen_server(play: Play) -> None:
     stream.silent = True
     began = now()
     if not await play.service.until(lambda: not stream.open, seconds=1.5 * SILENCE_SECONDS):
-        raise Broken(1, f"no message came for {1.5 * SILENCE_SECONDS:g} s: not cancelled")
+        raise Broken(
+            1, f"a stream without a message for {1.5 * SILENCE_SECONDS:g} s was not cancelled"
+        )
     await play.reconnected(stream)
     play.findings.kept(1, f"cancelled a stream that had been silent for {now() - began:.0f} s")
 

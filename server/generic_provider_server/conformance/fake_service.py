@@ -39,16 +39,16 @@ class FakeService(ProvisioningServiceServicer):
         self.streams: list[CheckedStream] = []
         self.answers: list[Answer] = []
         self.forced: dict[str, Code] = {}
-        """The verdict on the next answer to each of these requests, even if another verdict would
-        be right.
+        """For each of these request numbers: the verdict on the next answer, even if another
+        verdict would be right.
         """
         self.lost: dict[str, grpc.StatusCode] = {}
-        """The status with which the next call that answers each of these requests fails. The
-        answers are applied nevertheless.
+        """For each of these request numbers: the status with which the next call that answers the
+        request fails. The answers of the call are applied nevertheless.
         """
         self.held: dict[str, float] = {}
-        """The delay in seconds of the call that answers each of these requests. The answers are
-        applied without the delay.
+        """For each of these request numbers: the delay, in seconds, of the response to the next
+        call that answers the request. The answers of the call are applied without the delay.
         """
         self.refusing = 0
         """The number of further streams that the server refuses."""
@@ -59,7 +59,7 @@ class FakeService(ProvisioningServiceServicer):
         self._something = asyncio.Event()
 
     def current(self) -> CheckedStream | None:
-        """Returns the newest stream, unless it has ended or is ending."""
+        """Returns the newest stream, or None if the newest stream has ended or is about to end."""
         newest = self.streams[-1] if self.streams else None
         usable = newest and newest.open and not (newest.drained or newest.stopped)
         return newest if usable else None
@@ -220,7 +220,7 @@ class FakeService(ProvisioningServiceServicer):
     def _judge_again(self, number: str, status: Status) -> Code:
         if self._outcomes[number] == status:
             return v1.RESPONSE_CODE_DUPLICATE
-        self._findings.broken(8, f"{number} was answered again, otherwise than before")
+        self._findings.broken(8, f"{number} was answered again with another status")
         completed = self._outcomes[number] == v1.RESPONSE_STATUS_ACCEPTED
         return v1.RESPONSE_CODE_CONFLICT if completed else v1.RESPONSE_CODE_STALE
 

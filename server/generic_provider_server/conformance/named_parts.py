@@ -1,6 +1,4 @@
-"""Defines the parts that the requests of the check name: a distributor, its goods, and services of
-the platform.
-"""
+"""Defines the distributor, the goods and the services that the requests of the check name."""
 
 from __future__ import annotations
 
@@ -25,8 +23,8 @@ class Offer:
         return self._point().code
 
     def goods(self) -> list[GoodsMapping]:
-        """Returns the goods that the distributor requires, or all goods of the provider if it
-        requires none.
+        """Returns the goods that the distributor requires, or all goods of the provider if the
+        distributor requires none.
         """
         if not self.provider.services:
             return [GoodsMapping(goods_type="SMARTCARD", provider_goods_type="SMARTCARD")]
@@ -64,10 +62,9 @@ class Offer:
 
 
 def offer_of(provider: Provider | None, service: str | None) -> Offer:
-    """Returns the service with the distributor that offers it.
-
-    Raises ValueError if the provider does not offer the service. If `service` is None, takes the
-    provider's first service of the kind TERMED.
+    """Returns the offer of a provider with a service. If `service` is None, takes the provider's
+    first service that is no usage service, or SPORT if there is no provider. Raises ValueError if
+    the provider has no such service.
     """
     termed = [
         each.code

@@ -45,10 +45,10 @@ class RuleVerdict(NamedTuple):
 
 
 class Findings:
-    """Collects the observations for one rule.
+    """Collects the observations about all rules.
 
-    After one violation, the verdict is that the adapter breaks the rule. Without a violation, one
-    proof is enough for the verdict that the adapter keeps the rule.
+    One violation of a rule is enough for the verdict that the adapter breaks the rule. Without a
+    violation, one proof is enough for the verdict that the adapter keeps the rule.
     """
 
     def __init__(self) -> None:

@@ -21,8 +21,8 @@ QUIET_SECONDS = 1.0
 """The seconds for which the check observes whether the adapter breaks a rule."""
 LEAST_CREDIT = 10
 MOST_GIVEN = 5
-"""The limit of leases for one request if the adapter releases each lease because it arrived too
-late.
+"""The greatest number of leases for one request. The adapter may release a lease that arrives too
+late; then the request is handed over again.
 """
 
 
@@ -31,7 +31,7 @@ class Terms:
     """The settings of a check, which describe the adapter and its platform."""
 
     offer: Offer
-    """The parts of the provider, and a service that the platform can switch on."""
+    """The distributor, the goods and the services that the requests of the check name."""
     rejecting: str | None = None
     """A service that the platform rejects."""
     down: str | None = None
@@ -129,7 +129,9 @@ class Play:
         return one
 
     def work(self, one: Subscriber) -> ProvisioningRequest:
-        """Returns a request of the slowest type, if the user of the check has named it."""
+        """Returns a request of the type `slow_type` of the terms, or an activation if the terms
+        have no such type.
+        """
         slow = self.terms.slow_type
         return one.activate() if slow is None else one.of(slow)
 

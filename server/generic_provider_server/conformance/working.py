@@ -34,7 +34,7 @@ async def redelivery(play: Play) -> None:
         if await play.service.until(
             lambda: play.service.answers_to(request), seconds=AGAIN_SECONDS
         ):
-            play.findings.not_seen(6, "work that lasts: it answered at once")
+            play.findings.not_seen(6, "work that lasts: the adapter answered at once")
             return
         lease = await play.give(request)
     await play.answered(lease, rule=6)
@@ -43,8 +43,8 @@ async def redelivery(play: Play) -> None:
 
 
 async def one_answer(play: Play, newest: CheckedLease) -> None:
-    """Checks that the adapter answered with the newest token, or with an older token only while the
-    newer lease was on its way.
+    """Checks that the adapter answered once, with the newest token. An answer that came while the
+    newest lease may have been on its way is ignored.
     """
     await play.quiet()
     (request,) = newest.requests
@@ -101,7 +101,7 @@ async def _taken(play: Play, lease: CheckedLease) -> None:
     await play.quiet()
     started = [each.number for each in rest if play.service.answers_to(each)]
     if started:
-        play.findings.broken(7, f"after live = false it went on with {', '.join(started)}")
+        play.findings.broken(7, f"after live = false the adapter went on with {', '.join(started)}")
     else:
         play.findings.kept(7, "after live = false it answered what had begun, and nothing more")
 
@@ -119,8 +119,8 @@ def _side_by_side(play: Play, *leases: CheckedLease) -> None:
 
 
 async def old_lease(play: Play) -> None:
-    """Gives a lease of which most of the time has passed, like a server that was suspended while it
-    sent the lease.
+    """Hands over a lease whose duration is mostly over. This happens if a server is suspended while
+    it sends a lease.
     """
     one, stream = await play.newcomer(rule=13), await play.stream()
     request = one.activate()

@@ -77,7 +77,7 @@ class Printer:
         self._console.print(f"[{colour}]outcome  [/{colour}] ← {action.id} {state}")
 
     def rollback(self, event: Event) -> None:
-        """Prints the event of a rollback, which a CRM gets if it watches events."""
+        """Prints the event of a rollback. A CRM that watches events gets this event."""
         change = event.subscription_rolled_back
         self._console.print(
             f"[cyan]CRM gets event[/cyan] ← {event.subscription} was rolled back,"

@@ -53,7 +53,9 @@ def adapter(
     folder: Path,
     environment: Mapping[str, str],
 ) -> Iterator[subprocess.Popen[str]]:
-    """Starts an adapter of a simulated platform. All adapters of a folder serve one platform."""
+    """Starts an adapter of a simulated platform, and yields its process. All adapters with the same
+    folder share one platform.
+    """
     command = [*PROGRAM, "adapter", "simulate", "--server", server, "--provider", provider]
     command += ["--name", name, "--memory", str(folder / "platform.db"), *options]
     with (folder / f"{name}.log").open("w") as log:

@@ -29,7 +29,8 @@ from .rules import Rule
 class Behaviour:
     """The faults of the adapter. `fail` and `lose` are shares of requests, from 0 to 1.
 
-    `die_after` and `freeze_after` are numbers of requests; 0 means never.
+    `die_after` and `freeze_after`: after how many applied requests the process ends or freezes; 0
+    means never. `delay`: the duration of each request.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -50,7 +51,9 @@ class Simulation:
         self._performed = 0
 
     async def handle(self, request: ProvisioningRequest) -> str | None:
-        """Applies a request immediately, while the lease is live. The delay follows afterwards."""
+        """Applies a request, and waits for the delay afterwards, so that the request is applied
+        while its lease is live. Returns the account number of a new subscriber, otherwise None.
+        """
         try:
             return self._do(request)
         finally:

@@ -10,8 +10,9 @@ from .platform import EMPTY, Platform, item_text, service_text
 
 
 def differences(client: Client, platform: Platform, *, provider: str) -> Iterator[str]:
-    """Yields a line for each subscription that the CRM shows in sync although the platform
-    differs.
+    """Yields a line for each subscription that is not IN_SYNC, or that the CRM shows IN_SYNC
+    although the platform differs. Also yields a line for each subscriber that the CRM does not
+    know.
     """
     known = set(platform.subscriptions())
     for listed in client.list_subscriptions(provider=provider):

@@ -140,8 +140,8 @@ def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dic
     """Returns the contents of the subscriber after the request, or None if the subscriber is
     unknown.
 
-    Raises Reject. A removal from an unknown subscriber is accepted, because the subscriber does not
-    have the element.
+    Raises Reject for any other change of an unknown subscriber than a removal. A removal is
+    accepted, because the subscriber does not have the element.
     """
     kind = request.type
     if kind == RequestType.BECOME_SUBSCRIBER:
@@ -172,8 +172,8 @@ def _is_named(held: str, removed: Sequence[str]) -> bool:
 
 
 def _changes(request: ProvisioningRequest) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yields the text that describes the change, the texts that it adds, and the texts that it
-    removes.
+    """Yields the name of each list that the request changes, the texts that it adds to the list,
+    and the texts that it removes from the list.
     """
     services = [service_text(each) for each in request.services or [request.service]]
     match request.type:
@@ -203,7 +203,9 @@ def service_text(service: ProvisionedService) -> str:
 
 
 def _usage(request: ProvisioningRequest) -> str:
-    """Returns the text of a usage record, which belongs to the goods of its viewing point."""
+    """Returns the reference of the usage record, with the serial numbers of the goods for which it
+    is.
+    """
     return _text(request.usage.reference, *[item.serial_number for item in request.service.items])
 
 
@@ -232,7 +234,7 @@ def what(request: ProvisioningRequest) -> str:
 
 
 def _on(point: str) -> str:
-    """Describes the distributor. A request for an element that a report named without a distributor
-    has no distributor.
+    """Describes the distributor. If a report named an element without a distributor, a request for
+    this element has none either.
     """
     return f" on {point}" if point else ""

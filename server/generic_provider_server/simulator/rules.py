@@ -16,7 +16,8 @@ class WrongRule(ValueError):
 class Rule:
     """A rule that rejects requests.
 
-    `what` is a service code, platform id, goods type, serial number, distributor or usage.
+    `what` is a subscription, service code, platform id, goods type, serial number, distributor or
+    the reference of a usage record; empty for any request.
     """
 
     type: str

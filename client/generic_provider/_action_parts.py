@@ -17,7 +17,9 @@ ItemLike: TypeAlias = InstalledItem | tuple[str, str, str] | tuple[str, str, str
 def service(
     distributor: str, service: str, *, provider: str = "", term_end: datetime | None = None
 ) -> ServiceSelection:
-    """Names a service at a distributor. Without `term_end` the service has no end."""
+    """Names a service at a distributor, with the end of its term. `provider` may be empty if the
+    subscription has exactly one provider. Without `term_end` the service has no end.
+    """
     return ServiceSelection(
         provider=provider,
         distributor=distributor,
@@ -34,7 +36,9 @@ def item(
     provider: str = "",
     parameters: Mapping[str, str] | None = None,
 ) -> InstalledItem:
-    """Names a card or a box at a distributor. The platform gets its `parameters`."""
+    """Names a card or a box at a distributor. `provider` may be empty if the subscription has
+    exactly one provider. The platform gets the `parameters` of the item.
+    """
     return InstalledItem(
         provider=provider,
         distributor=distributor,

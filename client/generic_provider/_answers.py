@@ -24,13 +24,13 @@ log = logging.getLogger("generic_provider")
 _BATCH = 1000
 _KEPT = 10_000
 _LATER = ServerUnavailable, DeadlineExceeded, TooManyCalls, Unauthenticated, PermissionDenied
-"""The statuses after which the answers are sent again, because the answers have not caused the
-error.
+"""The errors of a call after which its answers are sent again, because the answers did not cause
+the error.
 """
 
 
 class Answers:
-    """Sends answers in the order of `put`, and keeps answers that the server has not accepted.
+    """Sends answers in the order of `put`, and keeps the answers that the server has not applied.
 
     While a call of SendResponses runs, further answers are collected for the next batch.
     """
@@ -45,15 +45,15 @@ class Answers:
         self._none.set()
 
     def known(self, request: str) -> ProvisioningResponse | None:
-        """Returns an earlier answer to the request, if the server has not accepted the answer yet.
-
-        Never returns a RETRY_LATER, because the routine has to run again.
+        """Returns an earlier answer to the request that the server has not applied, or None if
+        there is no such answer. Never returns an answer RETRY_LATER, because the routine has to run
+        again after it.
         """
         found = self._waiting.get(request) or self._kept.get(request)
         return found if found and found.status != ResponseStatus.RETRY_LATER else None
 
     def put(self, answer: ProvisioningResponse) -> None:
-        """Queues the answer. The answer replaces an answer to the same request under an older
+        """Queues the answer. It replaces a waiting answer to the same request with an older
         token.
         """
         self._kept.pop(answer.request, None)
@@ -110,7 +110,7 @@ class Answers:
 
     def _settle(self, sent: ProvisioningResponse, *, keep: bool) -> None:
         if self._waiting.get(sent.request) is not sent:
-            return  # a newer answer, under a newer token, was queued in the meantime
+            return  # a newer answer, with a newer token, was queued in the meantime
         del self._waiting[sent.request]
         if keep:
             self._kept[sent.request] = sent

@@ -22,9 +22,11 @@ def create_archive(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.CreateArchiveResponse, v1.Archive]:
-    """Move old requests, of one provider or of all, out of the database into a file.
+    """Move requests that were created before a time out of the database into a file. The call
+    returns the archive in the state CREATING; `get_archive` shows its progress.
 
-    The call returns the archive in the state CREATING; `get_archive` shows its progress.
+    `provider`: archive only requests of this provider; empty means all providers. Requests that are
+    not settled yet, or were settled recently, stay in the database.
     """
     request = v1.CreateArchiveRequest(
         provider=provider,
@@ -50,7 +52,7 @@ def list_archives(
     subscription: str = "",
     page_size: int = 0,
 ) -> Pages[v1.ListArchivesResponse, v1.Archive]:
-    """List archives, the newest first.
+    """List the archives that match all filters, newest archives first.
 
     `subscription`: list only archives that contain requests of this subscription.
     """
@@ -66,11 +68,12 @@ def list_archives(
 def download_archive(
     _: Caller, archive: str, *, offset: int = 0
 ) -> Watch[v1.DownloadArchiveResponse, bytes]:
-    """Get an archive's file in pieces, from the offset on. If the stream breaks, a new stream
-    continues it.
+    """Yield the bytes of an archive's file in pieces, beginning at the byte `offset`. If the stream
+    breaks, a new stream continues at the same byte.
 
-    After the last piece the call raises ChecksumMismatch if the file was altered. The server cannot
-    check a file whose stream broke: then compare the SHA-256 with the archive's `checksum`.
+    After the last piece the call raises ChecksumMismatch if the file was altered. If the stream
+    broke, or `offset` is not 0, the server cannot check the file: then compare the SHA-256 of the
+    whole file with the archive's `checksum`.
     """
     request = v1.DownloadArchiveRequest(archive=archive, offset=offset)
 
@@ -106,7 +109,7 @@ def list_audit_entries(
     time_to: datetime | None = None,
     page_size: int = 0,
 ) -> Pages[v1.ListAuditEntriesResponse, v1.AuditEntry]:
-    """List the entries of the audit trail that match all filters, the newest first.
+    """List the entries of the audit trail that match all filters, newest entries first.
 
     `refused`: list only calls that were refused as a whole or in part.
     """

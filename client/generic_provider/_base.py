@@ -31,11 +31,12 @@ class Base:
         performed_by: str = "",
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
-        """Creates a client. TLS is used unless the address belongs to this machine; `tls` overrides
-        this default. `tls=TlsFiles(ca=…)` names the files of TLS.
+        """Creates a client. `address` is HOST:PORT. TLS is used unless the address belongs to this
+        machine; `tls` overrides this default, and `tls=TlsFiles(ca=…)` names the files of TLS.
+        `performed_by` is the default of this argument in all calls.
 
-        If the server is unavailable, a call is repeated until `timeout`. The repetition is safe for
-        all calls.
+        If the server is unavailable, a call is repeated until `timeout` has passed. To repeat a
+        call is always safe.
         """
         self.performed_by = performed_by
         self._target = Target(address, token=token, tls=tls)
@@ -53,7 +54,7 @@ class Base:
     def _rpc(self, response: type[Message]) -> Any:
         rpc = self._rpcs.get(response)
         if rpc is None:
-            with self._lock:  # without the lock, the call could use a former channel
+            with self._lock:  # without the lock, a former channel could be used
                 rpc = self._rpcs[response] = self.channel.unary_unary(
                     PATHS[response.DESCRIPTOR.full_name], _SERIALIZE, response.FromString
                 )
@@ -73,8 +74,8 @@ class Base:
     def channel(self) -> Any:
         """The channel to the server.
 
-        Use it for calls of other services, for example health checks. The channel is created when
-        it is first needed, because channels do not survive a fork.
+        Use the channel for calls of other services, for example health checks. The channel is
+        created when it is first needed, because channels do not survive a fork.
         """
         raise NotImplementedError
 

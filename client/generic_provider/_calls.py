@@ -1,4 +1,4 @@
-"""Defines the parts of a call once, for both Client and AsyncClient."""
+"""Describes calls, lists and streams in a form that both Client and AsyncClient can run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 
 class Caller(Protocol):
     performed_by: str
-    """The `performed_by` of changes if the caller does not name a person or system."""
+    """The `performed_by` of a call that does not name a person or system itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Call(Generic[Response, Result]):
 class Pages(Generic[Response, Item]):
     """A list that is read page by page.
 
-    `follows` sets the token of the next page in `request`.
+    `follows` sets the token of the next page in `request`, and returns False if there is no next
+    page.
     """
 
     request: Any
@@ -60,8 +61,8 @@ class Pages(Generic[Response, Item]):
 class Watch(Generic[Response, Item]):
     """A stream that can be opened again with its request at any time.
 
-    `read` returns None for a message without a result for the caller. `lasting`: true if the stream
-    never ends by itself; after the first success, attempts to open it again never end.
+    `read` returns the result in a message, or None if the message has none. `lasting`: true if the
+    stream never ends by itself. After its first message, a lasting stream is opened again for ever.
     """
 
     request: Message
@@ -71,7 +72,9 @@ class Watch(Generic[Response, Item]):
 
 
 def chosen(kind: type[Enumeration], one: int | str | None, many: Iterable[int | str]) -> list[Any]:
-    """Converts numbers or short names to values of an enumeration."""
+    """Converts numbers or short names to values of an enumeration. Returns `one`, if it is not
+    None, and then all of `many`.
+    """
     several = (many,) if isinstance(many, int | str) else many
     return [kind.of(each) for each in (*(() if one is None else (one,)), *several)]
 

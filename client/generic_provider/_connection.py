@@ -27,10 +27,12 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 LONGEST_SECONDS = 3e9
-"""The longest deadline, about a hundred years. To gRPC, a much longer deadline has passed."""
+"""The longest deadline, about a hundred years. gRPC treats a much longer deadline as one that has
+passed.
+"""
 
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
-# a stopping server cancels the calls that it has not started
+# CANCELLED is included, because a stopping server cancels the calls that it has not begun
 NOT_DONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 _PLACE = r"(?:\[[^\s\[\]]+\]|[^\s:/,\[\]]+):\d{1,5}"
 _ADDRESS = re.compile(
@@ -101,8 +103,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def delays(first: float, most: float) -> Iterator[float]:
-    """Yields the delays between attempts in seconds. The delays grow exponentially, with full
-    jitter.
+    """Yields the random delays between attempts, in seconds, without an end. The limit of the
+    delays grows from `first` to `most`, and doubles after each attempt.
     """
     limit = first
     while True:
@@ -113,8 +115,8 @@ def delays(first: float, most: float) -> Iterator[float]:
 class Tries:
     """Limits the attempts of one call by its deadline.
 
-    A call is repeated only after a status in NOT_DONE, or if the server had too many other calls
-    and has asked for a repeat.
+    A call is repeated only after a status in NOT_DONE, or after RESOURCE_EXHAUSTED if the server
+    has asked for a repeat.
     """
 
     def __init__(self, limit: timedelta) -> None:
@@ -126,7 +128,9 @@ class Tries:
         return min(max(0.0, self._until - time.monotonic()), LONGEST_SECONDS)
 
     def delay_after(self, error: grpc.RpcError) -> float:
-        """Returns the seconds until the next attempt, or raises the error if no attempt follows."""
+        """Returns the seconds until the next attempt. Raises the ProvisioningError for the error if
+        no attempt follows.
+        """
         asked = retry_delay(error) if error.code() is RESOURCE_EXHAUSTED else None
         if error.code() in NOT_DONE or asked is not None:
             self._unavailable = error

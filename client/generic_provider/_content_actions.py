@@ -20,9 +20,9 @@ def AddServices(*, services: Iterable[ServiceLike]) -> v1.AddServices:
 
 
 def StartServices(*, services: Iterable[ServiceLike]) -> v1.StartServices:
-    """Starts services that are off: each gets the state of the subscription.
+    """Starts services that are off: each service gets the state of the subscription.
 
-    A NOT_EFFECTIVE subscription becomes EFFECTIVE, and only these services are on.
+    If the subscription is NOT_EFFECTIVE, it becomes EFFECTIVE, and only these services are on.
     """
     return v1.StartServices(services=services_of(services))
 
@@ -41,9 +41,10 @@ def RemoveServices(*, services: Iterable[ServiceLike]) -> v1.RemoveServices:
 
 
 def ChangeTerms(*, services: Iterable[ServiceLike]) -> v1.ChangeTerms:
-    """Sets the end of services to their `term_end`.
+    """Sets the term ends of services to the given `term_end`.
 
-    A service without `term_end` has no end. A service that stopped at its term end starts again.
+    A service that is given without `term_end` has no end afterwards. A service that stopped at its
+    old term end starts again.
     """
     return v1.ChangeTerms(services=services_of(services))
 
@@ -80,7 +81,7 @@ def RemoveItems(
 ) -> v1.RemoveItems:
     """Removes cards and boxes.
 
-    The other arguments select the items if the serial numbers are not enough.
+    The other arguments select the items if several items have the same serial number.
     """
     return v1.RemoveItems(
         serial_numbers=several("serial_numbers", serial_numbers),
@@ -93,7 +94,8 @@ def RemoveItems(
 def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = "") -> v1.SwapItem:
     """Replaces an old item by a new item.
 
-    `goods_type` is the type of the old item; it is needed if several items have the serial number.
+    `goods_type` is the goods type of the old item. It is needed if several items of the
+    subscription have the old serial number.
     """
     return v1.SwapItem(
         old_serial_number=old_serial_number, goods_type=goods_type, new_item=item_of(new_item)
@@ -101,7 +103,9 @@ def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = ""
 
 
 def ChangeDistribution(*, moves: Iterable[v1.ChangeDistribution.Move]) -> v1.ChangeDistribution:
-    """Moves services and items to other distributors. Either all moves are made or none."""
+    """Moves services and items to other distributors. If one move is rejected, all moves are taken
+    back.
+    """
     return v1.ChangeDistribution(moves=moves)
 
 
@@ -113,7 +117,9 @@ def Move(
     serial_number: str | None = None,
     provider: str = "",
 ) -> v1.ChangeDistribution.Move:
-    """Moves a service, or the item with a serial number, to another distributor."""
+    """Returns one move for ChangeDistribution: of a service, or of the item with a serial number.
+    Raises ValueError unless exactly one of `service` and `serial_number` is given.
+    """
     if (service is None) == (serial_number is None):
         raise ValueError("Move takes either a service or a serial_number")
     move = v1.ChangeDistribution.Move(
@@ -147,9 +153,9 @@ def AddUsage(
     distributor: str = "",
     parameters: Mapping[str, str] | None = None,
 ) -> v1.AddUsage:
-    """Adds one use of a usage service, such as a film.
+    """Adds a usage record of a usage service, for example of one film.
 
-    `reference` must be unique on the subscription.
+    `reference` identifies the usage record, and must be unique on the subscription.
     """
     return v1.AddUsage(
         provider=provider,

@@ -52,7 +52,9 @@ _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
 
 
 def class_of(reason: str, code: grpc.StatusCode) -> type[ProvisioningError]:
-    """Returns the exception class of a reason; for an unknown reason, the class of the status."""
+    """Returns the exception class of a reason. For a reason without a class of its own, returns the
+    class of the status.
+    """
     return _BY_REASON.get(reason) or _BY_CODE.get(code, ProvisioningError)
 
 
@@ -106,7 +108,7 @@ def error_of_item(error: ItemError) -> ProvisioningError:
 
 
 def _details(error: grpc.RpcError) -> Iterator[any_pb2.Any]:
-    # the pairs are named tuples, or have the type of grpc.aio
+    # grpc and grpc.aio have different types of pairs, so the type is Any
     trailing: Any = error.trailing_metadata() or ()
     for key, value in trailing:
         if key == "grpc-status-details-bin" and isinstance(value, bytes):

@@ -80,7 +80,8 @@ class FakePlatform:
         """Make the next `times` requests of this type and service fail with the error, for example
         a Reject.
 
-        `service` is the CRM's code. An argument that is not given matches every request.
+        `service` is the CRM's code of the service. Without `type`, requests of every type fail;
+        without `service`, requests for every service. Without `times`, all such requests fail.
         """
         chosen = None if type is None else RequestType.of(type)
         self._faults.append(_Fault(error, chosen, service, times))
@@ -111,7 +112,9 @@ class FakePlatform:
     def serving(
         self, address: str, *, provider: str, token: str | None = None, tls: Tls = None
     ) -> Iterator[Self]:
-        """Serves the provider's requests in a thread while the block runs."""
+        """Serves the provider's requests in a thread while the block runs. Raises TimeoutError if
+        no server of the provider is reached within 10 seconds.
+        """
         adapter = self.adapter(address, provider=provider, token=token, tls=tls)
         connected = threading.Event()
         adapter.on_connect(connected.set)

@@ -21,7 +21,9 @@ from generic_provider.v1.resources_pb2 import ProvisioningRequest
 
 
 class HeldLease:
-    """The requests of one lease, and whether the adapter may still begin them."""
+    """The requests of one lease that are not answered yet. The lease knows whether the adapter may
+    still begin them.
+    """
 
     def __init__(self, given: SubscriptionRequests, *, source: Stream, sent: float) -> None:
         self.subscription = given.subscription
@@ -43,7 +45,7 @@ class HeldLease:
     def extend(self, duration: timedelta, *, since: float) -> None:
         """Extends the lease.
 
-        `since`: the start of the call that extended it, on the monotonic clock.
+        `since`: the start of the call that extended the lease, in seconds of the monotonic clock.
         """
         self.duration = duration.total_seconds()
         until = self.source.time() - time.monotonic() + since + self.duration
@@ -53,7 +55,7 @@ class HeldLease:
         """Ends the lease.
 
         The adapter finishes and answers requests that have begun, and begins no other requests.
-        `given_back`: true if the lease need not be released any more.
+        `given_back`: true if the lane itself need not release the lease.
         """
         self._runs_out_at = float("-inf")
         self.given_back = self.given_back or given_back
@@ -73,8 +75,8 @@ class HeldLease:
         return bool(self.requests) and self.requests[0].number == request.number
 
     def learn(self, account_number: str) -> None:
-        """Sets the account number in later requests, which were handed over before the number was
-        known.
+        """Sets the account number in the remaining requests, because they were handed over before
+        the number was known.
         """
         self.account_number = account_number or self.account_number
         for each in self.requests:
@@ -131,7 +133,9 @@ class Lanes:
         return [lease for lease in self._newest.values() if lease.running()]
 
     def end(self, leases: Iterable[HeldLease]) -> list[TokenOnStream]:
-        """Ends the leases, and returns the leases that must be released."""
+        """Ends the leases. Returns the token and the stream of each, because the caller must
+        release them.
+        """
         ended = list(leases)
         for lease in ended:
             lease.end(given_back=True)
@@ -144,14 +148,15 @@ class Lanes:
                 lease.end(given_back=False)
 
     def stop(self) -> list[TokenOnStream]:
-        """Begins no more requests. Ends and returns the leases without a begun request."""
+        """Begins no more requests, and ends the leases of which no request has begun. Returns the
+        token and the stream of each of these leases, because the caller must release them.
+        """
         self._stopping = True
         return self.end(lease for lease in self.live() if not lease.begun)
 
     async def finished(self) -> list[TokenOnStream]:
-        """Waits until all requests that have begun are done.
-
-        Returns the leases with requests that have not begun.
+        """Waits until all requests that have begun are done. Returns the token and the stream of
+        each lease that has requests left, because the caller must release them.
         """
         if self._lanes:
             await asyncio.wait(self._lanes.values())

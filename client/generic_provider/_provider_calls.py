@@ -14,7 +14,7 @@ from generic_provider.v1.resources_pb2 import Provider
 def create_provider(
     caller: Caller, provider: Provider, *, request_id: str = "", performed_by: str = ""
 ) -> Call[v1.CreateProviderResponse, Provider]:
-    """Create a provider, which is NOT_EFFECTIVE at first."""
+    """Create a provider. Its first state is NOT_EFFECTIVE."""
     request = v1.CreateProviderRequest(
         provider=provider,
         request_id=request_id or str(uuid4()),
@@ -48,7 +48,8 @@ def update_provider(
 ) -> Call[v1.UpdateProviderResponse, Provider]:
     """Replace all fields of a provider except its state.
 
-    If `etag` is set, it must be the current etag.
+    If the `etag` of `provider` is set, it must be the current etag; otherwise EtagMismatch is
+    raised.
     """
     request = v1.UpdateProviderRequest(
         provider=provider, performed_by=performed_by or caller.performed_by

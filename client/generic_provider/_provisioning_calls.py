@@ -24,10 +24,14 @@ def pull(
     include_target: bool = False,
     wait: timedelta | None = None,
 ) -> Call[v1.PullPendingRequestsResponse, v1.PullPendingRequestsResponse]:
-    """Take pending requests.
+    """Take pending requests of a provider on leases.
 
     A lease ends when all its requests are answered, or when it is released or runs out. A lease
-    begins when the server hands the requests over, which is the start of the call plus `waited`.
+    begins when the server hands the requests over: at the start of the call plus `waited` of the
+    response.
+
+    `max_requests`: default 100. `lease_duration`: default 30 s. `wait`: how long the server waits
+    for requests if none is ready; default 0, at most 30 s.
     """
     request = v1.PullPendingRequestsRequest(
         provider=provider,
@@ -44,7 +48,7 @@ def pull(
 def send_responses(
     _: Caller, provider: str, *, responses: Iterable[v1.ProvisioningResponse]
 ) -> Call[v1.SendResponsesResponse, list[v1.ResponseResult]]:
-    """Send up to 1000 answers, and get one result for each, in order.
+    """Send up to 1000 answers, and get one result for each answer, in the order of the answers.
 
     It is safe to send the answers again.
     """
@@ -58,9 +62,9 @@ def send_responses(
 def extend_leases(
     _: Caller, lease_tokens: Iterable[str], *, lease_duration: timedelta | None = None
 ) -> Call[v1.ExtendLeasesResponse, list[v1.LeaseResult]]:
-    """Extend up to 1000 leases, and get one result for each, in order.
+    """Extend up to 1000 leases, and get one result for each lease, in the order of the tokens.
 
-    A result that is not `live` belongs to a lease that has ended.
+    If `live` is False in a result, its lease has ended.
     """
     return Call(
         v1.ExtendLeasesRequest(
@@ -75,9 +79,11 @@ def extend_leases(
 def release_leases(
     _: Caller, lease_tokens: Iterable[str], *, stop: bool = False
 ) -> Call[v1.ReleaseLeasesResponse, list[v1.LeaseResult]]:
-    """Release up to 1000 leases. Their unanswered requests are handed over again.
+    """Release up to 1000 leases, and get one result for each lease, in the order of the tokens. The
+    unanswered requests of the leases are handed over again.
 
-    With `stop`, the server hands no more requests over on the streams that gave these leases.
+    With `stop`, the server hands over no more requests on the streams on which it gave these
+    leases.
     """
     return Call(
         v1.ReleaseLeasesRequest(lease_tokens=several("lease_tokens", lease_tokens), stop=stop),

@@ -7,7 +7,7 @@ import time
 
 BEAT_SECONDS = 0.2
 LATE_SECONDS = 0.5
-"""The delay of the timer, in seconds, that means that the process was suspended."""
+"""If the timer is late by more than this number of seconds, the process was suspended."""
 
 READING_SECONDS = 0.3
 """The seconds after a suspension in which no request begins, because an unread message may report

@@ -82,8 +82,8 @@ class Report:
     def _messages(self, entries: Iterable[Entry]) -> Iterator[Message]:
         """Yields the messages of the report.
 
-        A thread of gRPC calls this iterator, and would only log an exception of the entries. So
-        `send` raises this exception.
+        A thread of gRPC calls this iterator, and would only log an exception that the entries
+        raise. So `send` raises this exception.
         """
         try:
             for entry in entries:
@@ -97,8 +97,8 @@ class Report:
         yield self._message
 
     async def _write(self, entries: AsyncIterable[Entry] | Iterable[Entry]) -> None:
-        """Writes the messages. grpc.aio could write them by itself, but after a failed call it
-        would wait for further entries for ever.
+        """Writes the messages. grpc.aio could write the messages by itself, but after a failed call
+        it would wait for further entries for ever.
         """
         try:
             async for entry in _each(entries):

@@ -46,7 +46,9 @@ def list_requests(
     oldest_first: bool = False,
     page_size: int = 0,
 ) -> Pages[v1.ListRequestsResponse, ProvisioningRequest]:
-    """List the requests that match all filters, the newest first unless `oldest_first` is set."""
+    """List the requests that match all filters: newest requests first, or oldest requests first if
+    `oldest_first` is set.
+    """
     request = v1.ListRequestsRequest(
         provider=provider,
         subscription=subscription,
@@ -73,7 +75,7 @@ def list_requests(
 def cancel_request(
     caller: Caller, request: str, *, reason: str, end_lease: bool = False, performed_by: str = ""
 ) -> Call[v1.CancelRequestResponse, ProvisioningRequest]:
-    """Reject a pending request. Its change is taken back in the CRM.
+    """Reject a pending request in the operator's name. Its change is taken back in the CRM.
 
     If an adapter has the request, the call is refused unless `end_lease` is set.
     """
@@ -114,7 +116,9 @@ def resolve_request(
 
 
 def get_backlog(_: Caller, provider: str) -> Call[v1.GetBacklogResponse, v1.GetBacklogResponse]:
-    """Get how many requests of a provider are pending."""
+    """Get how many requests of a provider are pending, by type and by age, and how many
+    subscriptions wait or are out of sync.
+    """
     request = v1.GetBacklogRequest(provider=provider)
     return Call(request, v1.GetBacklogResponse, lambda backlog: backlog)
 
@@ -122,6 +126,6 @@ def get_backlog(_: Caller, provider: str) -> Call[v1.GetBacklogResponse, v1.GetB
 def list_adapters(
     _: Caller, *, provider: str = "", page_size: int = 0
 ) -> Pages[v1.ListAdaptersResponse, v1.ConnectedAdapter]:
-    """List the open streams of all server processes."""
+    """List the adapters' open streams at all server processes, by default of all providers."""
     request = v1.ListAdaptersRequest(provider=provider, page_size=page_size)
     return Pages(request, v1.ListAdaptersResponse, lambda page: page.adapters)

@@ -21,12 +21,13 @@ def reset_subscription(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.ResetSubscriptionResponse, v1.ResetSubscriptionResponse]:
-    """Send the platform the elements that it lacks, and remove elements that it should not hold.
+    """Create the requests that send a subscription's platform the elements that it lacks, and
+    remove elements that it should not hold.
 
     If the platform is in sync, no request is created. `full` sends all elements again, and removes
     all other elements that the platform may hold. `recreate` also creates the account again: use it
     if the platform has lost the account. Without a provider, every effective provider is reset.
-    `validate_only` changes nothing.
+    `validate_only` returns the requests that would be created, and changes nothing.
     """
     request = v1.ResetSubscriptionRequest(
         subscription=subscription,
@@ -74,7 +75,7 @@ def list_reset_run_definitions(
     states: Iterable[ResetRunDefinitionState.ValueType | str] = (),
     page_size: int = 0,
 ) -> Pages[v1.ListResetRunDefinitionsResponse, v1.ResetRunDefinition]:
-    """List the definitions that match all filters, the newest first."""
+    """List the definitions that match all filters, newest definitions first."""
     request = v1.ListResetRunDefinitionsRequest(
         provider=provider,
         states=chosen(ResetRunDefinitionState, state, states),
@@ -88,7 +89,8 @@ def update_reset_run_definition(
 ) -> Call[v1.UpdateResetRunDefinitionResponse, v1.ResetRunDefinition]:
     """Replace all fields of a definition except its state.
 
-    The definition must be submitted again afterwards.
+    After a change, no run begins until the definition is submitted again. If the `etag` of
+    `definition` is set, it must be the current etag; otherwise EtagMismatch is raised.
     """
     request = v1.UpdateResetRunDefinitionRequest(
         definition=definition, performed_by=performed_by or caller.performed_by
@@ -115,7 +117,7 @@ def set_reset_run_definition_state(
 ) -> Call[v1.SetResetRunDefinitionStateResponse, v1.ResetRunDefinition]:
     """Make a definition EFFECTIVE or NOT_EFFECTIVE.
 
-    While it is NOT_EFFECTIVE, no run of it begins.
+    While the definition is NOT_EFFECTIVE, no run of it begins.
     """
     (new_state,) = chosen(ResetRunDefinitionState, state, ())
     request = v1.SetResetRunDefinitionStateRequest(
@@ -135,7 +137,7 @@ def preview_reset_run(
     without_totals: bool = False,
 ) -> Call[v1.PreviewResetRunResponse, v1.PreviewResetRunResponse]:
     """Get a page of the subscriptions that a run would reset now. The first page contains the
-    totals of the run, unless they are switched off, which is faster.
+    totals of the run. With `without_totals` it does not contain them, and the call is faster.
 
     `definition`: an id, or a definition that does not exist yet.
     """
@@ -157,7 +159,9 @@ def submit_reset_run_definition(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.SubmitResetRunDefinitionResponse, v1.SubmitResetRunDefinitionResponse]:
-    """Begin a run, or activate the schedule. With `hold`, runs wait for their approval."""
+    """Begin a run of the definition. If the definition has a schedule, activate the schedule
+    instead. With `hold`, the runs wait for an approval.
+    """
     request = v1.SubmitResetRunDefinitionRequest(
         definition=definition,
         hold=hold,
@@ -182,7 +186,7 @@ def list_reset_runs(
     states: Iterable[ResetRunState.ValueType | str] = (),
     page_size: int = 0,
 ) -> Pages[v1.ListResetRunsResponse, v1.ResetRun]:
-    """List the runs that match all filters, the newest first."""
+    """List the runs that match all filters, newest runs first."""
     request = v1.ListResetRunsRequest(
         definition=definition,
         provider=provider,
@@ -200,7 +204,9 @@ def list_reset_run_entries(
     outcomes: Iterable[EntryOutcome.ValueType | str] = (),
     page_size: int = 0,
 ) -> Pages[v1.ListResetRunEntriesResponse, v1.ListResetRunEntriesResponse.Entry]:
-    """List the outcome for each subscription, in the order of the subscriptions' numbers."""
+    """List the entries of a run: the outcome for each subscription, in the order of the
+    subscriptions' numbers.
+    """
     request = v1.ListResetRunEntriesRequest(
         reset_run=reset_run,
         outcomes=chosen(EntryOutcome, outcome, outcomes),

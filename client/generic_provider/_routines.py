@@ -47,14 +47,16 @@ class Routines:
         self._reported: set[int] = set()
 
     def front(self, requests: Sequence[ProvisioningRequest]) -> list[ProvisioningRequest]:
-        """Returns the first requests: as many as one call of a routine applies together."""
+        """Returns the first requests that one call of a routine applies together: several for a
+        target routine, otherwise one.
+        """
         return list(takewhile(self._by_target, requests)) or [requests[0]]
 
     async def answer(self, work: Work, pool: Executor) -> ProvisioningResponse | PlatformDown:
-        """Answers the requests that `front` returned.
+        """Returns the answer to the requests that `front` returned.
 
         The answer contains no request number and no token. Exceptions of routines are not raised.
-        If the platform is down, returns PlatformDown, whose `retry_after` is a timedelta.
+        If the platform is down, returns a PlatformDown; its `retry_after` is always a timedelta.
         """
         first = work.requests[0]
         routine: Callable[[Any], object] | None = self._routine(first)
@@ -91,15 +93,15 @@ class Routines:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """Contains an exception of a routine. The exception is returned as a value, because a future
-    cannot have the exception StopIteration, and SystemExit would end the process.
+    """An exception of a routine, as a value. A future cannot raise StopIteration, and SystemExit
+    would end the process, so exceptions are returned and not raised.
     """
 
     error: BaseException
 
 
 async def _ended(routine: Callable[[Any], object], argument: object, pool: Executor) -> object:
-    """Returns the result of the routine, or _Raised.
+    """Returns the result of the routine, or _Raised with its exception.
 
     The routine runs in a task of its own, so that only this task ends if the routine cancels
     itself.
@@ -193,7 +195,7 @@ def _refusal(
 
 
 def _text(request: ProvisioningRequest, given: str | float | None) -> str:
-    """Returns a code or description as a text.
+    """Returns a routine's error code or description as a text.
 
     A value that is not a text is converted and logged.
     """
@@ -205,7 +207,7 @@ def _text(request: ProvisioningRequest, given: str | float | None) -> str:
 def _delay(request: ProvisioningRequest, given: timedelta | float | None) -> timedelta | None:
     """Returns the delay.
 
-    A number counts as seconds. A value that is not a delay is logged and ignored.
+    A number counts as seconds. A value that is not a delay is logged, and None is returned.
     """
     if given is None or isinstance(given, timedelta):
         return given

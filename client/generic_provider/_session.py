@@ -30,8 +30,9 @@ log = logging.getLogger("generic_provider")
 _MOST_TOKENS = 1000
 _FLUSH_SECONDS = 10.0
 _SHORTEST_PAUSE = 0.1
-"""The smallest number of seconds between two extensions. The limit is needed, because the server
-extends a lease only a little when the lease reaches `max_lease_time`.
+"""The smallest number of seconds between two extensions. Without this limit, extensions would
+follow each other ever faster when a lease approaches `max_lease_time`, because the server then
+grants less and less time.
 """
 
 
@@ -139,8 +140,8 @@ class Session:
                     await self._extend_sooner.wait()
 
     async def _extend(self) -> None:
-        """Extends all leases, each time after a third of the shortest duration that the server has
-        granted.
+        """Extends all leases again and again. Between two extensions, a third of the shortest
+        duration that the server has granted passes.
         """
         while True:
             await self._extension_due()
@@ -167,10 +168,12 @@ class Session:
                 lease.end(given_back=True)
 
     async def _finish(self) -> None:
-        """Releases requests that have not begun; finishes and answers requests that have begun."""
+        """Releases the leases of which no request has begun. Finishes and answers the requests that
+        have begun, and releases their leases.
+        """
         await self._release(self._lanes.stop())
         rest = await self._lanes.finished()
-        # after this time the leases have run out, and answers would arrive too late
+        # when this time is over, the leases have run out, and answers would be too late
         await self._flush(self._lease_duration.total_seconds())
         await self._leave(rest)
 
@@ -185,8 +188,8 @@ class Session:
                 await self._answers.flushed()
 
     async def _give_back(self, token: str) -> None:
-        """Sends the answers that are ready, then releases the lease. No further request of the
-        lease may begin.
+        """Sends the answers that are ready, then releases a lease of which no further request may
+        begin.
         """
         await self._flush(_FLUSH_SECONDS)
         try:

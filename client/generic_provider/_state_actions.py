@@ -24,7 +24,8 @@ def BecomeSubscriber(
     draft: bool = False,
     existing: Iterable[v1.ExistingAccount] = (),
 ) -> v1.BecomeSubscriber:
-    """Creates a subscription, EFFECTIVE unless `draft`.
+    """Creates a subscription. Its state is DRAFT if `draft` is set, otherwise EFFECTIVE. `type` is
+    your name for the type of subscription, for example DTH.
 
     `provider` is the provider of items and services that do not name a provider. `existing` names
     the accounts that the customer already has on platforms.
@@ -44,8 +45,9 @@ def BecomeSubscriber(
 def ExistingAccount(
     *, provider: str, account_number: str, holds_everything: bool = False
 ) -> v1.ExistingAccount:
-    """Names an account that the customer already has on a platform. The service sends no request to
-    this platform.
+    """Names an account that the customer already has on a platform. Become Subscriber sends no
+    request to this platform. `holds_everything`: the platform already holds everything that the
+    action names; otherwise the contents of the account are unknown.
     """
     return v1.ExistingAccount(
         provider=provider, account_number=account_number, holds_everything=holds_everything
@@ -63,7 +65,9 @@ def Deactivate() -> v1.Deactivate:
 
 
 def Rest(*, until: datetime) -> v1.Rest:
-    """Lets an EFFECTIVE subscription rest until the given time. A second Rest changes the end."""
+    """Lets an EFFECTIVE subscription rest until the given time. A second Rest changes the end of
+    the rest.
+    """
     return v1.Rest(until=instant("until", until))
 
 
@@ -75,7 +79,7 @@ def EndResting() -> v1.EndResting:
 def ShortTermActivate(*, until: datetime) -> v1.ShortTermActivate:
     """Switches a DRAFT or NOT_EFFECTIVE subscription on until the given time.
 
-    A second ShortTermActivate changes the end.
+    A second ShortTermActivate changes the end of the short term.
     """
     return v1.ShortTermActivate(until=instant("until", until))
 
@@ -88,7 +92,7 @@ def EndShortTermActivation() -> v1.EndShortTermActivation:
 def ShortTermDeactivate(*, until: datetime) -> v1.ShortTermDeactivate:
     """Switches an EFFECTIVE subscription off until the given time.
 
-    A second ShortTermDeactivate changes the end.
+    A second ShortTermDeactivate changes the end of the short term.
     """
     return v1.ShortTermDeactivate(until=instant("until", until))
 
@@ -122,8 +126,8 @@ def Replace(
     items: Iterable[ItemLike] = (),
     services: Iterable[ServiceLike] = (),
 ) -> v1.Replace:
-    """Changes the subscription from any live state to exactly the given state, and removes all
-    parts that are not named.
+    """Changes a live subscription to exactly the given contents. Items and services that are not
+    named are removed. `until` is the end of a rest or short term; other states have none.
     """
     return v1.Replace(
         state=SubscriptionState.of(state),

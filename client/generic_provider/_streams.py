@@ -32,8 +32,8 @@ The server sends heartbeats at least every 10 s.
 RECONNECT_SECONDS = (0.5, 30.0)
 Hook = TypeVar("Hook", bound=Callable[..., object])
 END_SECONDS = 5.0
-"""The longest time, in seconds, that a server needs to end a stopped stream whose leases have
-ended.
+"""The longest time, in seconds, that the adapter waits until the server ends a stopped stream. The
+server needs no longer if the leases of the stream have ended.
 """
 
 
@@ -47,13 +47,17 @@ class Stream:
         self.heard = False
         self.drained = False
         self.left = asyncio.Event()
-        """This event is set when the stream has ended, or will deliver no more requests."""
+        """Is set when the stream has ended, or when a new stream must be opened because this stream
+        will deliver no more requests.
+        """
         self.token = ""
-        """The token of one of the stream's leases. It identifies the stream to the server."""
+        """The token of the stream's newest lease; empty before the first lease. A release with this
+        token can stop the stream.
+        """
         self.retry_delay = 0.0
         """The seconds that the server has asked for before the next stream."""
         self.stopped = False
-        """True if a call has stopped the stream, so that the server hands no more requests over."""
+        """True after a call that stops the stream: the server hands over no more requests on it."""
 
     def time(self) -> float:
         """Estimates the server's time in seconds since 1970. The estimate is never earlier than the
@@ -65,7 +69,7 @@ class Stream:
         """Sets the clock to the time in the message, and returns the time at which the message was
         sent.
 
-        A message of an older server does not contain this time; then the time is estimated.
+        A message of an older server does not contain this time; then the estimate is returned.
         """
         sent = self.time()
         if message.HasField("sent_time"):
@@ -88,16 +92,18 @@ class Receiver(Protocol):
     def receive(self, given: SubscriptionRequests, *, source: Stream, sent: float) -> None: ...
 
     def cut(self, source: Stream) -> None:
-        """A function that is called when the leases of the stream `source` have ended."""
+        """Is called when a stream has ended without a drain: the leases of the stream have ended
+        too.
+        """
 
     async def ready(self) -> None:
-        """Waits until a stream may be opened."""
+        """Returns when a stream may be opened."""
 
 
 class Hooks:
     """The functions of the adapter's owner.
 
-    The functions are called on the event loop, one after the other, for each connection.
+    For each connection, the functions are called on the event loop, one after the other.
     """
 
     def __init__(self) -> None:
@@ -165,8 +171,8 @@ class Streams:
     async def end(self) -> None:
         """Closes all streams.
 
-        First waits until the server has ended the stopped streams, because leases may still arrive
-        on them.
+        First waits, for at most END_SECONDS, until the server has ended the stopped streams,
+        because leases may still arrive on them.
         """
         stopped = [task for stream, task in self._open.items() if stream.stopped]
         if stopped:

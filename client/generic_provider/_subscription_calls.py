@@ -38,9 +38,9 @@ def perform(
 ) -> Call[v1.PerformActionResponse, v1.PerformActionResponse]:
     """Perform one action. With `validate_only`, return a preview of the result, and change nothing.
 
-    With a `schedule_time` in the future, the service performs the action then. The default priority
-    is LIVE; for a scheduled action it is BULK. A repeat with the same `request_id` changes nothing
-    and returns the action in its current state.
+    With a `schedule_time` in the future, the service performs the action at that time. The default
+    priority is LIVE; for a scheduled action it is BULK. A repeat with the same `request_id` changes
+    nothing and returns the action in its current state.
     """
     request = actions.request(
         action,
@@ -57,7 +57,9 @@ def perform(
 
 
 class Results(list[v1.SubscriptionAction | ProvisioningError]):
-    """The results of a batch, in order."""
+    """The results of a batch, in the order of its actions: the action, or the error if the action
+    was refused.
+    """
 
     def __init__(self, results: Iterable[v1.BatchPerformActionsResponse.Result]) -> None:
         done = list(results)
@@ -71,9 +73,10 @@ class Results(list[v1.SubscriptionAction | ProvisioningError]):
 def batch_perform(
     caller: Caller, requests: Iterable[v1.PerformActionRequest]
 ) -> Call[v1.BatchPerformActionsResponse, Results]:
-    """Perform up to 1000 requests of `actions.request`, and get one result for each, in order.
+    """Perform up to 1000 actions, each given as a result of `actions.request`. Get one result for
+    each action, in the order of the actions.
 
-    A refusal is returned, not raised, and does not affect the other actions.
+    A refusal is returned as a ProvisioningError, not raised, and does not affect the other actions.
     """
     asked = list(requests)
     for each in asked:
@@ -89,9 +92,10 @@ def batch_perform(
 def get_action(
     _: Caller, action: str = "", *, request_id: str = "", wait: timedelta | None = None
 ) -> Call[v1.GetActionResponse, v1.SubscriptionAction]:
-    """Get an action by its id, or by the `request_id` that created it.
+    """Get an action by its id, or by the `request_id` of the call that created it.
 
-    Wait up to `wait` (at most 30 s) until it is settled.
+    Wait up to `wait` (at most 30 s) until the action is settled. Raises ActionNotFound if there is
+    no such action.
     """
     if bool(action) == bool(request_id):
         raise ValueError("get_action takes either an action's id or a request_id")
@@ -103,7 +107,9 @@ def get_action(
 def cancel_scheduled_action(
     caller: Caller, action: str, *, performed_by: str = ""
 ) -> Call[v1.CancelScheduledActionResponse, v1.SubscriptionAction]:
-    """Cancel an action that is scheduled. A repeat changes nothing."""
+    """Cancel a scheduled action. A repeat changes nothing. Raises ActionNotScheduled if the action
+    was performed already.
+    """
     request = v1.CancelScheduledActionRequest(
         action=action, performed_by=performed_by or caller.performed_by
     )
@@ -113,7 +119,7 @@ def cancel_scheduled_action(
 def get_subscription(
     _: Caller, subscription: str, *, include_former: bool = False
 ) -> Call[v1.GetSubscriptionResponse, Subscription]:
-    """Get a subscription with its differences and confirmed states.
+    """Get a subscription with its differences, and with the confirmed image of each platform.
 
     `include_former` adds the last 100 services that were swapped or removed.
     """
@@ -142,7 +148,7 @@ def list_subscriptions(
 ) -> Pages[v1.ListSubscriptionsResponse, Subscription]:
     """List the subscriptions that match all filters, in the order of their numbers.
 
-    The subscriptions have no differences and no confirmed states.
+    The returned subscriptions contain no differences and no confirmed images.
     """
     request = v1.ListSubscriptionsRequest(
         provider=provider,
@@ -173,7 +179,7 @@ def list_actions(
     created_to: datetime | None = None,
     page_size: int = 0,
 ) -> Pages[v1.ListActionsResponse, v1.SubscriptionAction]:
-    """List the actions that match all filters, the newest first."""
+    """List the actions that match all filters, newest actions first."""
     request = v1.ListActionsRequest(
         subscription=subscription,
         reference=reference,
@@ -201,13 +207,14 @@ def watch_events(
     """Yield the events, each event once and in order.
 
     The iterator reconnects and resumes by itself. The iterator begins after the event with the
-    cursor `start_after`, or with the oldest stored event, or with the next new event. Store the
-    cursor of each event that you have handled, best in the same transaction as its effect; after a
-    restart, begin after this cursor.
+    cursor `start_after`. Without `start_after`, it begins with the oldest stored event if
+    `from_beginning` is set, otherwise with the next new event. Store the cursor of each event that
+    you have handled, best in the same transaction as its effect; after a restart, begin after this
+    cursor.
 
-    `on_heartbeat` is called with the cursor of each heartbeat. This cursor is after all events that
-    the filters excluded. Store it too if events are rare: events are stored for a few days only,
-    and older cursors are refused.
+    `on_heartbeat` is called with the cursor of each heartbeat. This cursor is later than all events
+    that the filters have excluded so far. Store it too if events are rare: events are stored for a
+    few days only, and older cursors are refused.
     """
     request = v1.WatchEventsRequest(
         provider=provider, subscription=subscription, kinds=chosen(EventKind, kind, kinds)

@@ -1,5 +1,5 @@
-"""Reads the files of TLS again for each new connection, because they are replaced while programs
-run.
+"""Reads the files of TLS again for each new connection, because certificates are renewed while
+programs run.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class TlsFiles:
     key. Without `ca`, certificates of well-known CAs are accepted.
 
     The files are read again when a new connection to the server is needed, so they can be replaced
-    while the program runs. Raises OSError if a file cannot be read at the start; later, the former
-    contents stay in force.
+    while the program runs. The constructor raises OSError if a file cannot be read. If a file
+    cannot be read later, its former contents stay in force.
     """
 
     def __init__(self, *, ca: _File = None, cert: _File = None, key: _File = None) -> None:
@@ -50,8 +50,8 @@ class TlsFiles:
         return self._credentials
 
     def expired(self) -> str:
-        """Returns a sentence if the client certificate has expired; empty if it is valid, or if the
-        file contains no certificate.
+        """Returns a sentence if the client certificate has expired. Returns an empty text if it is
+        valid, or if there is no certificate.
         """
         try:
             expiry = datetime.fromtimestamp(expiry_of(self._contents[2] or b""), UTC)

@@ -48,7 +48,7 @@ def several(argument: str, values: Iterable[str]) -> Iterable[str]:
 
 
 def number(argument: str, value: str | int | None) -> str:
-    """Returns the number that the platform gave as a text.
+    """Returns, as a text, a number that a platform has given; an empty text for None.
 
     Raises TypeError or ValueError if the value cannot be such a number.
     """
@@ -61,8 +61,8 @@ def number(argument: str, value: str | int | None) -> str:
 
 
 def text_of(value: object) -> str:
-    """Returns the text with a question mark for each half of a surrogate pair, which cannot be
-    sent.
+    """Returns the value as a text; an empty text for None. Replaces each half of a surrogate pair
+    by a question mark, because it cannot be sent.
     """
     if value is None:
         return ""

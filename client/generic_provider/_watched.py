@@ -17,8 +17,8 @@ from generic_provider._calls import Item, Response, Watch
 from generic_provider._connection import Tries
 
 SILENCE_SECONDS = 30.0
-"""The seconds after which a silent lasting stream is opened again. A server sends a message at
-least every 10 s.
+"""A lasting stream that has been silent for this number of seconds is opened again. A server sends
+a message at least every 10 s.
 """
 
 Cancel = Callable[[], object]
@@ -37,7 +37,7 @@ class Watched(Generic[Response, Item]):
     def __init__(self, watch: Watch[Response, Item], timeout: timedelta) -> None:
         self._watch = watch
         self._tries = Tries(timeout)
-        # attempts to open a lasting stream again never end
+        # a lasting stream is opened again for ever
         self._limit = timedelta.max if watch.lasting else timeout
         self._heard = time.monotonic()
         self._silent = False
@@ -46,10 +46,10 @@ class Watched(Generic[Response, Item]):
 
     @contextmanager
     def opened(self, cancel: Cancel, *, call: Callable[[Cancel], object] = _call) -> Iterator[None]:
-        """The block reads the stream.
+        """Handles the errors of the block, which reads the stream.
 
-        `call`: its `cancel` may be called from another thread. Raises the exception for an error
-        after which the stream is not opened again.
+        `cancel` cancels the stream. `call` calls its argument `cancel` in a way that is safe from
+        another thread. Raises a ProvisioningError if the stream is not opened again after an error.
         """
         ended = threading.Event()
         self._silent = False

@@ -2,7 +2,8 @@
 
 A service is `(distributor, service)`, `(provider, distributor, service)` or `service(...)`. An item
 is `(distributor, goods_type, serial_number)`, `(provider, distributor, goods_type, serial_number)`
-or `item(...)`. The provider may be left out if there is exactly one. Datetimes need a time zone.
+or `item(...)`. The provider may be left out if the subscription has exactly one provider. Datetimes
+need a time zone.
 """
 
 from __future__ import annotations
@@ -131,10 +132,11 @@ def request(
     schedule_time: datetime | None = None,
     validate_only: bool = False,
 ) -> v1.PerformActionRequest:
-    """Returns a whole request for `batch_perform`. `perform` sends the same request.
+    """Returns the request that `batch_perform` needs for one action; `perform` sends the same
+    request. `Client.perform` explains the arguments.
 
-    If no `request_id` is given, the request gets a random `request_id`. The default priority is
-    LIVE; for a scheduled action it is BULK.
+    Without a `request_id`, the request gets a random one. The default priority is LIVE; for a
+    scheduled action it is BULK.
     """
     field = _FIELDS.get(getattr(action, "DESCRIPTOR", None))
     if field is None:

@@ -1,4 +1,4 @@
-"""Connects a Generic Provider with one platform."""
+"""Connects a server of Generic Provider with one platform."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ _MOST_THREADS = 200
 
 
 class Adapter:
-    """Takes a provider's pending requests, runs the registered routines for them, and answers.
+    """Takes a provider's pending requests, runs the registered routines for them, and answers the
+    requests.
 
     Requests of one subscription run one after the other, subscriptions run in parallel. Each
     request is handed over at least once, so routines must be idempotent, with the request's number
     as the key.
 
-    When a routine returns, its request is accepted. The result is None, the platform's account
-    number, or `Accepted`. A routine raises `Reject` to reject the request. After `RetryLater` and
-    every other exception, the request comes again later. `PlatformDown` gives all requests back.
+    When a routine returns, its request is accepted. It returns None, the platform's account number,
+    or `Accepted`. A routine raises `Reject` to reject the request. After `RetryLater` or any other
+    exception, the request comes again later. After `PlatformDown`, all requests are given back.
     Coroutine functions run on the event loop, plain functions run in threads.
     """
 
@@ -52,7 +53,9 @@ class Adapter:
         token: str | None = None,
         tls: Tls = None,
     ) -> None:
-        """Creates an adapter. If the process dies, its requests come again after `lease_duration`.
+        """Creates an adapter. `name` identifies it to operators. `max_in_flight`: the greatest
+        number of unanswered requests. If the process dies, its requests are handed over again after
+        `lease_duration` at the latest.
 
         Leases are extended while a routine runs. TLS is used unless the address belongs to this
         machine; `tls` overrides this default.
@@ -86,7 +89,8 @@ class Adapter:
         return register
 
     def otherwise(self, routine: R) -> R:
-        """Registers the routine for all other types that this version knows.
+        """Registers the routine for all request types that have no other routine and that this
+        version knows.
 
         If the routine returns, the request is accepted.
         """
@@ -95,12 +99,12 @@ class Adapter:
         return routine
 
     def target(self, routine: T) -> T:
-        """Registers a routine for all other types that writes the target of several requests
-        together.
+        """Registers a routine that writes the target of several requests together. The routine is
+        for all request types that have no other routine.
 
-        If the routine returns, all these requests are accepted. `Reject` rejects the first request,
-        and the other requests come again with a new target. A target contains no usage records:
-        ADD_UDR and CANCEL_UDR need a routine of their own.
+        If the routine returns, all requests of its Work are accepted. `Reject` rejects the first
+        request, and the other requests come again with a new target. A target contains no usage
+        records: ADD_UDR and CANCEL_UDR need a routine of their own.
         """
         self._only_one_for_the_rest()
         self._routines.target = routine
@@ -108,15 +112,15 @@ class Adapter:
         return routine
 
     def on_connect(self, hook: OnConnect) -> OnConnect:
-        """Registers a function that is called on the event loop when a stream has got its first
+        """Registers a function that is called on the event loop each time a stream gets its first
         message.
         """
         self._hooks.on_connect.append(plain(hook))
         return hook
 
     def on_disconnect(self, hook: OnDisconnect) -> OnDisconnect:
-        """Registers a function that is called on the event loop, with the reason, when a stream has
-        ended.
+        """Registers a function that is called on the event loop each time a stream has ended. Its
+        argument is the reason as a text.
         """
         self._hooks.on_disconnect.append(plain(hook))
         return hook
@@ -159,7 +163,7 @@ class Adapter:
         """Stops serving: no further request begins. `serve` returns when all requests that have
         begun are answered.
 
-        From another thread, call it through `loop.call_soon_threadsafe`.
+        From another thread, call `stop` through `loop.call_soon_threadsafe`.
         """
         self._stop.set()
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 BEGIN, END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 SEQUENCE, UTC_TIME = 0x30, 0x17
 SHORT = 0x80
-"""If the first byte of a length is smaller than this value, it is the length. Otherwise it is the
-number of following bytes with the length.
+"""If the first byte of a length is smaller than this value, the byte is the length. Otherwise the
+byte less this value is the number of following bytes that contain the length.
 """
 
 

@@ -61,7 +61,7 @@ def _sync_watch(
 
 
 class Client(Base):
-    """The client for code without asyncio. Threads may share it."""
+    """The client for code without asyncio. Several threads may share one Client."""
 
     perform = _sync(subscription.perform)
     batch_perform = _sync(subscription.batch_perform)
@@ -122,11 +122,14 @@ class Client(Base):
         complete: bool = False,
         max_missing_percent: float | None = None,
     ) -> ReportPlatformStateResponse:
-        """Report the contents of the platform for each subscriber, in any number of entries.
+        """Report the contents of the platform, with one entry for each subscriber. There may be any
+        number of entries.
 
-        `observed_time`: the time at which reading the platform began. `complete`: the platform does
-        not know a subscriber whom no entry names. The call has no timeout and is not repeated.
-        After ServerUnavailable, send the whole report again, which is always safe.
+        `observed_time`: the time at which reading the platform began. `complete`: true if the
+        entries name every subscriber of the platform, so that all others count as missing.
+        `max_missing_percent`: a complete report raises ReportIncomplete if a greater share is
+        missing; default 5. The call has no timeout and is not repeated. After ServerUnavailable,
+        send the whole report again, which is always safe.
         """
         report = Report(
             provider,

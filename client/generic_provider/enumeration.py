@@ -27,9 +27,8 @@ class Enumeration:
 
     @classmethod
     def of(cls, given: int | str) -> Any:
-        """Returns the value of a number or a short name.
-
-        Raises ValueError if there is no such value.
+        """Returns the value with this number or short name. Raises ValueError if there is no such
+        value.
         """
         if isinstance(given, str):
             return cls.value_of(given)
@@ -39,7 +38,7 @@ class Enumeration:
 
     @classmethod
     def value_of(cls, name: str) -> Any:
-        """Returns the value of a short name. Raises ValueError if there is no such value."""
+        """Returns the value with this short name. Raises ValueError if there is no such value."""
         if name not in cls._members:
             raise ValueError(f"{name!r} is none of {', '.join(cls._members)}")
         return cls._members[name]

@@ -46,7 +46,7 @@ class ProviderState(Enumeration):
 
 
 class ServiceKind(Enumeration):
-    """How a service is charged."""
+    """How a service is charged: by time, or by consumption."""
 
     ValueType: TypeAlias = resources.ServiceKind.ValueType
     TERMED = resources.SERVICE_KIND_TERMED

@@ -12,7 +12,7 @@ from generic_provider.v1.errors_pb2 import FieldViolation
 class ProvisioningError(Exception):
     """A call, or an item of a batch, was refused or failed.
 
-    This class itself is raised only for statuses without a subclass.
+    This class itself is raised only if neither the reason nor the status has a class of its own.
     """
 
     def __init__(
@@ -27,9 +27,11 @@ class ProvisioningError(Exception):
         super().__init__(message)
         self.message = message
         self.reason = reason
-        """The name of an ErrorReason without its prefix; empty if the server gave none."""
+        """The name of an ErrorReason without its prefix; empty if the server gave no reason."""
         self.metadata = dict(metadata or {})
-        """The objects that caused the refusal, by name: for example the `provider`."""
+        """The objects and values that caused the refusal, by name: for example `provider`, with the
+        code of the provider.
+        """
         self.code = code
         self.violations = tuple(violations)
         """The first ten wrong fields, for INVALID_FIELD."""
@@ -78,7 +80,8 @@ class ActionNotFound(NotFound):
 class RequestNotFound(NotFound):
     """The request does not exist.
 
-    If it was archived, the metadata has `archive`, and `deleted` if that archive was deleted.
+    If the request was archived, the metadata has `archive`; and also `deleted`, if the file of that
+    archive was deleted.
     """
 
 
@@ -158,7 +161,7 @@ class DistributorOccupied(FailedPrecondition):
 class ItemInUse(FailedPrecondition):
     """The item is on another subscription.
 
-    The metadata has `subscription`, and `request` while the item's removal is pending.
+    The metadata has `subscription`; and also `request`, while the removal of the item is pending.
     """
 
 
@@ -172,7 +175,7 @@ class ProviderIncomplete(FailedPrecondition):
 
 class ProviderInUse(FailedPrecondition):
     """Subscriptions use the part of the provider that the call would change. The metadata has
-    `thing`, the part, and `count`, the number of subscriptions.
+    `thing`, which names the part, and `count`, the number of subscriptions.
     """
 
 
@@ -196,14 +199,15 @@ class ReportIncomplete(FailedPrecondition):
 
 
 class TooManyUnsettled(FailedPrecondition):
-    """The subscription has 500 unsettled actions or 5,000 pending requests.
+    """The subscription has 500 unsettled actions, 5,000 pending requests or 200 scheduled actions.
 
-    The metadata has `subscription`, `unsettled` and `pending`.
+    The metadata has `subscription`. For scheduled actions it also has `scheduled`, otherwise
+    `unsettled` and `pending`.
     """
 
 
 class RunNotEditable(FailedPrecondition):
-    """A run of the definition has begun, so it cannot be deleted."""
+    """A run of the definition has begun, so the definition cannot be deleted."""
 
 
 class RunNotEffective(FailedPrecondition):
@@ -219,7 +223,9 @@ class RunNotHeld(FailedPrecondition):
 
 
 class ChecksumMismatch(FailedPrecondition):
-    """An archive's file has changed since it was written, or the call named another checksum."""
+    """The call does not name the checksum of the archive, or the archive has no file yet, or the
+    file was altered.
+    """
 
 
 class ArchiveFolderNotWritable(FailedPrecondition):
@@ -227,7 +233,9 @@ class ArchiveFolderNotWritable(FailedPrecondition):
 
 
 class Aborted(ProvisioningError):
-    """Another caller has changed the same object first. Read the object again, and decide again."""
+    """Another caller has changed the object since you read it. Read the object again, and decide
+    again.
+    """
 
 
 class EtagMismatch(Aborted):
@@ -245,12 +253,14 @@ class OutOfRange(ProvisioningError):
 class CursorTooOld(OutOfRange):
     """Events after the cursor were removed, because they were too old.
 
-    Watch new events, and read all objects again, to refresh your copies.
+    Begin again with the oldest stored event, and read all objects again to refresh your copies.
     """
 
 
 class CursorUnknown(OutOfRange):
-    """The cursor is not from this store, or a backup was restored after the cursor was given."""
+    """The cursor was given by another database, or a backup of the database was restored after the
+    cursor was given.
+    """
 
 
 class ResourceExhausted(ProvisioningError):
@@ -262,7 +272,7 @@ class TooManyStreams(ResourceExhausted):
 
 
 class TooManyCalls(ResourceExhausted):
-    """The server had too many calls until the deadline. The server has not processed this call."""
+    """The server had too many other calls until the deadline, and has not processed this call."""
 
 
 class Unauthenticated(ProvisioningError):
@@ -270,9 +280,11 @@ class Unauthenticated(ProvisioningError):
 
 
 class PermissionDenied(ProvisioningError):
-    """The caller's roles do not allow the call. The metadata has `caller` and `rpc`.
+    """The caller's roles do not allow the call, or the caller would approve a run that it has
+    submitted itself. The metadata has `caller`; and `rpc` in the first case, `reset_run` in the
+    second.
 
-    If the caller may make the call for other providers, the metadata has `provider`.
+    If the caller may make the call only for other providers, the metadata has `provider` too.
     """
 
 
@@ -299,6 +311,6 @@ class DeadlineExceeded(ProvisioningError):
 
 
 class Internal(ProvisioningError):
-    """The service has a fault. The message contains an id, which the log of the service contains
-    too.
+    """The service has a fault. The message contains an id, under which the log of the service
+    describes the fault.
     """

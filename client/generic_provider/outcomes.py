@@ -37,8 +37,8 @@ class Reject(Exception):
 class RetryLater(Exception):
     """The platform cannot apply this one request now.
 
-    The argument is a delay, or a text with the reason. Without `delay`, the server chooses a delay.
-    A number counts as seconds.
+    `delay`: the time until the next attempt; a number counts as seconds. Without a delay, the
+    server chooses one. A text as the first argument is the reason.
     """
 
     delay: timedelta | float | None = None
@@ -59,7 +59,8 @@ class RetryLater(Exception):
 class PlatformDown(Exception):
     """The platform cannot be reached. All requests are given back, and no attempt is counted.
 
-    The argument is the pause of the adapter, or a text for the log. A number counts as seconds.
+    `retry_after`: the pause of the adapter; a number counts as seconds. A text as the first
+    argument is the reason for the log.
     """
 
     retry_after: timedelta | float = timedelta(seconds=30)

@@ -10,7 +10,7 @@ from generic_provider.enums import ResponseStatus
 
 @dataclass(slots=True)
 class Stats:
-    """The current state of an adapter in numbers. The values change while it runs."""
+    """The current state of an adapter in numbers. The values change while the adapter runs."""
 
     streams: int = 0
     """The number of open streams: normally one; more while a server drains."""

@@ -77,7 +77,7 @@ _numbers = count(1)
 
 
 class Parts(TypedDict, total=False):
-    """The parts that requests carry."""
+    """The fields of a request that `request` can fill."""
 
     account: Account
     address: Address
@@ -96,8 +96,8 @@ def request(
     account_number: str | None = None,
     **parts: Unpack[Parts],
 ) -> ProvisioningRequest:
-    """Returns a request in the form of a server. Parts that its type needs and that are not given
-    are invented.
+    """Returns a request in the form of a server. If its type needs a part that is not given, the
+    part is invented.
 
     Each request has a new number, unless `number` is given.
     """
@@ -127,8 +127,9 @@ def run(
 ) -> ProvisioningResponse:
     """Runs the adapter's routine for the request, and returns the answer that a server would get.
 
-    Raises PlatformDown if the routine raises it. `target` is for a routine that was registered by
-    `adapter.target`. If an event loop is already running, await `run_async` instead.
+    `adapter`: an Adapter, or a routine itself. Raises PlatformDown if the routine raises it.
+    `target` is for a routine that was registered by `adapter.target`. If an event loop is already
+    running, await `run_async` instead.
     """
     return asyncio.run(run_async(adapter, request, target=target))
 

@@ -89,9 +89,8 @@ def _instant(name: str, path: str = "", **attributes: Any) -> click.Option:
     return _option(name, path, type=INSTANT, **attributes)
 
 
-PROVIDER = _option("--provider", help="The provider. It may be left out if there is exactly one.")
-DISTRIBUTOR = _option(
-    "--distributor", metavar="CODE", help="The viewing point. It may be left out."
+PROVIDER = _option(
+    "--provider", help="The provider. It may be left out if the subscription has exactly one."
 )
 SERVICE = Parts("provider", "distributor", "service", optional=1)
 ITEM = Parts("provider", "distributor", "goods_type", "serial_number", optional=1)
@@ -198,8 +197,8 @@ ACTIONS = {
                 help="The serial number of an item.",
             ),
             _option("--goods-type", help="Only items of this goods type."),
-            PROVIDER,
-            DISTRIBUTOR,
+            _option("--provider", help="Only items of this provider."),
+            _option("--distributor", metavar="CODE", help="Only items of this distributor."),
         ),
     ),
     "swap-item": Verb(
@@ -246,7 +245,11 @@ ACTIONS = {
             ),
             _option("--service", required=True, metavar="CODE", help="The usage service."),
             PROVIDER,
-            DISTRIBUTOR,
+            _option(
+                "--distributor",
+                metavar="CODE",
+                help="The distributor. Default: the first one in use that offers the service.",
+            ),
             _option(
                 "--quantity",
                 type=click.IntRange(1),

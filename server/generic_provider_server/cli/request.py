@@ -136,7 +136,7 @@ def show(client: Client, output: Output, *, number: str) -> None:
 @PERFORMED_BY
 @remote
 def cancel(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
-    """Cancel a pending request. Its change is taken back in the CRM."""
+    """Reject a pending request in your name. Its change is taken back in the CRM."""
     done = client.cancel_request(number, **options)
     output.message(done, _settled(done))
 

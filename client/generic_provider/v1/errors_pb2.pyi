@@ -10,10 +10,11 @@ google.rpc.BadRequest with the first ten violations. Programs should use the rea
 is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE or
 INTERNAL.
 
-After these outcomes nobody knows whether the change was made: UNAVAILABLE (with STORE_UNAVAILABLE
-or without a reason), DEADLINE_EXCEEDED, INTERNAL, and a CANCELLED that the caller did not cause (a
-server that stops cancels the calls that it has not started). Repeat the call with the same
-`request_id`: if the first call made the change, the repeat changes nothing and returns its result.
+After these outcomes nobody knows whether the change was made: UNAVAILABLE (with
+STORE_UNAVAILABLE or without a reason), DEADLINE_EXCEEDED, INTERNAL, and a CANCELLED that the
+caller did not cause (a server that stops cancels the calls that it has not started). Repeat the
+call with the same `request_id`: if the first call made the change, the repeat changes nothing
+and returns the result of the first call.
 """
 
 from collections import abc as _abc
@@ -54,11 +55,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_USAGE_NOT_FOUND: _ErrorReason.ValueType  # 15
     ERROR_REASON_ACTION_NOT_FOUND: _ErrorReason.ValueType  # 16
     ERROR_REASON_REQUEST_NOT_FOUND: _ErrorReason.ValueType  # 17
-    """Metadata of a request that was archived: archive, and deleted if the archive was deleted."""
+    """Metadata, if the request was archived: archive (the id of the archive); and deleted, if the
+    file of the archive was deleted.
+    """
     ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: _ErrorReason.ValueType  # 18
     ERROR_REASON_RESET_RUN_NOT_FOUND: _ErrorReason.ValueType  # 19
-    """Metadata of a run that was archived and had requests: archive, the archive with its last
-    request.
+    """Metadata, if the run was archived and had requests: archive (the id of the archive with the
+    last request of the run).
     """
     ERROR_REASON_ARCHIVE_NOT_FOUND: _ErrorReason.ValueType  # 20
     """The archive does not exist, or its file cannot be read. Metadata: archive, and state if the
@@ -90,21 +93,23 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The distributor already has an item of that goods type."""
     ERROR_REASON_ITEM_IN_USE: _ErrorReason.ValueType  # 47
     """The item is on another subscription, or its removal from that subscription is not settled.
-    Metadata: subscription, and request if a request that removes the item is pending.
+    Metadata: subscription; and request, if a request that removes the item is pending.
     """
     ERROR_REASON_PROVIDER_NOT_EFFECTIVE: _ErrorReason.ValueType  # 48
     ERROR_REASON_PROVIDER_INCOMPLETE: _ErrorReason.ValueType  # 49
     """An effective provider needs at least one distributor and one service."""
     ERROR_REASON_PROVIDER_IN_USE: _ErrorReason.ValueType  # 50
-    """Subscriptions use the part of the provider that the call would change. Metadata: thing (the
-    part), count (the number of subscriptions).
+    """The call would change a part of the provider that subscriptions use, for example a service.
+    Metadata: thing (a text that names the part), count (the number of subscriptions).
     """
     ERROR_REASON_REQUEST_NOT_PENDING: _ErrorReason.ValueType  # 51
     """The request already has a final state. Metadata: state."""
     ERROR_REASON_REQUEST_LEASED: _ErrorReason.ValueType  # 52
     """An adapter has the request on a live lease. Metadata: adapter."""
     ERROR_REASON_REQUEST_NOT_FIRST: _ErrorReason.ValueType  # 53
-    """An earlier request of the subscription must be resolved first. Metadata: first."""
+    """An earlier request of the subscription must be resolved first. Metadata: first (the number of
+    that request).
+    """
     ERROR_REASON_TOO_MANY_UNSETTLED: _ErrorReason.ValueType  # 68
     """The subscription has 5,000 pending requests, or 500 unsettled actions (automatic ends and
     scheduled actions do not count), or 200 scheduled actions. In the first two cases, check
@@ -127,9 +132,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REPORT_INCOMPLETE: _ErrorReason.ValueType  # 59
     """A complete report leaves out more of the linked subscriptions than max_missing_percent allows.
-    Its entries were applied. Metadata: linked; most; missing, which is the first count above
-    `most`; and received, unchanged, changed, skipped and unknown_subscriptions, as in the response
-    to a report.
+    The entries of the report were applied. Metadata: linked (the number of linked subscriptions);
+    most (the greatest number that may be missing); missing (at least this number is missing); and
+    received, unchanged, changed, skipped and unknown_subscriptions, as in the response to a
+    report.
     """
     ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: _ErrorReason.ValueType  # 69
     """This server has no archive folder, or cannot write in it; the message says why."""
@@ -139,9 +145,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CURSOR_TOO_OLD: _ErrorReason.ValueType  # 75
     """OUT_OF_RANGE
 
-    Events after the cursor were removed, because they were too old: the watcher must read all
-    subscriptions again, and watch new events. Metadata: cursor, oldest (the cursor of the oldest
-    stored event).
+    Events after the cursor were removed, because they were too old. The watcher must begin again
+    with the oldest stored event, and read all subscriptions again. Metadata: cursor, oldest (the
+    cursor of the oldest stored event).
     """
     ERROR_REASON_CURSOR_UNKNOWN: _ErrorReason.ValueType  # 76
     """The cursor belongs to another database, or is later than all events of this database, which was
@@ -164,8 +170,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: every call can be refused with this reason
 
     The caller has no role that may make this call for this provider, or has itself submitted the
-    run that it would approve. Metadata: caller; and either reset_run, or rpc and, if the provider
-    is the reason, provider.
+    run that it would approve. Metadata: caller. In the first case also rpc; and provider, if the
+    caller may make the call for other providers. In the second case also reset_run.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 90
     """UNAVAILABLE: repeat the call
@@ -213,11 +219,13 @@ ERROR_REASON_ITEM_NOT_FOUND: ErrorReason.ValueType  # 14
 ERROR_REASON_USAGE_NOT_FOUND: ErrorReason.ValueType  # 15
 ERROR_REASON_ACTION_NOT_FOUND: ErrorReason.ValueType  # 16
 ERROR_REASON_REQUEST_NOT_FOUND: ErrorReason.ValueType  # 17
-"""Metadata of a request that was archived: archive, and deleted if the archive was deleted."""
+"""Metadata, if the request was archived: archive (the id of the archive); and deleted, if the
+file of the archive was deleted.
+"""
 ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: ErrorReason.ValueType  # 18
 ERROR_REASON_RESET_RUN_NOT_FOUND: ErrorReason.ValueType  # 19
-"""Metadata of a run that was archived and had requests: archive, the archive with its last
-request.
+"""Metadata, if the run was archived and had requests: archive (the id of the archive with the
+last request of the run).
 """
 ERROR_REASON_ARCHIVE_NOT_FOUND: ErrorReason.ValueType  # 20
 """The archive does not exist, or its file cannot be read. Metadata: archive, and state if the
@@ -249,21 +257,23 @@ ERROR_REASON_DISTRIBUTOR_OCCUPIED: ErrorReason.ValueType  # 46
 """The distributor already has an item of that goods type."""
 ERROR_REASON_ITEM_IN_USE: ErrorReason.ValueType  # 47
 """The item is on another subscription, or its removal from that subscription is not settled.
-Metadata: subscription, and request if a request that removes the item is pending.
+Metadata: subscription; and request, if a request that removes the item is pending.
 """
 ERROR_REASON_PROVIDER_NOT_EFFECTIVE: ErrorReason.ValueType  # 48
 ERROR_REASON_PROVIDER_INCOMPLETE: ErrorReason.ValueType  # 49
 """An effective provider needs at least one distributor and one service."""
 ERROR_REASON_PROVIDER_IN_USE: ErrorReason.ValueType  # 50
-"""Subscriptions use the part of the provider that the call would change. Metadata: thing (the
-part), count (the number of subscriptions).
+"""The call would change a part of the provider that subscriptions use, for example a service.
+Metadata: thing (a text that names the part), count (the number of subscriptions).
 """
 ERROR_REASON_REQUEST_NOT_PENDING: ErrorReason.ValueType  # 51
 """The request already has a final state. Metadata: state."""
 ERROR_REASON_REQUEST_LEASED: ErrorReason.ValueType  # 52
 """An adapter has the request on a live lease. Metadata: adapter."""
 ERROR_REASON_REQUEST_NOT_FIRST: ErrorReason.ValueType  # 53
-"""An earlier request of the subscription must be resolved first. Metadata: first."""
+"""An earlier request of the subscription must be resolved first. Metadata: first (the number of
+that request).
+"""
 ERROR_REASON_TOO_MANY_UNSETTLED: ErrorReason.ValueType  # 68
 """The subscription has 5,000 pending requests, or 500 unsettled actions (automatic ends and
 scheduled actions do not count), or 200 scheduled actions. In the first two cases, check
@@ -286,9 +296,10 @@ was altered. Metadata: archive, and state if there is no file.
 """
 ERROR_REASON_REPORT_INCOMPLETE: ErrorReason.ValueType  # 59
 """A complete report leaves out more of the linked subscriptions than max_missing_percent allows.
-Its entries were applied. Metadata: linked; most; missing, which is the first count above
-`most`; and received, unchanged, changed, skipped and unknown_subscriptions, as in the response
-to a report.
+The entries of the report were applied. Metadata: linked (the number of linked subscriptions);
+most (the greatest number that may be missing); missing (at least this number is missing); and
+received, unchanged, changed, skipped and unknown_subscriptions, as in the response to a
+report.
 """
 ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: ErrorReason.ValueType  # 69
 """This server has no archive folder, or cannot write in it; the message says why."""
@@ -298,9 +309,9 @@ ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71
 ERROR_REASON_CURSOR_TOO_OLD: ErrorReason.ValueType  # 75
 """OUT_OF_RANGE
 
-Events after the cursor were removed, because they were too old: the watcher must read all
-subscriptions again, and watch new events. Metadata: cursor, oldest (the cursor of the oldest
-stored event).
+Events after the cursor were removed, because they were too old. The watcher must begin again
+with the oldest stored event, and read all subscriptions again. Metadata: cursor, oldest (the
+cursor of the oldest stored event).
 """
 ERROR_REASON_CURSOR_UNKNOWN: ErrorReason.ValueType  # 76
 """The cursor belongs to another database, or is later than all events of this database, which was
@@ -323,8 +334,8 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call can be refused with this reason
 
 The caller has no role that may make this call for this provider, or has itself submitted the
-run that it would approve. Metadata: caller; and either reset_run, or rpc and, if the provider
-is the reason, provider.
+run that it would approve. Metadata: caller. In the first case also rpc; and provider, if the
+caller may make the call for other providers. In the second case also reset_run.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 90
 """UNAVAILABLE: repeat the call

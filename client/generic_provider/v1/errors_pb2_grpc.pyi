@@ -10,10 +10,11 @@ google.rpc.BadRequest with the first ten violations. Programs should use the rea
 is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE or
 INTERNAL.
 
-After these outcomes nobody knows whether the change was made: UNAVAILABLE (with STORE_UNAVAILABLE
-or without a reason), DEADLINE_EXCEEDED, INTERNAL, and a CANCELLED that the caller did not cause (a
-server that stops cancels the calls that it has not started). Repeat the call with the same
-`request_id`: if the first call made the change, the repeat changes nothing and returns its result.
+After these outcomes nobody knows whether the change was made: UNAVAILABLE (with
+STORE_UNAVAILABLE or without a reason), DEADLINE_EXCEEDED, INTERNAL, and a CANCELLED that the
+caller did not cause (a server that stops cancels the calls that it has not started). Repeat the
+call with the same `request_id`: if the first call made the change, the repeat changes nothing
+and returns the result of the first call.
 """
 
 from collections import abc as _abc

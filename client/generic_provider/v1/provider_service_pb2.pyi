@@ -27,7 +27,9 @@ class CreateProviderRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a repeated call safe. 1 to 100 characters, unique among all callers; kept as long as the provider."""
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers; kept as long as the
+    provider. If empty, a repeat is a new call.
+    """
     performed_by: _builtins.str
     """The person or system that makes this change, as the caller names it. Up to 100 characters."""
     @_builtins.property
@@ -122,7 +124,7 @@ class ListProvidersRequest(_message.Message):
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.ProviderState.ValueType]:
-        """The provider has one of these states. If empty, it may have any state."""
+        """Only providers in one of these states. If empty, providers in all states."""
 
     def __init__(
         self,
@@ -172,8 +174,8 @@ class UpdateProviderRequest(_message.Message):
     performed_by: _builtins.str
     @_builtins.property
     def provider(self) -> _resources_pb2.Provider:
-        """The code names the provider to replace. `state` and times are ignored. If `etag` is not empty,
-        it must be the current etag.
+        """The code names the provider to replace. Output fields except `etag` are ignored. If `etag` is
+        not empty, it must be the current etag.
         """
 
     def __init__(

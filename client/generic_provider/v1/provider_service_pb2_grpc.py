@@ -100,10 +100,10 @@ class ProviderServiceServicer(object):
     def UpdateProvider(self, request, context):
         """Replaces all fields of a provider except its state. The following changes are always allowed:
         to add distributors, services and goods; to change display names, parameters, delivery settings
-        and request methods; to widen allowed_services and max_services. Any other change of a part is
-        allowed only while no live subscription, no unsettled action and no confirmed state of a
-        platform names this part. An effective provider must keep at least one distributor and one
-        service.
+        and request methods; to widen allowed_services and max_services. Any other change of a
+        distributor, service or goods type is allowed only while no live subscription, no unsettled or
+        scheduled action and no confirmed image of a platform names it. An effective provider must keep
+        at least one distributor and one service.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
         PROVIDER_INCOMPLETE, ETAG_MISMATCH.
@@ -113,9 +113,9 @@ class ProviderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetProviderState(self, request, context):
-        """Makes a provider effective or not effective. While it is not effective, no requests are created
-        or handed over. Its streams stay open, live leases may still be answered, and pending requests
-        wait until it is effective again.
+        """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, no requests
+        are created for it or handed over. The streams of its adapters stay open, requests on live
+        leases may still be answered, and pending requests wait until the provider is effective again.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
         """

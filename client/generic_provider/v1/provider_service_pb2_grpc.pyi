@@ -54,18 +54,18 @@ class ProviderServiceStub:
     UpdateProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.UpdateProviderRequest, _provider_service_pb2.UpdateProviderResponse]
     """Replaces all fields of a provider except its state. The following changes are always allowed:
     to add distributors, services and goods; to change display names, parameters, delivery settings
-    and request methods; to widen allowed_services and max_services. Any other change of a part is
-    allowed only while no live subscription, no unsettled action and no confirmed state of a
-    platform names this part. An effective provider must keep at least one distributor and one
-    service.
+    and request methods; to widen allowed_services and max_services. Any other change of a
+    distributor, service or goods type is allowed only while no live subscription, no unsettled or
+    scheduled action and no confirmed image of a platform names it. An effective provider must keep
+    at least one distributor and one service.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
     PROVIDER_INCOMPLETE, ETAG_MISMATCH.
     """
     SetProviderState: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.SetProviderStateRequest, _provider_service_pb2.SetProviderStateResponse]
-    """Makes a provider effective or not effective. While it is not effective, no requests are created
-    or handed over. Its streams stay open, live leases may still be answered, and pending requests
-    wait until it is effective again.
+    """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, no requests
+    are created for it or handed over. The streams of its adapters stay open, requests on live
+    leases may still be answered, and pending requests wait until the provider is effective again.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
     """
@@ -96,18 +96,18 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     UpdateProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.UpdateProviderRequest, _provider_service_pb2.UpdateProviderResponse]  # type: ignore[assignment]
     """Replaces all fields of a provider except its state. The following changes are always allowed:
     to add distributors, services and goods; to change display names, parameters, delivery settings
-    and request methods; to widen allowed_services and max_services. Any other change of a part is
-    allowed only while no live subscription, no unsettled action and no confirmed state of a
-    platform names this part. An effective provider must keep at least one distributor and one
-    service.
+    and request methods; to widen allowed_services and max_services. Any other change of a
+    distributor, service or goods type is allowed only while no live subscription, no unsettled or
+    scheduled action and no confirmed image of a platform names it. An effective provider must keep
+    at least one distributor and one service.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
     PROVIDER_INCOMPLETE, ETAG_MISMATCH.
     """
     SetProviderState: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.SetProviderStateRequest, _provider_service_pb2.SetProviderStateResponse]  # type: ignore[assignment]
-    """Makes a provider effective or not effective. While it is not effective, no requests are created
-    or handed over. Its streams stay open, live leases may still be answered, and pending requests
-    wait until it is effective again.
+    """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, no requests
+    are created for it or handed over. The streams of its adapters stay open, requests on live
+    leases may still be answered, and pending requests wait until the provider is effective again.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
     """
@@ -159,10 +159,10 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_provider_service_pb2.UpdateProviderResponse, _abc.Awaitable[_provider_service_pb2.UpdateProviderResponse]]:
         """Replaces all fields of a provider except its state. The following changes are always allowed:
         to add distributors, services and goods; to change display names, parameters, delivery settings
-        and request methods; to widen allowed_services and max_services. Any other change of a part is
-        allowed only while no live subscription, no unsettled action and no confirmed state of a
-        platform names this part. An effective provider must keep at least one distributor and one
-        service.
+        and request methods; to widen allowed_services and max_services. Any other change of a
+        distributor, service or goods type is allowed only while no live subscription, no unsettled or
+        scheduled action and no confirmed image of a platform names it. An effective provider must keep
+        at least one distributor and one service.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
         PROVIDER_INCOMPLETE, ETAG_MISMATCH.
@@ -174,9 +174,9 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.SetProviderStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.SetProviderStateResponse, _abc.Awaitable[_provider_service_pb2.SetProviderStateResponse]]:
-        """Makes a provider effective or not effective. While it is not effective, no requests are created
-        or handed over. Its streams stay open, live leases may still be answered, and pending requests
-        wait until it is effective again.
+        """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, no requests
+        are created for it or handed over. The streams of its adapters stay open, requests on live
+        leases may still be answered, and pending requests wait until the provider is effective again.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
         """

@@ -58,7 +58,7 @@ class _ResponseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Response
     RESPONSE_CODE_APPLIED: _ResponseCode.ValueType  # 1
     """The answer has changed the request."""
     RESPONSE_CODE_DUPLICATE: _ResponseCode.ValueType  # 2
-    """The request already has the same outcome."""
+    """The request already has the outcome that this answer gives."""
     RESPONSE_CODE_STALE: _ResponseCode.ValueType  # 3
     """The lease has ended. The request is sent again if it is still wanted."""
     RESPONSE_CODE_CONFLICT: _ResponseCode.ValueType  # 4
@@ -81,7 +81,7 @@ RESPONSE_CODE_UNSPECIFIED: ResponseCode.ValueType  # 0
 RESPONSE_CODE_APPLIED: ResponseCode.ValueType  # 1
 """The answer has changed the request."""
 RESPONSE_CODE_DUPLICATE: ResponseCode.ValueType  # 2
-"""The request already has the same outcome."""
+"""The request already has the outcome that this answer gives."""
 RESPONSE_CODE_STALE: ResponseCode.ValueType  # 3
 """The lease has ended. The request is sent again if it is still wanted."""
 RESPONSE_CODE_CONFLICT: ResponseCode.ValueType  # 4
@@ -113,7 +113,7 @@ class StreamPendingRequestsRequest(_message.Message):
     version: _builtins.str
     """The adapter's own version, which operators see. Up to 64 characters."""
     max_in_flight: _builtins.int
-    """The largest number of unanswered requests on this stream. 1 to 10,000. Default 100."""
+    """The greatest number of unanswered requests on this stream. 1 to 10,000. Default 100."""
     include_target: _builtins.bool
     """Asks the server to send `target` with each subscription."""
     @_builtins.property
@@ -272,11 +272,11 @@ class SubscriptionRequests(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     subscription: _builtins.str
     account_number: _builtins.str
-    """The platform's own account number, if it is known."""
+    """The platform's own account number; empty until it is known."""
     lease_token: _builtins.str
     """Each answer must carry this token."""
     delivery_attempt: _builtins.int
-    """The number of this attempt for the first request: 1, 2 …"""
+    """The number of this hand-over of the first request: 1, 2 …"""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
         """The duration of the lease from the `sent_time` of the message, if the lease is not extended.
@@ -329,7 +329,7 @@ class PullPendingRequestsRequest(_message.Message):
     version: _builtins.str
     """The adapter's own version, which operators see. Up to 64 characters."""
     max_requests: _builtins.int
-    """The largest number of requests to hand over. 1 to 10,000. Default 100. One call hands over at
+    """The greatest number of requests to hand over. 1 to 10,000. Default 100. One call hands over at
     most 500 requests.
     """
     include_target: _builtins.bool
@@ -639,8 +639,8 @@ class ReleaseLeasesRequest(_message.Message):
     LEASE_TOKENS_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
     stop: _builtins.bool
-    """Stops the streams on which these leases were given: the server hands no more requests over on
-    these streams, and ends each stream when its last lease has ended.
+    """Stops the streams on which these leases were given: the server hands over no more requests on
+    these streams, and ends each stream when the last lease given on it has ended.
     """
     @_builtins.property
     def lease_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -696,16 +696,17 @@ class ReportPlatformStateRequest(_message.Message):
     three fields only from the first message.
     """
     complete: _builtins.bool
-    """The report names every subscriber whom the platform knows. When the stream has been closed
-    normally, every subscription that is linked to the provider and was not named is treated as
-    `missing`, except subscriptions that were created after `observed_time`, that would be skipped,
-    or that have ended and hold nothing on the platform. A malformed or ambiguous entry changes
-    nothing, but it still names its subscriptions.
+    """True if the report names every subscriber whom the platform knows. When you have closed the
+    stream normally, every subscription that is linked to the provider and was not named is treated
+    as `missing`. Three kinds of subscriptions are excepted: those that were created after
+    `observed_time`, those that would be skipped if the report named them, and those that have
+    ended and hold nothing on the platform. A malformed or ambiguous entry changes nothing, but the
+    subscriptions that it names count as named.
     """
     max_missing_percent: _builtins.float
     """With `complete`: the greatest share of the linked subscriptions, in percent, that the report
-    may leave out. If it leaves out more, the call is refused with REPORT_INCOMPLETE. 0 to 100.
-    Default 5.
+    may leave out. If the report leaves out more, the call is refused with REPORT_INCOMPLETE. 0 to
+    100. Default 5.
     """
     @_builtins.property
     def observed_time(self) -> _timestamp_pb2.Timestamp:
@@ -803,8 +804,8 @@ class PlatformItem(_message.Message):
     """The platform's goods type."""
     distributor: _builtins.str
     """A distributor's code. If it is empty, the service uses the distributor at which the item is
-    confirmed, otherwise the distributor of the item in the CRM. If both do not exist, the item has
-    no distributor, and a reset removes the item.
+    confirmed, otherwise the distributor of the item in the CRM. If neither exists, the item has no
+    distributor, and a reset removes the item.
     """
     def __init__(
         self,
@@ -887,10 +888,11 @@ class ReportPlatformStateResponse(_message.Message):
         account_number: _builtins.str
         subscription: _builtins.str
         id: _builtins.str
+        """A goods type, a service or a distributor that the provider does not have."""
         why: _builtins.str
         """The reason, for people."""
         of_subscription: _builtins.str
-        """The subscription whose items or entitlements name the id."""
+        """The subscription with the item or entitlement that names `id`. Set only with `id`."""
         def __init__(
             self,
             *,
@@ -921,34 +923,35 @@ class ReportPlatformStateResponse(_message.Message):
     REPEAT_AFTER_FIELD_NUMBER: _builtins.int
     UNNAMED_SKIPPED_FIELD_NUMBER: _builtins.int
     received: _builtins.int
-    """Subscriptions in the report."""
+    """The number of entries in the report."""
     unchanged: _builtins.int
-    """Subscriptions for which the report does not differ from *confirmed*."""
+    """The number of subscriptions for which the report does not differ from *confirmed*."""
     changed: _builtins.int
-    """Subscriptions for which the report has changed *confirmed*."""
+    """The number of subscriptions for which the report has changed *confirmed*."""
     skipped: _builtins.int
-    """Subscriptions that were skipped, because requests may have changed them since the platform was
-    read.
+    """The number of subscriptions that were skipped, because requests may have changed them since the
+    platform was read.
     """
     missing: _builtins.int
-    """Subscriptions that the platform does not know any more: the report names them as missing, or it
-    is complete and does not name them.
+    """The number of subscriptions that the platform does not know any more. The report names them as
+    missing, or the report is complete and does not name them.
     """
     unknown_subscriptions: _builtins.int
-    """Entries that are malformed, or whose subscription or account number is not found, is not
-    unique, or is not linked to the provider.
+    """The number of entries that are malformed, or that name a subscription or an account number that
+    is not found, not unique, or not linked to the provider.
     """
     unknown_ids: _builtins.int
     """The number of goods types, services and distributors in the report that the provider does not
     have.
     """
     out_of_sync: _builtins.int
-    """Subscriptions that are OUT_OF_SYNC at the provider now."""
+    """The number of subscriptions that are OUT_OF_SYNC at the provider now."""
     skipped_pending: _builtins.int
-    """Subscriptions among `skipped` that have pending requests."""
+    """The number of subscriptions in `skipped` that have pending requests."""
     unnamed_skipped: _builtins.int
-    """Subscriptions that a complete report does not name, and that do not count as missing, because
-    requests may have changed them since the platform was read. `skipped` does not contain them.
+    """The number of subscriptions that a complete report does not name, but that do not count as
+    missing, because requests may have changed them since the platform was read. `skipped` does not
+    contain them.
     """
     @_builtins.property
     def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportPlatformStateResponse.Example]:

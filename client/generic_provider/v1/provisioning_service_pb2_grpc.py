@@ -31,7 +31,7 @@ class ProvisioningServiceStub(object):
 
     A lease hands pending requests of one subscription to one adapter, in order. Each subscription
     has at most one live lease at each provider, so a platform gets the changes of a subscription in
-    their order, even from several adapters. Each request is delivered at least once, so adapters
+    their order, even from several adapters. Each request is handed over at least once, so adapters
     must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
@@ -81,16 +81,16 @@ class ProvisioningServiceServicer(object):
 
     A lease hands pending requests of one subscription to one adapter, in order. Each subscription
     has at most one live lease at each provider, so a platform gets the changes of a subscription in
-    their order, even from several adapters. Each request is delivered at least once, so adapters
+    their order, even from several adapters. Each request is handed over at least once, so adapters
     must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
 
     def StreamPendingRequests(self, request, context):
-        """Hands over the backlog first, then each new request, until the stream ends. The stream never has
-        more than `max_in_flight` unanswered requests. When the stream ends, the leases given on it end
-        too, unless the server ended the stream by a drain.
+        """Hands over first the requests that are pending already, then each new request, until the stream
+        ends. The stream never has more than `max_in_flight` unanswered requests. When the stream ends,
+        the leases given on it end too, unless the server ended the stream by a drain.
 
         The rules for an adapter:
 
@@ -103,14 +103,19 @@ class ProvisioningServiceServicer(object):
         3. Apply the requests of one SubscriptionRequests one after the other, and answer them in
         order. Work on different subscriptions in parallel.
         4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
-        5. Be idempotent, with the request's `number` as the key. Pass it to the platform as its
-        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds the element that you should add, or does not hold the element that you should remove, also for CANCEL_UDR when the card is gone. BECOME_SUBSCRIBER means "create the subscriber, or change it to exactly this state": an existing subscriber gets all elements in the request and loses all other elements. Between two requests
-        of one unit a distributor can be without its card (for example in a card swap on MAIN while
-        TWIN1, which requires MAIN, is in use); if the platform forbids that, the adapter must
-        combine the two requests.
+        5. Be idempotent, with the request's `number` as the key. Pass the number to the platform as
+        the transaction id; for ADD_UDR this is mandatory. Answer ACCEPTED if the platform already
+        holds the element that you should add, or does not hold the element that you should remove;
+        this includes CANCEL_UDR for a card that is gone. BECOME_SUBSCRIBER means "create the
+        subscriber, or change it to exactly this state": an existing subscriber gets all elements in
+        the request and loses all other elements. Between two requests of one unit, a distributor can
+        be without its card: for example in a card swap on MAIN, while TWIN1, which requires MAIN, is
+        in use. If the platform forbids that, the adapter must combine the two requests.
         6. Keep the newest `lease_token` of each request number. If a request arrives again while you
         work on it, do not start it again; answer it once, with the newest token.
-        7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is false, finish and answer the requests that you have begun, and begin no other request of that lease.
+        7. While you work on a lease, extend it after each third of its `lease_duration`. If the result
+        is not `live`, finish and answer the requests that you have begun, and begin no other request
+        of that lease.
         8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same request.
         9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
@@ -121,14 +126,15 @@ class ProvisioningServiceServicer(object):
         11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
         12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
         13. The duration of a lease counts from the `sent_time` of its message, by the server's clock,
-        not from the moment at which you read the message. Compute the server's time: it is the
-        `sent_time` of the stream's first message plus the time since you opened the stream; it is
-        never behind the server's clock. If a later message has a `sent_time` ahead of the computed
-        time, correct the computed time to it. Begin no request of a lease whose duration is over,
-        or on whose stream no message has arrived for 12 s, or whose stream has ended without
-        `drain`. Release the requests of such a lease that you have not begun, through any server: no attempt is counted, and the requests are handed over again immediately. If a lease seems to be over, or
-        more than half over, when it arrives, release it and open a new stream, because then you
-        compute the server's time anew.
+        not from the moment at which you read the message. Compute the server's time: the
+        `sent_time` of the stream's first message plus the time since you opened the stream. The
+        computed time is never behind the server's clock. If a later message has a `sent_time` ahead
+        of the computed time, correct the computed time to this `sent_time`. Begin no request of a
+        lease in these cases: its duration is over; no message has arrived on its stream for 12 s;
+        its stream has ended without `drain`. Release such a lease through any server if it has
+        requests that you have not begun: no attempt is counted, and these requests are handed over
+        again immediately. If a lease seems to be over, or more than half over, when it arrives,
+        release it and open a new stream, because then you compute the server's time anew.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -192,9 +198,10 @@ class ProvisioningServiceServicer(object):
         the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
         subscription, brings the platform to the state of the CRM.
 
-        A subscription is skipped if it has pending requests at the provider, or if one of its requests
-        reached its final state later than five minutes before `observed_time`, because the platform
-        may have changed since it was read. Report it again later.
+        A subscription is skipped if it has pending requests at the provider, because the platform may
+        have changed since it was read. For the same reason it is skipped if one of its requests
+        reached its final state after `observed_time` or in the five minutes before. Report the
+        subscription again later.
 
         Each message is applied when it arrives, so a report can name millions of subscriptions. If the
         stream breaks or the call is refused, the applied messages stay applied, and `complete` has no
@@ -258,7 +265,7 @@ class ProvisioningService(object):
 
     A lease hands pending requests of one subscription to one adapter, in order. Each subscription
     has at most one live lease at each provider, so a platform gets the changes of a subscription in
-    their order, even from several adapters. Each request is delivered at least once, so adapters
+    their order, even from several adapters. Each request is handed over at least once, so adapters
     must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.

@@ -32,7 +32,7 @@ class ProvisioningServiceStub:
 
     A lease hands pending requests of one subscription to one adapter, in order. Each subscription
     has at most one live lease at each provider, so a platform gets the changes of a subscription in
-    their order, even from several adapters. Each request is delivered at least once, so adapters
+    their order, even from several adapters. Each request is handed over at least once, so adapters
     must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
@@ -43,9 +43,9 @@ class ProvisioningServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ProvisioningServiceAsyncStub: ...
     StreamPendingRequests: _grpc.UnaryStreamMultiCallable[_provisioning_service_pb2.StreamPendingRequestsRequest, _provisioning_service_pb2.StreamPendingRequestsResponse]
-    """Hands over the backlog first, then each new request, until the stream ends. The stream never has
-    more than `max_in_flight` unanswered requests. When the stream ends, the leases given on it end
-    too, unless the server ended the stream by a drain.
+    """Hands over first the requests that are pending already, then each new request, until the stream
+    ends. The stream never has more than `max_in_flight` unanswered requests. When the stream ends,
+    the leases given on it end too, unless the server ended the stream by a drain.
 
     The rules for an adapter:
 
@@ -58,14 +58,19 @@ class ProvisioningServiceStub:
      3. Apply the requests of one SubscriptionRequests one after the other, and answer them in
         order. Work on different subscriptions in parallel.
      4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
-     5. Be idempotent, with the request's `number` as the key. Pass it to the platform as its
-        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds the element that you should add, or does not hold the element that you should remove, also for CANCEL_UDR when the card is gone. BECOME_SUBSCRIBER means "create the subscriber, or change it to exactly this state": an existing subscriber gets all elements in the request and loses all other elements. Between two requests
-        of one unit a distributor can be without its card (for example in a card swap on MAIN while
-        TWIN1, which requires MAIN, is in use); if the platform forbids that, the adapter must
-        combine the two requests.
+     5. Be idempotent, with the request's `number` as the key. Pass the number to the platform as
+        the transaction id; for ADD_UDR this is mandatory. Answer ACCEPTED if the platform already
+        holds the element that you should add, or does not hold the element that you should remove;
+        this includes CANCEL_UDR for a card that is gone. BECOME_SUBSCRIBER means "create the
+        subscriber, or change it to exactly this state": an existing subscriber gets all elements in
+        the request and loses all other elements. Between two requests of one unit, a distributor can
+        be without its card: for example in a card swap on MAIN, while TWIN1, which requires MAIN, is
+        in use. If the platform forbids that, the adapter must combine the two requests.
      6. Keep the newest `lease_token` of each request number. If a request arrives again while you
         work on it, do not start it again; answer it once, with the newest token.
-     7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is false, finish and answer the requests that you have begun, and begin no other request of that lease.
+     7. While you work on a lease, extend it after each third of its `lease_duration`. If the result
+        is not `live`, finish and answer the requests that you have begun, and begin no other request
+        of that lease.
      8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same request.
      9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
@@ -76,14 +81,15 @@ class ProvisioningServiceStub:
     11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
     12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
     13. The duration of a lease counts from the `sent_time` of its message, by the server's clock,
-        not from the moment at which you read the message. Compute the server's time: it is the
-        `sent_time` of the stream's first message plus the time since you opened the stream; it is
-        never behind the server's clock. If a later message has a `sent_time` ahead of the computed
-        time, correct the computed time to it. Begin no request of a lease whose duration is over,
-        or on whose stream no message has arrived for 12 s, or whose stream has ended without
-        `drain`. Release the requests of such a lease that you have not begun, through any server: no attempt is counted, and the requests are handed over again immediately. If a lease seems to be over, or
-        more than half over, when it arrives, release it and open a new stream, because then you
-        compute the server's time anew.
+        not from the moment at which you read the message. Compute the server's time: the
+        `sent_time` of the stream's first message plus the time since you opened the stream. The
+        computed time is never behind the server's clock. If a later message has a `sent_time` ahead
+        of the computed time, correct the computed time to this `sent_time`. Begin no request of a
+        lease in these cases: its duration is over; no message has arrived on its stream for 12 s;
+        its stream has ended without `drain`. Release such a lease through any server if it has
+        requests that you have not begun: no attempt is counted, and these requests are handed over
+        again immediately. If a lease seems to be over, or more than half over, when it arrives,
+        release it and open a new stream, because then you compute the server's time anew.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
@@ -127,9 +133,10 @@ class ProvisioningServiceStub:
     the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
     subscription, brings the platform to the state of the CRM.
 
-    A subscription is skipped if it has pending requests at the provider, or if one of its requests
-    reached its final state later than five minutes before `observed_time`, because the platform
-    may have changed since it was read. Report it again later.
+    A subscription is skipped if it has pending requests at the provider, because the platform may
+    have changed since it was read. For the same reason it is skipped if one of its requests
+    reached its final state after `observed_time` or in the five minutes before. Report the
+    subscription again later.
 
     Each message is applied when it arrives, so a report can name millions of subscriptions. If the
     stream breaks or the call is refused, the applied messages stay applied, and `complete` has no
@@ -150,7 +157,7 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
 
     A lease hands pending requests of one subscription to one adapter, in order. Each subscription
     has at most one live lease at each provider, so a platform gets the changes of a subscription in
-    their order, even from several adapters. Each request is delivered at least once, so adapters
+    their order, even from several adapters. Each request is handed over at least once, so adapters
     must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
@@ -158,9 +165,9 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StreamPendingRequests: _aio.UnaryStreamMultiCallable[_provisioning_service_pb2.StreamPendingRequestsRequest, _provisioning_service_pb2.StreamPendingRequestsResponse]  # type: ignore[assignment]
-    """Hands over the backlog first, then each new request, until the stream ends. The stream never has
-    more than `max_in_flight` unanswered requests. When the stream ends, the leases given on it end
-    too, unless the server ended the stream by a drain.
+    """Hands over first the requests that are pending already, then each new request, until the stream
+    ends. The stream never has more than `max_in_flight` unanswered requests. When the stream ends,
+    the leases given on it end too, unless the server ended the stream by a drain.
 
     The rules for an adapter:
 
@@ -173,14 +180,19 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
      3. Apply the requests of one SubscriptionRequests one after the other, and answer them in
         order. Work on different subscriptions in parallel.
      4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
-     5. Be idempotent, with the request's `number` as the key. Pass it to the platform as its
-        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds the element that you should add, or does not hold the element that you should remove, also for CANCEL_UDR when the card is gone. BECOME_SUBSCRIBER means "create the subscriber, or change it to exactly this state": an existing subscriber gets all elements in the request and loses all other elements. Between two requests
-        of one unit a distributor can be without its card (for example in a card swap on MAIN while
-        TWIN1, which requires MAIN, is in use); if the platform forbids that, the adapter must
-        combine the two requests.
+     5. Be idempotent, with the request's `number` as the key. Pass the number to the platform as
+        the transaction id; for ADD_UDR this is mandatory. Answer ACCEPTED if the platform already
+        holds the element that you should add, or does not hold the element that you should remove;
+        this includes CANCEL_UDR for a card that is gone. BECOME_SUBSCRIBER means "create the
+        subscriber, or change it to exactly this state": an existing subscriber gets all elements in
+        the request and loses all other elements. Between two requests of one unit, a distributor can
+        be without its card: for example in a card swap on MAIN, while TWIN1, which requires MAIN, is
+        in use. If the platform forbids that, the adapter must combine the two requests.
      6. Keep the newest `lease_token` of each request number. If a request arrives again while you
         work on it, do not start it again; answer it once, with the newest token.
-     7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is false, finish and answer the requests that you have begun, and begin no other request of that lease.
+     7. While you work on a lease, extend it after each third of its `lease_duration`. If the result
+        is not `live`, finish and answer the requests that you have begun, and begin no other request
+        of that lease.
      8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same request.
      9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
@@ -191,14 +203,15 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
     12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
     13. The duration of a lease counts from the `sent_time` of its message, by the server's clock,
-        not from the moment at which you read the message. Compute the server's time: it is the
-        `sent_time` of the stream's first message plus the time since you opened the stream; it is
-        never behind the server's clock. If a later message has a `sent_time` ahead of the computed
-        time, correct the computed time to it. Begin no request of a lease whose duration is over,
-        or on whose stream no message has arrived for 12 s, or whose stream has ended without
-        `drain`. Release the requests of such a lease that you have not begun, through any server: no attempt is counted, and the requests are handed over again immediately. If a lease seems to be over, or
-        more than half over, when it arrives, release it and open a new stream, because then you
-        compute the server's time anew.
+        not from the moment at which you read the message. Compute the server's time: the
+        `sent_time` of the stream's first message plus the time since you opened the stream. The
+        computed time is never behind the server's clock. If a later message has a `sent_time` ahead
+        of the computed time, correct the computed time to this `sent_time`. Begin no request of a
+        lease in these cases: its duration is over; no message has arrived on its stream for 12 s;
+        its stream has ended without `drain`. Release such a lease through any server if it has
+        requests that you have not begun: no attempt is counted, and these requests are handed over
+        again immediately. If a lease seems to be over, or more than half over, when it arrives,
+        release it and open a new stream, because then you compute the server's time anew.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
@@ -242,9 +255,10 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
     subscription, brings the platform to the state of the CRM.
 
-    A subscription is skipped if it has pending requests at the provider, or if one of its requests
-    reached its final state later than five minutes before `observed_time`, because the platform
-    may have changed since it was read. Report it again later.
+    A subscription is skipped if it has pending requests at the provider, because the platform may
+    have changed since it was read. For the same reason it is skipped if one of its requests
+    reached its final state after `observed_time` or in the five minutes before. Report the
+    subscription again later.
 
     Each message is applied when it arrives, so a report can name millions of subscriptions. If the
     stream breaks or the call is refused, the applied messages stay applied, and `complete` has no
@@ -264,7 +278,7 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
 
     A lease hands pending requests of one subscription to one adapter, in order. Each subscription
     has at most one live lease at each provider, so a platform gets the changes of a subscription in
-    their order, even from several adapters. Each request is delivered at least once, so adapters
+    their order, even from several adapters. Each request is handed over at least once, so adapters
     must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
@@ -276,9 +290,9 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provisioning_service_pb2.StreamPendingRequestsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_provisioning_service_pb2.StreamPendingRequestsResponse], _abc.AsyncIterator[_provisioning_service_pb2.StreamPendingRequestsResponse]]:
-        """Hands over the backlog first, then each new request, until the stream ends. The stream never has
-        more than `max_in_flight` unanswered requests. When the stream ends, the leases given on it end
-        too, unless the server ended the stream by a drain.
+        """Hands over first the requests that are pending already, then each new request, until the stream
+        ends. The stream never has more than `max_in_flight` unanswered requests. When the stream ends,
+        the leases given on it end too, unless the server ended the stream by a drain.
 
         The rules for an adapter:
 
@@ -291,14 +305,19 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
          3. Apply the requests of one SubscriptionRequests one after the other, and answer them in
             order. Work on different subscriptions in parallel.
          4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
-         5. Be idempotent, with the request's `number` as the key. Pass it to the platform as its
-            transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds the element that you should add, or does not hold the element that you should remove, also for CANCEL_UDR when the card is gone. BECOME_SUBSCRIBER means "create the subscriber, or change it to exactly this state": an existing subscriber gets all elements in the request and loses all other elements. Between two requests
-            of one unit a distributor can be without its card (for example in a card swap on MAIN while
-            TWIN1, which requires MAIN, is in use); if the platform forbids that, the adapter must
-            combine the two requests.
+         5. Be idempotent, with the request's `number` as the key. Pass the number to the platform as
+            the transaction id; for ADD_UDR this is mandatory. Answer ACCEPTED if the platform already
+            holds the element that you should add, or does not hold the element that you should remove;
+            this includes CANCEL_UDR for a card that is gone. BECOME_SUBSCRIBER means "create the
+            subscriber, or change it to exactly this state": an existing subscriber gets all elements in
+            the request and loses all other elements. Between two requests of one unit, a distributor can
+            be without its card: for example in a card swap on MAIN, while TWIN1, which requires MAIN, is
+            in use. If the platform forbids that, the adapter must combine the two requests.
          6. Keep the newest `lease_token` of each request number. If a request arrives again while you
             work on it, do not start it again; answer it once, with the newest token.
-         7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is false, finish and answer the requests that you have begun, and begin no other request of that lease.
+         7. While you work on a lease, extend it after each third of its `lease_duration`. If the result
+            is not `live`, finish and answer the requests that you have begun, and begin no other request
+            of that lease.
          8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
             another answer for the same request.
          9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
@@ -309,14 +328,15 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
         12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
         13. The duration of a lease counts from the `sent_time` of its message, by the server's clock,
-            not from the moment at which you read the message. Compute the server's time: it is the
-            `sent_time` of the stream's first message plus the time since you opened the stream; it is
-            never behind the server's clock. If a later message has a `sent_time` ahead of the computed
-            time, correct the computed time to it. Begin no request of a lease whose duration is over,
-            or on whose stream no message has arrived for 12 s, or whose stream has ended without
-            `drain`. Release the requests of such a lease that you have not begun, through any server: no attempt is counted, and the requests are handed over again immediately. If a lease seems to be over, or
-            more than half over, when it arrives, release it and open a new stream, because then you
-            compute the server's time anew.
+            not from the moment at which you read the message. Compute the server's time: the
+            `sent_time` of the stream's first message plus the time since you opened the stream. The
+            computed time is never behind the server's clock. If a later message has a `sent_time` ahead
+            of the computed time, correct the computed time to this `sent_time`. Begin no request of a
+            lease in these cases: its duration is over; no message has arrived on its stream for 12 s;
+            its stream has ended without `drain`. Release such a lease through any server if it has
+            requests that you have not begun: no attempt is counted, and these requests are handed over
+            again immediately. If a lease seems to be over, or more than half over, when it arrives,
+            release it and open a new stream, because then you compute the server's time anew.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -390,9 +410,10 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
         subscription, brings the platform to the state of the CRM.
 
-        A subscription is skipped if it has pending requests at the provider, or if one of its requests
-        reached its final state later than five minutes before `observed_time`, because the platform
-        may have changed since it was read. Report it again later.
+        A subscription is skipped if it has pending requests at the provider, because the platform may
+        have changed since it was read. For the same reason it is skipped if one of its requests
+        reached its final state after `observed_time` or in the five minutes before. Report the
+        subscription again later.
 
         Each message is applied when it arrives, so a report can name millions of subscriptions. If the
         stream breaks or the call is refused, the applied messages stay applied, and `complete` has no

@@ -36,6 +36,7 @@ class _ArchiveStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArchiveS
     requests are being removed from the database.
     """
     ARCHIVE_STATE_COMPLETED: _ArchiveState.ValueType  # 2
+    """The file is complete, and its requests are not in the database any more."""
     ARCHIVE_STATE_FAILED: _ArchiveState.ValueType  # 3
     """The file could not be written; `message` says why. All requests are still in the database."""
     ARCHIVE_STATE_DELETED: _ArchiveState.ValueType  # 4
@@ -50,6 +51,7 @@ ARCHIVE_STATE_CREATING: ArchiveState.ValueType  # 1
 requests are being removed from the database.
 """
 ARCHIVE_STATE_COMPLETED: ArchiveState.ValueType  # 2
+"""The file is complete, and its requests are not in the database any more."""
 ARCHIVE_STATE_FAILED: ArchiveState.ValueType  # 3
 """The file could not be written; `message` says why. All requests are still in the database."""
 ARCHIVE_STATE_DELETED: ArchiveState.ValueType  # 4
@@ -122,7 +124,7 @@ class ListRequestsRequest(_message.Message):
     provider: _builtins.str
     subscription: _builtins.str
     account_number: _builtins.str
-    """The platform's own account number."""
+    """Only requests with this account number of a platform."""
     action: _builtins.str
     """Only requests of the action with this id."""
     reference: _builtins.str
@@ -130,7 +132,7 @@ class ListRequestsRequest(_message.Message):
     last_adapter: _builtins.str
     error_code: _builtins.str
     item_serial: _builtins.str
-    """A serial number that the request carries."""
+    """Only requests that carry this serial number."""
     oldest_first: _builtins.bool
     """Default: newest first."""
     page_size: _builtins.int
@@ -140,18 +142,18 @@ class ListRequestsRequest(_message.Message):
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     reset_run: _builtins.str
-    """A reset run's id."""
+    """Only requests of the reset run with this id."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
-        """The request has one of these types."""
+        """Only requests of one of these types. An empty filter selects all requests."""
 
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestState.ValueType]:
-        """The request has one of these states."""
+        """Only requests in one of these states."""
 
     @_builtins.property
     def origins(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestOrigin.ValueType]:
-        """The request has one of these origins."""
+        """Only requests with one of these origins."""
 
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp: ...
@@ -237,8 +239,8 @@ class CancelRequestRequest(_message.Message):
     reason: _builtins.str
     """Mandatory. Up to 1000 characters."""
     end_lease: _builtins.bool
-    """If the request is on a live lease, the service ends the lease first, without an answer. Without
-    `end_lease`, the call is then refused with REQUEST_LEASED.
+    """If true and the request is on a live lease, the service first ends this lease without an answer.
+    If false, the call is refused with REQUEST_LEASED while the request is on a live lease.
     """
     performed_by: _builtins.str
     def __init__(
@@ -299,8 +301,8 @@ class ResolveRequestRequest(_message.Message):
     account_number: _builtins.str
     """The platform's own account number, for an accepted BECOME_SUBSCRIBER. Up to 64 characters."""
     end_lease: _builtins.bool
-    """If the request is on a live lease, the service ends the lease first, without an answer. Without
-    `end_lease`, the call is then refused with REQUEST_LEASED.
+    """If true and the request is on a live lease, the service first ends this lease without an answer.
+    If false, the call is refused with REQUEST_LEASED while the request is on a live lease.
     """
     performed_by: _builtins.str
     def __init__(
@@ -388,7 +390,9 @@ class GetBacklogResponse(_message.Message):
 
     @_typing.final
     class AgeCount(_message.Message):
-        """Counts the pending requests whose age is at most `up_to` and above that of the previous entry."""
+        """The number of pending requests whose age is at most `up_to`, and greater than `up_to` of the
+        previous entry.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -469,7 +473,7 @@ class GetBacklogResponse(_message.Message):
     leased: _builtins.int
     """The number of pending requests that are on a live lease."""
     waiting_for_retry: _builtins.int
-    """The number of subscriptions whose next request waits for the end of its delay."""
+    """The number of subscriptions of which the first pending request waits for the end of a delay."""
     blocked_subscriptions: _builtins.int
     """The number of subscriptions with requests that wait for a leased or delayed request."""
     out_of_sync_subscriptions: _builtins.int
@@ -807,9 +811,9 @@ class ListArchivesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """The archive was made for this provider only."""
+    """Only archives that were made for this one provider."""
     subscription: _builtins.str
-    """The archive contains requests of this subscription."""
+    """Only archives that contain requests of this subscription."""
     page_size: _builtins.int
     """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
@@ -818,7 +822,7 @@ class ListArchivesRequest(_message.Message):
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ArchiveState.ValueType]:
-        """The archive has one of these states."""
+        """Only archives in one of these states."""
 
     def __init__(
         self,
@@ -870,7 +874,9 @@ class DownloadArchiveRequest(_message.Message):
     archive: _builtins.str
     """An archive's id."""
     offset: _builtins.int
-    """Where to begin in the file, in bytes. At most the size of the file."""
+    """The number of bytes at the beginning of the file that are not sent. At most the size of the
+    file.
+    """
     def __init__(
         self,
         *,
@@ -894,7 +900,7 @@ class DownloadArchiveResponse(_message.Message):
     data: _builtins.bytes
     """At most 1 MiB."""
     offset: _builtins.int
-    """Where `data` begins in the file."""
+    """The number of bytes before `data` in the file."""
     def __init__(
         self,
         *,
@@ -961,7 +967,7 @@ class AuditEntry(_message.Message):
     """One call, or several calls of the same kind that are counted together.
 
     Three kinds of calls are counted together, in one entry for each minute, caller and server
-    process: calls that hand requests over (StreamPendingRequests, PullPendingRequests) calls that
+    process: calls that hand requests over (StreamPendingRequests, PullPendingRequests), calls that
     send archives (DownloadArchive), and refused calls of a caller after the first ten in a minute.
     Calls with wrong credentials are counted together for each minute and host.
     """
@@ -1081,7 +1087,7 @@ class ListAuditEntriesRequest(_message.Message):
     resource: _builtins.str
     """An id, as in AuditEntry."""
     refused: _builtins.bool
-    """The call was refused, or an item of the batch was refused."""
+    """If true, only entries about calls that were refused, or of which an item was refused."""
     page_size: _builtins.int
     """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
@@ -1090,11 +1096,11 @@ class ListAuditEntriesRequest(_message.Message):
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def methods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of RPCs. The entry is about a call of one of these RPCs."""
+        """Names of RPCs. Only entries about calls of one of these RPCs."""
 
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Values of google.rpc.Code. The call ended with one of these codes."""
+        """Values of google.rpc.Code. Only entries about calls that ended with one of these codes."""
 
     @_builtins.property
     def time_from(self) -> _timestamp_pb2.Timestamp: ...

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class RequestServiceStub(object):
-    """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, moves old requests into archives, and shows the audit trail.
+    """Operators use this service: it shows and changes single requests, counts pending requests, shows
+    the connected adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -102,8 +102,8 @@ class RequestServiceStub(object):
 
 
 class RequestServiceServicer(object):
-    """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, moves old requests into archives, and shows the audit trail.
+    """Operators use this service: it shows and changes single requests, counts pending requests, shows
+    the connected adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -121,7 +121,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListRequests(self, request, context):
-        """Lists requests, the newest first or the oldest first.
+        """Lists the requests that match all filters: newest requests first, or oldest requests first if
+        `oldest_first` is set.
 
         Errors: INVALID_FIELD.
         """
@@ -154,8 +155,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetBacklog(self, request, context):
-        """Returns the numbers of pending requests of a provider. The duration of the call depends on the
-        number of pending requests, not on the number of settled requests.
+        """Counts the pending requests of a provider. The duration of the call depends on the number of
+        pending requests, not on the number of settled requests.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
         """
@@ -164,8 +165,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAdapters(self, request, context):
-        """Lists the open streams of all server processes, in the order in which they connected. The
-        streams of other processes are shown as they were up to two seconds ago.
+        """Lists the open streams of adapters at all server processes, in the order in which the adapters
+        connected. The streams of other processes are shown as they were up to two seconds ago.
 
         Errors: INVALID_FIELD.
         """
@@ -181,11 +182,11 @@ class RequestServiceServicer(object):
         A request is archived if it was created before `created_before`, its action is settled, it has
         had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
         subscription shows it as `last_error`. An action is archived together with the last of its
-        requests, and its `request_id` is forgotten then. A reset run is archived, with its entries, if
-        it ended before `created_before` and at least 24 hours plus the longest `max_lease_time` ago.
-        An entry of the audit trail is archived if its time meets the same two conditions. At any time
-        each request is either in the database or in exactly one complete file, even if a server is
-        killed.
+        requests; from then on its `request_id` is unknown. A reset run is archived, with its entries,
+        if it ended before `created_before` and at least 24 hours plus the longest `max_lease_time`
+        ago. An entry of the audit trail is archived if its time meets the same two conditions. At any
+        time each request is either in the database or in exactly one complete file, even if a server
+        is killed.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
         """
@@ -203,7 +204,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListArchives(self, request, context):
-        """Lists archives, the newest first. Deleted archives are listed too.
+        """Lists the archives that match all filters, newest archives first. Deleted archives are listed
+        too.
 
         Errors: INVALID_FIELD.
         """
@@ -234,10 +236,11 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditEntries(self, request, context):
-        """Lists entries of the audit trail, the newest first: who changed which object, when, and with
-        which outcome. Every call that may change an object has an entry, also if it was refused. Every
-        call that was refused because of the caller's roles has an entry too. The entry of a change is
-        committed together with the change. Reads and extensions of leases have no entries.
+        """Lists the entries of the audit trail that match all filters, newest entries first. An entry
+        tells who changed which object, when, and with which outcome. Every call that may change an
+        object has an entry, also if it was refused. Every call that was refused because of the
+        caller's roles has an entry too. The entry of a change is committed together with the change.
+        Reads and extensions of leases have no entries.
 
         Errors: INVALID_FIELD.
         """
@@ -317,8 +320,8 @@ def add_RequestServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RequestService(object):
-    """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, moves old requests into archives, and shows the audit trail.
+    """Operators use this service: it shows and changes single requests, counts pending requests, shows
+    the connected adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RequestServiceStub:
-    """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, moves old requests into archives, and shows the audit trail.
+    """Operators use this service: it shows and changes single requests, counts pending requests, shows
+    the connected adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -46,7 +46,8 @@ class RequestServiceStub:
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
     """
     ListRequests: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ListRequestsRequest, _request_service_pb2.ListRequestsResponse]
-    """Lists requests, the newest first or the oldest first.
+    """Lists the requests that match all filters: newest requests first, or oldest requests first if
+    `oldest_first` is set.
 
     Errors: INVALID_FIELD.
     """
@@ -67,14 +68,14 @@ class RequestServiceStub:
     REQUEST_NOT_FIRST.
     """
     GetBacklog: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.GetBacklogRequest, _request_service_pb2.GetBacklogResponse]
-    """Returns the numbers of pending requests of a provider. The duration of the call depends on the
-    number of pending requests, not on the number of settled requests.
+    """Counts the pending requests of a provider. The duration of the call depends on the number of
+    pending requests, not on the number of settled requests.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
     """
     ListAdapters: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ListAdaptersRequest, _request_service_pb2.ListAdaptersResponse]
-    """Lists the open streams of all server processes, in the order in which they connected. The
-    streams of other processes are shown as they were up to two seconds ago.
+    """Lists the open streams of adapters at all server processes, in the order in which the adapters
+    connected. The streams of other processes are shown as they were up to two seconds ago.
 
     Errors: INVALID_FIELD.
     """
@@ -86,11 +87,11 @@ class RequestServiceStub:
     A request is archived if it was created before `created_before`, its action is settled, it has
     had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
     subscription shows it as `last_error`. An action is archived together with the last of its
-    requests, and its `request_id` is forgotten then. A reset run is archived, with its entries, if
-    it ended before `created_before` and at least 24 hours plus the longest `max_lease_time` ago.
-    An entry of the audit trail is archived if its time meets the same two conditions. At any time
-    each request is either in the database or in exactly one complete file, even if a server is
-    killed.
+    requests; from then on its `request_id` is unknown. A reset run is archived, with its entries,
+    if it ended before `created_before` and at least 24 hours plus the longest `max_lease_time`
+    ago. An entry of the audit trail is archived if its time meets the same two conditions. At any
+    time each request is either in the database or in exactly one complete file, even if a server
+    is killed.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -100,7 +101,8 @@ class RequestServiceStub:
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND.
     """
     ListArchives: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ListArchivesRequest, _request_service_pb2.ListArchivesResponse]
-    """Lists archives, the newest first. Deleted archives are listed too.
+    """Lists the archives that match all filters, newest archives first. Deleted archives are listed
+    too.
 
     Errors: INVALID_FIELD.
     """
@@ -119,18 +121,19 @@ class RequestServiceStub:
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
     ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ListAuditEntriesRequest, _request_service_pb2.ListAuditEntriesResponse]
-    """Lists entries of the audit trail, the newest first: who changed which object, when, and with
-    which outcome. Every call that may change an object has an entry, also if it was refused. Every
-    call that was refused because of the caller's roles has an entry too. The entry of a change is
-    committed together with the change. Reads and extensions of leases have no entries.
+    """Lists the entries of the audit trail that match all filters, newest entries first. An entry
+    tells who changed which object, when, and with which outcome. Every call that may change an
+    object has an entry, also if it was refused. Every call that was refused because of the
+    caller's roles has an entry too. The entry of a change is committed together with the change.
+    Reads and extensions of leases have no entries.
 
     Errors: INVALID_FIELD.
     """
 
 @_typing.type_check_only
 class RequestServiceAsyncStub(RequestServiceStub):
-    """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, moves old requests into archives, and shows the audit trail.
+    """Operators use this service: it shows and changes single requests, counts pending requests, shows
+    the connected adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -145,7 +148,8 @@ class RequestServiceAsyncStub(RequestServiceStub):
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
     """
     ListRequests: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ListRequestsRequest, _request_service_pb2.ListRequestsResponse]  # type: ignore[assignment]
-    """Lists requests, the newest first or the oldest first.
+    """Lists the requests that match all filters: newest requests first, or oldest requests first if
+    `oldest_first` is set.
 
     Errors: INVALID_FIELD.
     """
@@ -166,14 +170,14 @@ class RequestServiceAsyncStub(RequestServiceStub):
     REQUEST_NOT_FIRST.
     """
     GetBacklog: _aio.UnaryUnaryMultiCallable[_request_service_pb2.GetBacklogRequest, _request_service_pb2.GetBacklogResponse]  # type: ignore[assignment]
-    """Returns the numbers of pending requests of a provider. The duration of the call depends on the
-    number of pending requests, not on the number of settled requests.
+    """Counts the pending requests of a provider. The duration of the call depends on the number of
+    pending requests, not on the number of settled requests.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
     """
     ListAdapters: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ListAdaptersRequest, _request_service_pb2.ListAdaptersResponse]  # type: ignore[assignment]
-    """Lists the open streams of all server processes, in the order in which they connected. The
-    streams of other processes are shown as they were up to two seconds ago.
+    """Lists the open streams of adapters at all server processes, in the order in which the adapters
+    connected. The streams of other processes are shown as they were up to two seconds ago.
 
     Errors: INVALID_FIELD.
     """
@@ -185,11 +189,11 @@ class RequestServiceAsyncStub(RequestServiceStub):
     A request is archived if it was created before `created_before`, its action is settled, it has
     had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
     subscription shows it as `last_error`. An action is archived together with the last of its
-    requests, and its `request_id` is forgotten then. A reset run is archived, with its entries, if
-    it ended before `created_before` and at least 24 hours plus the longest `max_lease_time` ago.
-    An entry of the audit trail is archived if its time meets the same two conditions. At any time
-    each request is either in the database or in exactly one complete file, even if a server is
-    killed.
+    requests; from then on its `request_id` is unknown. A reset run is archived, with its entries,
+    if it ended before `created_before` and at least 24 hours plus the longest `max_lease_time`
+    ago. An entry of the audit trail is archived if its time meets the same two conditions. At any
+    time each request is either in the database or in exactly one complete file, even if a server
+    is killed.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -199,7 +203,8 @@ class RequestServiceAsyncStub(RequestServiceStub):
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND.
     """
     ListArchives: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ListArchivesRequest, _request_service_pb2.ListArchivesResponse]  # type: ignore[assignment]
-    """Lists archives, the newest first. Deleted archives are listed too.
+    """Lists the archives that match all filters, newest archives first. Deleted archives are listed
+    too.
 
     Errors: INVALID_FIELD.
     """
@@ -218,17 +223,18 @@ class RequestServiceAsyncStub(RequestServiceStub):
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
     ListAuditEntries: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ListAuditEntriesRequest, _request_service_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
-    """Lists entries of the audit trail, the newest first: who changed which object, when, and with
-    which outcome. Every call that may change an object has an entry, also if it was refused. Every
-    call that was refused because of the caller's roles has an entry too. The entry of a change is
-    committed together with the change. Reads and extensions of leases have no entries.
+    """Lists the entries of the audit trail that match all filters, newest entries first. An entry
+    tells who changed which object, when, and with which outcome. Every call that may change an
+    object has an entry, also if it was refused. Every call that was refused because of the
+    caller's roles has an entry too. The entry of a change is committed together with the change.
+    Reads and extensions of leases have no entries.
 
     Errors: INVALID_FIELD.
     """
 
 class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, moves old requests into archives, and shows the audit trail.
+    """Operators use this service: it shows and changes single requests, counts pending requests, shows
+    the connected adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -253,7 +259,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.ListRequestsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.ListRequestsResponse, _abc.Awaitable[_request_service_pb2.ListRequestsResponse]]:
-        """Lists requests, the newest first or the oldest first.
+        """Lists the requests that match all filters: newest requests first, or oldest requests first if
+        `oldest_first` is set.
 
         Errors: INVALID_FIELD.
         """
@@ -292,8 +299,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.GetBacklogRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.GetBacklogResponse, _abc.Awaitable[_request_service_pb2.GetBacklogResponse]]:
-        """Returns the numbers of pending requests of a provider. The duration of the call depends on the
-        number of pending requests, not on the number of settled requests.
+        """Counts the pending requests of a provider. The duration of the call depends on the number of
+        pending requests, not on the number of settled requests.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
         """
@@ -304,8 +311,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.ListAdaptersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.ListAdaptersResponse, _abc.Awaitable[_request_service_pb2.ListAdaptersResponse]]:
-        """Lists the open streams of all server processes, in the order in which they connected. The
-        streams of other processes are shown as they were up to two seconds ago.
+        """Lists the open streams of adapters at all server processes, in the order in which the adapters
+        connected. The streams of other processes are shown as they were up to two seconds ago.
 
         Errors: INVALID_FIELD.
         """
@@ -323,11 +330,11 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         A request is archived if it was created before `created_before`, its action is settled, it has
         had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
         subscription shows it as `last_error`. An action is archived together with the last of its
-        requests, and its `request_id` is forgotten then. A reset run is archived, with its entries, if
-        it ended before `created_before` and at least 24 hours plus the longest `max_lease_time` ago.
-        An entry of the audit trail is archived if its time meets the same two conditions. At any time
-        each request is either in the database or in exactly one complete file, even if a server is
-        killed.
+        requests; from then on its `request_id` is unknown. A reset run is archived, with its entries,
+        if it ended before `created_before` and at least 24 hours plus the longest `max_lease_time`
+        ago. An entry of the audit trail is archived if its time meets the same two conditions. At any
+        time each request is either in the database or in exactly one complete file, even if a server
+        is killed.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
         """
@@ -349,7 +356,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.ListArchivesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.ListArchivesResponse, _abc.Awaitable[_request_service_pb2.ListArchivesResponse]]:
-        """Lists archives, the newest first. Deleted archives are listed too.
+        """Lists the archives that match all filters, newest archives first. Deleted archives are listed
+        too.
 
         Errors: INVALID_FIELD.
         """
@@ -386,10 +394,11 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.ListAuditEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.ListAuditEntriesResponse, _abc.Awaitable[_request_service_pb2.ListAuditEntriesResponse]]:
-        """Lists entries of the audit trail, the newest first: who changed which object, when, and with
-        which outcome. Every call that may change an object has an entry, also if it was refused. Every
-        call that was refused because of the caller's roles has an entry too. The entry of a change is
-        committed together with the change. Reads and extensions of leases have no entries.
+        """Lists the entries of the audit trail that match all filters, newest entries first. An entry
+        tells who changed which object, when, and with which outcome. Every call that may change an
+        object has an entry, also if it was refused. Every call that was refused because of the
+        caller's roles has an entry too. The entry of a change is committed together with the change.
+        Reads and extensions of leases have no entries.
 
         Errors: INVALID_FIELD.
         """

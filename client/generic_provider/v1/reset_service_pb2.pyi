@@ -54,7 +54,9 @@ class _ResetRunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetRu
     RESET_RUN_STATE_COMPLETED_WITH_ERRORS: _ResetRunState.ValueType  # 4
     """All requests of the run exist, but some entries FAILED."""
     RESET_RUN_STATE_FAILED: _ResetRunState.ValueType  # 5
-    """The run stopped because its provider is not effective any more. Requests that it has created stay."""
+    """The run could not continue, for example because its provider is not effective any more;
+    `message` gives the reason. Requests that the run has created stay.
+    """
     RESET_RUN_STATE_CANCELLED: _ResetRunState.ValueType  # 6
 
 class ResetRunState(_ResetRunState, metaclass=_ResetRunStateEnumTypeWrapper):
@@ -69,7 +71,9 @@ RESET_RUN_STATE_COMPLETED: ResetRunState.ValueType  # 3
 RESET_RUN_STATE_COMPLETED_WITH_ERRORS: ResetRunState.ValueType  # 4
 """All requests of the run exist, but some entries FAILED."""
 RESET_RUN_STATE_FAILED: ResetRunState.ValueType  # 5
-"""The run stopped because its provider is not effective any more. Requests that it has created stay."""
+"""The run could not continue, for example because its provider is not effective any more;
+`message` gives the reason. Requests that the run has created stay.
+"""
 RESET_RUN_STATE_CANCELLED: ResetRunState.ValueType  # 6
 Global___ResetRunState: _TypeAlias = ResetRunState  # noqa: Y015
 
@@ -167,13 +171,13 @@ class ResetRunDefinition(_message.Message):
     max_switch_off_percent: _builtins.float
     """The guard. The service counts the subscriptions that are expected to hold an entitlement, among
     the subscriptions that pass the filters `created_…`, `subscription_types` and `subscriptions`.
-    If there are at least 100, and the run would take an entitlement from more than this percentage
-    of them, the run is HELD before it sends anything. 0 to 100. If unset, the
+    If these are at least 100 subscriptions, and the run would take an entitlement from more than
+    this percentage of them, the run is HELD before it sends anything. 0 to 100. If unset, the
     percentage is 10. 0 switches this guard off.
     """
     subscriptions_per_second: _builtins.int
-    """The largest number of subscriptions that the run resets in a second. At least 1. If
-    unset, there is no limit. Live requests are always handed over first.
+    """The greatest number of subscriptions that the run resets in a second. At least 1. If unset,
+    there is no limit. Live requests are always handed over first.
     """
     cron: _builtins.str
     """Runs begin again and again. The five fields of the expression are minute, hour, day of month,
@@ -186,7 +190,7 @@ class ResetRunDefinition(_message.Message):
     state: Global___ResetRunDefinitionState.ValueType
     """Output."""
     submitted: _builtins.bool
-    """Output. True if its schedule is active, or if a run was begun by a call."""
+    """Output. True if the schedule of the definition is active, or if a call has begun a run of it."""
     version: _builtins.int
     """Output. The first version is 1. An update makes a new version if a run of the current version
     has begun.
@@ -201,15 +205,15 @@ class ResetRunDefinition(_message.Message):
     """Output. The author of the last change, according to the credentials."""
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:
-        """Subscriptions that were created at this time or later."""
+        """Only subscriptions that were created at this time or later."""
 
     @_builtins.property
     def created_to(self) -> _timestamp_pb2.Timestamp:
-        """Subscriptions that were created before this time."""
+        """Only subscriptions that were created before this time."""
 
     @_builtins.property
     def subscription_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Subscriptions of one of these types. At most 100."""
+        """Only subscriptions of one of these types. At most 100."""
 
     @_builtins.property
     def subscriptions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -217,21 +221,21 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def difference_kinds(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.DifferenceKind.ValueType]:
-        """Subscriptions with a difference of one of these kinds, at one of the `distributors` and of one of
-        the `services` (codes of the CRM). The whole subscription is reset, not only that difference.
+        """Only subscriptions with a difference of one of these kinds, at one of the `distributors` and of
+        one of the `services`. The whole subscription is reset, not only that difference.
         """
 
     @_builtins.property
     def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At most 1000."""
+        """The CRM's codes of services; see `difference_kinds`. At most 1000."""
 
     @_builtins.property
     def distributors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At most 1000."""
+        """Codes of distributors; see `difference_kinds`. At most 1000."""
 
     @_builtins.property
     def error_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Subscriptions whose last error at the provider has one of these codes. At most 100."""
+        """Only subscriptions whose last error at the provider has one of these codes. At most 100."""
 
     @_builtins.property
     def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
@@ -518,7 +522,7 @@ class ListResetRunDefinitionsRequest(_message.Message):
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ResetRunDefinitionState.ValueType]:
-        """The definition has one of these states."""
+        """Only definitions in one of these states."""
 
     def __init__(
         self,
@@ -712,8 +716,8 @@ class PreviewResetRunRequest(_message.Message):
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     without_totals: _builtins.bool
-    """The first page has no totals, so the call is faster: for the totals, the service must examine
-    all subscriptions of the run.
+    """If true, the first page has no totals. The call is then faster, because the service must
+    examine all subscriptions of the run for the totals.
     """
     @_builtins.property
     def definition_fields(self) -> Global___ResetRunDefinition:
@@ -985,7 +989,7 @@ class ListResetRunsRequest(_message.Message):
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ResetRunState.ValueType]:
-        """The run has one of these states."""
+        """Only runs in one of these states."""
 
     def __init__(
         self,
@@ -1046,7 +1050,7 @@ class ListResetRunEntriesRequest(_message.Message):
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[Global___EntryOutcome.ValueType]:
-        """The entry has one of these outcomes."""
+        """Only entries with one of these outcomes."""
 
     def __init__(
         self,

@@ -126,10 +126,11 @@ class ResetServiceServicer(object):
 
     def ResetSubscription(self, request, context):
         """Creates the requests that remove the differences between the expected contents of the platform
-        and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
-        new requests are handed over like all other requests, after the requests that are already
-        pending. Pending requests count as accepted, so a second reset creates no second request for
-        the same element. A reset also sends elements that the platform rejected before.
+        and the state that the CRM wants (origin RESET). A subscription in sync gets no requests,
+        unless `full` or `recreate` is set. The new requests are handed over like all other requests,
+        after the requests that are already pending. Pending requests count as accepted, so a second
+        reset creates no second request for the same element. A reset also sends elements that the
+        platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. With `validate_only` nothing changes, and the requests have no numbers.
@@ -162,7 +163,7 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListResetRunDefinitions(self, request, context):
-        """Lists definitions, the newest first.
+        """Lists the definitions that match all filters, newest definitions first.
 
         Errors: INVALID_FIELD.
         """
@@ -192,8 +193,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetResetRunDefinitionState(self, request, context):
-        """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While it is NOT_EFFECTIVE no run of it begins, but
-        a run that has begun continues.
+        """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While the definition is NOT_EFFECTIVE, no run of
+        it begins, but a run that has begun continues.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
         """
@@ -213,9 +214,10 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SubmitResetRunDefinition(self, request, context):
-        """Schedules the runs of a definition, or begins a run now if it has no schedule. A further call
-        schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time:
-        if a recurring run is due before the previous run has ended, it is skipped.
+        """Schedules the runs of a definition. If the definition has no schedule, begins a run now. A
+        further call schedules or begins another run. At most one run of a definition is HELD or
+        RUNNING at a time: if a recurring run is due before the previous run has ended, the due run is
+        skipped.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
         PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -234,7 +236,7 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListResetRuns(self, request, context):
-        """Lists runs, the newest first.
+        """Lists the runs that match all filters, newest runs first.
 
         Errors: INVALID_FIELD.
         """
@@ -244,8 +246,8 @@ class ResetServiceServicer(object):
 
     def ListResetRunEntries(self, request, context):
         """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-        entry if the run created no request for it. Entries are removed two years after the run has
-        ended, unless a setting of the server says otherwise.
+        entry if the run neither planned nor needed requests for it. Entries are removed two years
+        after the run has ended, unless a setting of the server says otherwise.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """
@@ -255,7 +257,8 @@ class ResetServiceServicer(object):
 
     def WatchResetRun(self, request, context):
         """Sends the current state of the run, then again whenever it has changed, at most once a second.
-        The stream ends when the run has ended. All requests of the run then exist.
+        The stream ends when the run has ended. The platform may not have answered all requests of the
+        run yet.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -264,10 +267,10 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ApproveResetRun(self, request, context):
-        """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
-        needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run creates no
-        request for it. A proven caller cannot approve a run that it has submitted itself. A repeat
-        with the same `reason` and `performed_by` changes nothing and returns the run.
+        """Approves a HELD run. The run then creates exactly the requests that its entries show. If a
+        subscription needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run
+        creates no request for it. A proven caller cannot approve a run that it has submitted itself. A
+        repeat with the same `reason` and `performed_by` changes nothing and returns the run.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
         """

@@ -40,10 +40,11 @@ class ResetServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ResetServiceAsyncStub: ...
     ResetSubscription: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]
     """Creates the requests that remove the differences between the expected contents of the platform
-    and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
-    new requests are handed over like all other requests, after the requests that are already
-    pending. Pending requests count as accepted, so a second reset creates no second request for
-    the same element. A reset also sends elements that the platform rejected before.
+    and the state that the CRM wants (origin RESET). A subscription in sync gets no requests,
+    unless `full` or `recreate` is set. The new requests are handed over like all other requests,
+    after the requests that are already pending. Pending requests count as accepted, so a second
+    reset creates no second request for the same element. A reset also sends elements that the
+    platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. With `validate_only` nothing changes, and the requests have no numbers.
@@ -64,7 +65,7 @@ class ResetServiceStub:
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
     """
     ListResetRunDefinitions: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunDefinitionsRequest, _reset_service_pb2.ListResetRunDefinitionsResponse]
-    """Lists definitions, the newest first.
+    """Lists the definitions that match all filters, newest definitions first.
 
     Errors: INVALID_FIELD.
     """
@@ -82,8 +83,8 @@ class ResetServiceStub:
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
     """
     SetResetRunDefinitionState: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.SetResetRunDefinitionStateRequest, _reset_service_pb2.SetResetRunDefinitionStateResponse]
-    """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While it is NOT_EFFECTIVE no run of it begins, but
-    a run that has begun continues.
+    """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While the definition is NOT_EFFECTIVE, no run of
+    it begins, but a run that has begun continues.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
     """
@@ -95,9 +96,10 @@ class ResetServiceStub:
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
     """
     SubmitResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.SubmitResetRunDefinitionRequest, _reset_service_pb2.SubmitResetRunDefinitionResponse]
-    """Schedules the runs of a definition, or begins a run now if it has no schedule. A further call
-    schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time:
-    if a recurring run is due before the previous run has ended, it is skipped.
+    """Schedules the runs of a definition. If the definition has no schedule, begins a run now. A
+    further call schedules or begins another run. At most one run of a definition is HELD or
+    RUNNING at a time: if a recurring run is due before the previous run has ended, the due run is
+    skipped.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
     PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -108,28 +110,29 @@ class ResetServiceStub:
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
     ListResetRuns: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunsRequest, _reset_service_pb2.ListResetRunsResponse]
-    """Lists runs, the newest first.
+    """Lists the runs that match all filters, newest runs first.
 
     Errors: INVALID_FIELD.
     """
     ListResetRunEntries: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]
     """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-    entry if the run created no request for it. Entries are removed two years after the run has
-    ended, unless a setting of the server says otherwise.
+    entry if the run neither planned nor needed requests for it. Entries are removed two years
+    after the run has ended, unless a setting of the server says otherwise.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
     WatchResetRun: _grpc.UnaryStreamMultiCallable[_reset_service_pb2.WatchResetRunRequest, _reset_service_pb2.WatchResetRunResponse]
     """Sends the current state of the run, then again whenever it has changed, at most once a second.
-    The stream ends when the run has ended. All requests of the run then exist.
+    The stream ends when the run has ended. The platform may not have answered all requests of the
+    run yet.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
     ApproveResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]
-    """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
-    needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run creates no
-    request for it. A proven caller cannot approve a run that it has submitted itself. A repeat
-    with the same `reason` and `performed_by` changes nothing and returns the run.
+    """Approves a HELD run. The run then creates exactly the requests that its entries show. If a
+    subscription needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run
+    creates no request for it. A proven caller cannot approve a run that it has submitted itself. A
+    repeat with the same `reason` and `performed_by` changes nothing and returns the run.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
@@ -152,10 +155,11 @@ class ResetServiceAsyncStub(ResetServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ResetSubscription: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]  # type: ignore[assignment]
     """Creates the requests that remove the differences between the expected contents of the platform
-    and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
-    new requests are handed over like all other requests, after the requests that are already
-    pending. Pending requests count as accepted, so a second reset creates no second request for
-    the same element. A reset also sends elements that the platform rejected before.
+    and the state that the CRM wants (origin RESET). A subscription in sync gets no requests,
+    unless `full` or `recreate` is set. The new requests are handed over like all other requests,
+    after the requests that are already pending. Pending requests count as accepted, so a second
+    reset creates no second request for the same element. A reset also sends elements that the
+    platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. With `validate_only` nothing changes, and the requests have no numbers.
@@ -176,7 +180,7 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
     """
     ListResetRunDefinitions: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunDefinitionsRequest, _reset_service_pb2.ListResetRunDefinitionsResponse]  # type: ignore[assignment]
-    """Lists definitions, the newest first.
+    """Lists the definitions that match all filters, newest definitions first.
 
     Errors: INVALID_FIELD.
     """
@@ -194,8 +198,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
     """
     SetResetRunDefinitionState: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.SetResetRunDefinitionStateRequest, _reset_service_pb2.SetResetRunDefinitionStateResponse]  # type: ignore[assignment]
-    """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While it is NOT_EFFECTIVE no run of it begins, but
-    a run that has begun continues.
+    """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While the definition is NOT_EFFECTIVE, no run of
+    it begins, but a run that has begun continues.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
     """
@@ -207,9 +211,10 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
     """
     SubmitResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.SubmitResetRunDefinitionRequest, _reset_service_pb2.SubmitResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Schedules the runs of a definition, or begins a run now if it has no schedule. A further call
-    schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time:
-    if a recurring run is due before the previous run has ended, it is skipped.
+    """Schedules the runs of a definition. If the definition has no schedule, begins a run now. A
+    further call schedules or begins another run. At most one run of a definition is HELD or
+    RUNNING at a time: if a recurring run is due before the previous run has ended, the due run is
+    skipped.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
     PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -220,28 +225,29 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
     ListResetRuns: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunsRequest, _reset_service_pb2.ListResetRunsResponse]  # type: ignore[assignment]
-    """Lists runs, the newest first.
+    """Lists the runs that match all filters, newest runs first.
 
     Errors: INVALID_FIELD.
     """
     ListResetRunEntries: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]  # type: ignore[assignment]
     """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-    entry if the run created no request for it. Entries are removed two years after the run has
-    ended, unless a setting of the server says otherwise.
+    entry if the run neither planned nor needed requests for it. Entries are removed two years
+    after the run has ended, unless a setting of the server says otherwise.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
     WatchResetRun: _aio.UnaryStreamMultiCallable[_reset_service_pb2.WatchResetRunRequest, _reset_service_pb2.WatchResetRunResponse]  # type: ignore[assignment]
     """Sends the current state of the run, then again whenever it has changed, at most once a second.
-    The stream ends when the run has ended. All requests of the run then exist.
+    The stream ends when the run has ended. The platform may not have answered all requests of the
+    run yet.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
     ApproveResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]  # type: ignore[assignment]
-    """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
-    needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run creates no
-    request for it. A proven caller cannot approve a run that it has submitted itself. A repeat
-    with the same `reason` and `performed_by` changes nothing and returns the run.
+    """Approves a HELD run. The run then creates exactly the requests that its entries show. If a
+    subscription needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run
+    creates no request for it. A proven caller cannot approve a run that it has submitted itself. A
+    repeat with the same `reason` and `performed_by` changes nothing and returns the run.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
@@ -267,10 +273,11 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ResetSubscriptionResponse, _abc.Awaitable[_reset_service_pb2.ResetSubscriptionResponse]]:
         """Creates the requests that remove the differences between the expected contents of the platform
-        and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
-        new requests are handed over like all other requests, after the requests that are already
-        pending. Pending requests count as accepted, so a second reset creates no second request for
-        the same element. A reset also sends elements that the platform rejected before.
+        and the state that the CRM wants (origin RESET). A subscription in sync gets no requests,
+        unless `full` or `recreate` is set. The new requests are handed over like all other requests,
+        after the requests that are already pending. Pending requests count as accepted, so a second
+        reset creates no second request for the same element. A reset also sends elements that the
+        platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. With `validate_only` nothing changes, and the requests have no numbers.
@@ -309,7 +316,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ListResetRunDefinitionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunDefinitionsResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunDefinitionsResponse]]:
-        """Lists definitions, the newest first.
+        """Lists the definitions that match all filters, newest definitions first.
 
         Errors: INVALID_FIELD.
         """
@@ -345,8 +352,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.SetResetRunDefinitionStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.SetResetRunDefinitionStateResponse, _abc.Awaitable[_reset_service_pb2.SetResetRunDefinitionStateResponse]]:
-        """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While it is NOT_EFFECTIVE no run of it begins, but
-        a run that has begun continues.
+        """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While the definition is NOT_EFFECTIVE, no run of
+        it begins, but a run that has begun continues.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
         """
@@ -370,9 +377,10 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.SubmitResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.SubmitResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.SubmitResetRunDefinitionResponse]]:
-        """Schedules the runs of a definition, or begins a run now if it has no schedule. A further call
-        schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time:
-        if a recurring run is due before the previous run has ended, it is skipped.
+        """Schedules the runs of a definition. If the definition has no schedule, begins a run now. A
+        further call schedules or begins another run. At most one run of a definition is HELD or
+        RUNNING at a time: if a recurring run is due before the previous run has ended, the due run is
+        skipped.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
         PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -395,7 +403,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ListResetRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunsResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunsResponse]]:
-        """Lists runs, the newest first.
+        """Lists the runs that match all filters, newest runs first.
 
         Errors: INVALID_FIELD.
         """
@@ -407,8 +415,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunEntriesResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunEntriesResponse]]:
         """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-        entry if the run created no request for it. Entries are removed two years after the run has
-        ended, unless a setting of the server says otherwise.
+        entry if the run neither planned nor needed requests for it. Entries are removed two years
+        after the run has ended, unless a setting of the server says otherwise.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """
@@ -420,7 +428,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_reset_service_pb2.WatchResetRunResponse], _abc.AsyncIterator[_reset_service_pb2.WatchResetRunResponse]]:
         """Sends the current state of the run, then again whenever it has changed, at most once a second.
-        The stream ends when the run has ended. All requests of the run then exist.
+        The stream ends when the run has ended. The platform may not have answered all requests of the
+        run yet.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -431,10 +440,10 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ApproveResetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ApproveResetRunResponse, _abc.Awaitable[_reset_service_pb2.ApproveResetRunResponse]]:
-        """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
-        needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run creates no
-        request for it. A proven caller cannot approve a run that it has submitted itself. A repeat
-        with the same `reason` and `performed_by` changes nothing and returns the run.
+        """Approves a HELD run. The run then creates exactly the requests that its entries show. If a
+        subscription needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run
+        creates no request for it. A proven caller cannot approve a run that it has submitted itself. A
+        repeat with the same `reason` and `performed_by` changes nothing and returns the run.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
         """

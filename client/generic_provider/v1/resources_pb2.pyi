@@ -13,6 +13,8 @@ Conventions of all services:
   descriptions and reasons have up to 1000. Codes, numbers and serial numbers neither begin nor end
   with a blank, and have no control or format characters; names, references and other single lines
   have no control characters. Codes that differ in upper and lower case are different codes.
+* `performed_by` is the person or system that makes the change, as the caller names it. Up to 100
+  characters.
 * The server sets fields marked "Output", and ignores them in messages of callers.
 * An enum value that a reader does not know is treated like UNSPECIFIED.
 * No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4 MiB.
@@ -50,7 +52,7 @@ class _ProviderStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Provide
     PROVIDER_STATE_EFFECTIVE: _ProviderState.ValueType  # 2
 
 class ProviderState(_ProviderState, metaclass=_ProviderStateEnumTypeWrapper):
-    """Says whether a provider gets requests."""
+    """Tells whether a provider gets requests."""
 
 PROVIDER_STATE_UNSPECIFIED: ProviderState.ValueType  # 0
 PROVIDER_STATE_NOT_EFFECTIVE: ProviderState.ValueType  # 1
@@ -207,7 +209,7 @@ class _SyncStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncState.V
     """
 
 class SyncState(_SyncState, metaclass=_SyncStateEnumTypeWrapper):
-    """Says whether the platform holds what the CRM wants."""
+    """Tells whether the platform holds what the CRM wants."""
 
 SYNC_STATE_UNSPECIFIED: SyncState.ValueType  # 0
 SYNC_STATE_IN_SYNC: SyncState.ValueType  # 1
@@ -560,11 +562,11 @@ class Distributor(_message.Message):
     """1 to 64 characters."""
     display_name: _builtins.str
     required_distributor: _builtins.str
-    """The code of another distributor of this provider, which must be in use on the subscription before
-    this distributor can be used.
+    """The code of another distributor of this provider. A subscription can use this distributor only
+    while it also uses the other distributor.
     """
     max_services: _builtins.int
-    """The largest number of live services on the distributor. If unset, there is no limit."""
+    """The greatest number of live services on the distributor. If unset, there is no limit."""
     @_builtins.property
     def allowed_services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Codes of the services that the distributor offers. If empty, it offers all services of the
@@ -573,8 +575,9 @@ class Distributor(_message.Message):
 
     @_builtins.property
     def required_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The CRM's goods types that the distributor requires. While one is missing, its services are off
-        on the platform. Requests contain the goods in this order. Each type has a mapping in `goods`.
+        """The CRM's goods types that the distributor requires. While an item of one of these types is
+        missing, the services of the distributor are off on the platform. Requests contain the goods in
+        this order. Each type must have a mapping in `goods`.
         """
 
     def __init__(
@@ -640,8 +643,8 @@ class Service(_message.Message):
     kind: Global___ServiceKind.ValueType
     """Default TERMED."""
     required_service: _builtins.str
-    """Only for a USAGE service: the code of a TERMED service of this provider, which must be on, on the
-    same distributor, to use this service.
+    """Only for a USAGE service: the code of a TERMED service of this provider. The USAGE service can
+    be used only while this TERMED service is on at the same distributor.
     """
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -1043,13 +1046,16 @@ class SubscribedService(_message.Message):
     state: Global___ServiceState.ValueType
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the service stops automatically. If unset, it never does."""
+        """The time at which the service stops automatically. If unset, the service never stops
+        automatically.
+        """
 
     @_builtins.property
     def missing_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output. The goods types that the distributor requires and does not have. If it lacks one,
-        the service is not sent to the platform, even if the service is on. If the names of all services
-        together need more than 256 KiB, further services name only the first type that they lack.
+        """Output. The goods types that the distributor requires and does not have. While one is missing,
+        the service is not sent to the platform, even if the service is on. If the names of all
+        services together need more than 256 KiB, further services name only the first type that they
+        lack.
         """
 
     def __init__(
@@ -1191,8 +1197,8 @@ class ProviderLink(_message.Message):
     """The platform's own account number, from the answer to BECOME_SUBSCRIBER."""
     sync_state: Global___SyncState.ValueType
     repair_rejected: _builtins.bool
-    """True if the platform has rejected a request that corrects a difference since the link was last
-    in sync or reset. Then later actions do not correct the difference; only a reset does.
+    """True if, since the link was last in sync or reset, the platform has rejected a request that
+    corrects a difference. Then later actions do not correct the difference; only a reset does.
     """
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
@@ -1423,9 +1429,9 @@ class ProvisioningRequest(_message.Message):
     provider: _builtins.str
     subscription: _builtins.str
     account_number: _builtins.str
-    """The platform's own account number, if it is known."""
+    """The platform's own account number; empty until it is known."""
     action: _builtins.str
-    """The action that created the request; empty for resets and corrections."""
+    """The id of the action that created the request; empty if a reset or a rollback created it."""
     reference: _builtins.str
     """The action's reference."""
     performed_by: _builtins.str
@@ -1440,7 +1446,9 @@ class ProvisioningRequest(_message.Message):
     reference_number: _builtins.str
     """The platform's own transaction number, from the answer."""
     delivery_attempts: _builtins.int
-    """The number of hand-overs that were answered or failed, and of the current hand-over."""
+    """The number of hand-overs of the request that were answered or failed. The current hand-over
+    counts too.
+    """
     last_adapter: _builtins.str
     """The adapter that got the request last."""
     waiting_for: Global___WaitingFor.ValueType
@@ -1489,7 +1497,7 @@ class ProvisioningRequest(_message.Message):
     def last_delivery_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def next_delivery_time(self) -> _timestamp_pb2.Timestamp:
-        """The request is not handed over before this time. Set only while it waits for a retry."""
+        """The request is not handed over before this time. Set only while the request waits for a retry."""
 
     def __init__(
         self,

@@ -13,6 +13,8 @@ Conventions of all services:
   descriptions and reasons have up to 1000. Codes, numbers and serial numbers neither begin nor end
   with a blank, and have no control or format characters; names, references and other single lines
   have no control characters. Codes that differ in upper and lower case are different codes.
+* `performed_by` is the person or system that makes the change, as the caller names it. Up to 100
+  characters.
 * The server sets fields marked "Output", and ignores them in messages of callers.
 * An enum value that a reader does not know is treated like UNSPECIFIED.
 * No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4 MiB.

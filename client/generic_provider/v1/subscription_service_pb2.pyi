@@ -98,7 +98,7 @@ class _ActionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionSta
     DESCRIPTOR: _descriptor.EnumDescriptor
     ACTION_STATE_UNSPECIFIED: _ActionState.ValueType  # 0
     ACTION_STATE_SCHEDULED: _ActionState.ValueType  # 1
-    """The action will be performed at the schedule_time of its `performed`."""
+    """The action will be performed at the time `performed.schedule_time`."""
     ACTION_STATE_EXECUTED: _ActionState.ValueType  # 2
     """The action was performed and is not settled."""
     ACTION_STATE_SETTLED: _ActionState.ValueType  # 3
@@ -106,8 +106,8 @@ class _ActionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionSta
     ACTION_STATE_PARTLY_REJECTED: _ActionState.ValueType  # 4
     """The action is settled, and `taken_back` lists the parts of it that were taken back."""
     ACTION_STATE_REJECTED: _ActionState.ValueType  # 5
-    """The whole action was taken back; or it was scheduled and was not allowed when it was due. In
-    the second case it has no execute_time.
+    """The whole action was taken back; or the action was scheduled, and was not allowed when it was
+    due. In the second case the action has no execute_time.
     """
     ACTION_STATE_CANCELLED: _ActionState.ValueType  # 6
     """The action was cancelled before it was performed."""
@@ -119,7 +119,7 @@ class ActionState(_ActionState, metaclass=_ActionStateEnumTypeWrapper):
 
 ACTION_STATE_UNSPECIFIED: ActionState.ValueType  # 0
 ACTION_STATE_SCHEDULED: ActionState.ValueType  # 1
-"""The action will be performed at the schedule_time of its `performed`."""
+"""The action will be performed at the time `performed.schedule_time`."""
 ACTION_STATE_EXECUTED: ActionState.ValueType  # 2
 """The action was performed and is not settled."""
 ACTION_STATE_SETTLED: ActionState.ValueType  # 3
@@ -127,8 +127,8 @@ ACTION_STATE_SETTLED: ActionState.ValueType  # 3
 ACTION_STATE_PARTLY_REJECTED: ActionState.ValueType  # 4
 """The action is settled, and `taken_back` lists the parts of it that were taken back."""
 ACTION_STATE_REJECTED: ActionState.ValueType  # 5
-"""The whole action was taken back; or it was scheduled and was not allowed when it was due. In
-the second case it has no execute_time.
+"""The whole action was taken back; or the action was scheduled, and was not allowed when it was
+due. In the second case the action has no execute_time.
 """
 ACTION_STATE_CANCELLED: ActionState.ValueType  # 6
 """The action was cancelled before it was performed."""
@@ -169,9 +169,9 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     """The priority for migrations and campaigns."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """Says whether the requests of the action are live or bulk. While both kinds wait, the server hands
-    over four live subscriptions for each bulk subscription. A live action makes all pending requests
-    of its subscription live.
+    """Tells whether the requests of the action are live or bulk. While both kinds wait, the server
+    hands over four live subscriptions for each bulk subscription. A live action makes all pending
+    requests of its subscription live.
     """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
@@ -217,8 +217,8 @@ Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 class PerformActionRequest(_message.Message):
     """One action, of at most 512 KiB. A subscription has at most 1,000 items, 2,000 live services, 200
     usage records that have not ended, and 256 KiB in all. The requests of one action have at most
-    1 MiB together, and so have the services of one provider, each counted with the items of its
-    distributor.
+    1 MiB together. The services of one provider also have at most 1 MiB together, if each service is
+    counted with the items of its distributor.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -276,7 +276,7 @@ class PerformActionRequest(_message.Message):
     unset, the revision is not checked. For a scheduled action it is checked when the action is due.
     """
     priority: Global___Priority.ValueType
-    """The default is LIVE, and for a scheduled action BULK."""
+    """The default is LIVE; for a scheduled action it is BULK."""
     validate_only: _builtins.bool
     """Returns a preview of the result, and changes nothing."""
     @_builtins.property
@@ -516,7 +516,7 @@ Global___Deactivate: _TypeAlias = Deactivate  # noqa: Y015
 @_typing.final
 class Rest(_message.Message):
     """Changes EFFECTIVE to IN_RESTING. The rest ends automatically at `until`. A second Rest changes
-    the end.
+    the end of the rest.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -706,9 +706,9 @@ Global___AddServices: _TypeAlias = AddServices  # noqa: Y015
 
 @_typing.final
 class StartServices(_message.Message):
-    """Starts live services that are not on: they get the state of the subscription. A NOT_EFFECTIVE
-    subscription becomes EFFECTIVE, and only these services are on. A service whose term has ended is
-    refused: use ChangeTerms instead.
+    """Starts live services that are not on: they get the state of the subscription. If the subscription
+    is NOT_EFFECTIVE, it becomes EFFECTIVE, and only these services are on. A service whose term has
+    ended is refused: use ChangeTerms instead.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -783,12 +783,12 @@ Global___RemoveServices: _TypeAlias = RemoveServices  # noqa: Y015
 
 @_typing.final
 class ChangeTerms(_message.Message):
-    """Sets the term ends of termed services, or clears them if term_end is unset. A service that has
-    stopped at its term end starts again (a late renewal): it gets the state of the subscription. If
-    it was the subscription's last service, so that the term end made the subscription NOT_EFFECTIVE,
-    the subscription becomes EFFECTIVE again, unless its state has been changed in the meantime.
-    Services that Stop Services switched off stay off, and a subscription that Deactivate switched
-    off stays off too.
+    """Sets the term ends of termed services. If term_end is unset, the service has no term end any
+    more. A service that has stopped at its term end starts again (a late renewal): it gets the state
+    of the subscription. If the old term end made the subscription NOT_EFFECTIVE, because no other
+    service was on, the subscription becomes EFFECTIVE again. This does not happen if the state of
+    the subscription was changed in the meantime. Services that Stop Services switched off stay off,
+    and a subscription that Deactivate switched off stays off too.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -813,9 +813,9 @@ Global___ChangeTerms: _TypeAlias = ChangeTerms  # noqa: Y015
 
 @_typing.final
 class SwapService(_message.Message):
-    """Replaces a service by another one on the same distributor: the old service becomes SWAPPED, and
-    the new service gets its former state. The action is atomic: if the platform rejects a part, the
-    whole action is taken back.
+    """Replaces an old service by a new service on the same distributor: the old service becomes
+    SWAPPED, and the new service gets the former state of the old service. The action is atomic: if
+    one of its requests is rejected, the whole action is taken back.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -922,7 +922,7 @@ class SwapItem(_message.Message):
     NEW_ITEM_FIELD_NUMBER: _builtins.int
     old_serial_number: _builtins.str
     goods_type: _builtins.str
-    """The goods type of the old item. If empty, it may have any goods type."""
+    """The goods type of the old item. If empty, the old item may have any goods type."""
     @_builtins.property
     def new_item(self) -> _resources_pb2.InstalledItem:
         """If its provider or distributor is empty, the new item gets the value of the old item."""
@@ -1091,8 +1091,8 @@ class AddUsage(_message.Message):
     provider: _builtins.str
     """May be empty if the subscription has exactly one provider."""
     distributor: _builtins.str
-    """If empty, the first distributor in use is chosen that offers the service and the service that
-    it requires.
+    """If empty, the service chooses the first distributor in use that offers both the usage service
+    and the service that the usage service requires.
     """
     service: _builtins.str
     quantity: _builtins.int
@@ -1153,8 +1153,9 @@ Global___CancelUsage: _TypeAlias = CancelUsage  # noqa: Y015
 
 @_typing.final
 class Replace(_message.Message):
-    """Changes a subscription in any live state to exactly this state, and removes all parts that are
-    not named. This action is for CRMs that send states and not changes. The action is atomic.
+    """Changes a subscription in any live state to exactly these contents, and removes all items and
+    services that are not named. This action is for CRMs that send states and not changes. The action
+    is atomic.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1261,7 +1262,8 @@ class PerformActionResponse(_message.Message):
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]:
         """The requests that the action created, in their current state. If the subscription was
         OUT_OF_SYNC at a provider, requests that correct the earlier difference come first (origin
-        RESET). The action can be settled before them, and its field `requests` does not name them.
+        RESET). The action can be settled before these correcting requests, and the field `requests` of
+        the action does not name them.
         """
 
     @_builtins.property
@@ -1566,7 +1568,7 @@ class GetActionRequest(_message.Message):
     action: _builtins.str
     """An action's id."""
     request_id: _builtins.str
-    """The `request_id` of the call that created it."""
+    """The `request_id` of the call that created the action."""
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
         """The longest wait until the action is settled: 0 (default) to 30 seconds. A longer wait counts
@@ -1662,7 +1664,7 @@ class GetSubscriptionRequest(_message.Message):
     INCLUDE_FORMER_FIELD_NUMBER: _builtins.int
     subscription: _builtins.str
     include_former: _builtins.bool
-    """Includes the last 100 swapped and removed services."""
+    """If true, the subscription also contains its last 100 swapped and removed services."""
     def __init__(
         self,
         *,
@@ -1713,14 +1715,14 @@ class ListSubscriptionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """The subscription is linked to this provider."""
+    """Only subscriptions that are linked to this provider. An empty filter selects all subscriptions."""
     type: _builtins.str
     item_serial: _builtins.str
-    """The subscription now has an item with this serial number."""
+    """Only subscriptions that have an item with this serial number now."""
     account_number: _builtins.str
-    """The platform's own account number."""
+    """Only subscriptions with this account number on a platform."""
     holder_number: _builtins.str
-    """The CRM's account number of the holder."""
+    """Only subscriptions whose holder has this account number in the CRM."""
     page_size: _builtins.int
     """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
@@ -1729,11 +1731,11 @@ class ListSubscriptionsRequest(_message.Message):
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.SubscriptionState.ValueType]:
-        """The subscription has one of these states."""
+        """Only subscriptions in one of these states."""
 
     @_builtins.property
     def sync_states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.SyncState.ValueType]:
-        """The subscription has one of these sync states, at `provider` if that is set, otherwise at any
+        """Only subscriptions in one of these sync states: at `provider`, if that is set; otherwise at any
         provider.
         """
 
@@ -1812,11 +1814,11 @@ class ListActionsRequest(_message.Message):
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___ActionKind.ValueType]:
-        """The action has one of these kinds."""
+        """Only actions of one of these kinds. An empty filter selects all actions."""
 
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ActionState.ValueType]:
-        """The action has one of these states."""
+        """Only actions in one of these states."""
 
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp: ...
@@ -1887,16 +1889,16 @@ class WatchEventsRequest(_message.Message):
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     start_after: _builtins.str
-    """The cursor of an event or heartbeat: the stream begins after it."""
+    """The cursor of an event or heartbeat: the stream begins after this event or heartbeat."""
     from_beginning: _builtins.bool
     """If true, the stream begins with the oldest stored event."""
     provider: _builtins.str
-    """The events that concern this provider. Actions concern all providers of their subscription."""
+    """Only events that concern this provider. Actions concern all providers of their subscription."""
     subscription: _builtins.str
-    """The events of this subscription."""
+    """Only events of this subscription."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___EventKind.ValueType]:
-        """The events of these kinds. If empty, events of all kinds."""
+        """Only events of these kinds. If empty, events of all kinds."""
 
     def __init__(
         self,
@@ -2214,7 +2216,9 @@ class Event(_message.Message):
     RESET_RUN_FINISHED_FIELD_NUMBER: _builtins.int
     PROVIDER_STATE_CHANGED_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Identifies the event: resume after it with WatchEventsRequest.start_after."""
+    """Identifies the event. To resume after the event, pass the cursor in
+    WatchEventsRequest.start_after.
+    """
     subscription: _builtins.str
     """Empty for events of providers and reset runs."""
     provider: _builtins.str

@@ -98,10 +98,10 @@ class SubscriptionServiceServicer(object):
 
         With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
         within a second after that time. The scheduled actions and the automatic ends of a subscription
-        are performed in the order of their due times. Until then the action reserves nothing. The call
-        only checks that providers, distributors, services and goods types exist. If the action is not
-        allowed when it is due, it becomes REJECTED, and its error says why. `validate_only` always
-        returns what the action would do now.
+        are performed in the order of their due times. Until a scheduled action is due, it reserves
+        nothing, and the call only checks that providers, distributors, services and goods types exist.
+        If the action is not allowed when it is due, it becomes REJECTED, and its error says why.
+        `validate_only` always returns what the action would do now.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
         SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
@@ -142,7 +142,7 @@ class SubscriptionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetSubscription(self, request, context):
-        """Returns a subscription, with the differences and confirmed states of its providers.
+        """Returns a subscription, with the differences and the confirmed image at each of its providers.
 
         Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
         """
@@ -151,7 +151,8 @@ class SubscriptionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListSubscriptions(self, request, context):
-        """Lists subscriptions in the order of their numbers, without differences and confirmed states.
+        """Lists the subscriptions that match all filters, in the order of their numbers, without
+        differences and confirmed images.
 
         Errors: INVALID_FIELD.
         """
@@ -160,7 +161,7 @@ class SubscriptionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListActions(self, request, context):
-        """Lists actions, the newest first.
+        """Lists the actions that match all filters, newest actions first.
 
         Errors: INVALID_FIELD.
         """
@@ -174,10 +175,10 @@ class SubscriptionServiceServicer(object):
         last cursor, and resume after it whenever the stream has ended, at any server of the database.
         Events are kept for 7 days, unless a setting of the server says otherwise.
 
-        The first message is a heartbeat, whose cursor is the place where the stream begins. While
-        there is no event, a heartbeat follows at least every 10 seconds; its cursor is after all
-        events that were sent or that the filters excluded. A server that shuts down sends `drain` and
-        ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
+        The first message is a heartbeat; the stream begins after its cursor. While there is no event,
+        a heartbeat follows at least every 10 seconds; its cursor is later than all events that were
+        sent or that the filters excluded. A server that shuts down sends `drain` and ends the stream:
+        open another stream. Reconnect when no message has arrived for 30 seconds.
 
         A watcher that reads slowly does not delay other watchers; it gets all events later.
 

@@ -48,10 +48,10 @@ class SubscriptionServiceStub:
 
     With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
     within a second after that time. The scheduled actions and the automatic ends of a subscription
-    are performed in the order of their due times. Until then the action reserves nothing. The call
-    only checks that providers, distributors, services and goods types exist. If the action is not
-    allowed when it is due, it becomes REJECTED, and its error says why. `validate_only` always
-    returns what the action would do now.
+    are performed in the order of their due times. Until a scheduled action is due, it reserves
+    nothing, and the call only checks that providers, distributors, services and goods types exist.
+    If the action is not allowed when it is due, it becomes REJECTED, and its error says why.
+    `validate_only` always returns what the action would do now.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
@@ -76,17 +76,18 @@ class SubscriptionServiceStub:
     Errors: INVALID_FIELD, ACTION_NOT_FOUND, ACTION_NOT_SCHEDULED.
     """
     GetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]
-    """Returns a subscription, with the differences and confirmed states of its providers.
+    """Returns a subscription, with the differences and the confirmed image at each of its providers.
 
     Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
     """
     ListSubscriptions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ListSubscriptionsRequest, _subscription_service_pb2.ListSubscriptionsResponse]
-    """Lists subscriptions in the order of their numbers, without differences and confirmed states.
+    """Lists the subscriptions that match all filters, in the order of their numbers, without
+    differences and confirmed images.
 
     Errors: INVALID_FIELD.
     """
     ListActions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ListActionsRequest, _subscription_service_pb2.ListActionsResponse]
-    """Lists actions, the newest first.
+    """Lists the actions that match all filters, newest actions first.
 
     Errors: INVALID_FIELD.
     """
@@ -96,10 +97,10 @@ class SubscriptionServiceStub:
     last cursor, and resume after it whenever the stream has ended, at any server of the database.
     Events are kept for 7 days, unless a setting of the server says otherwise.
 
-    The first message is a heartbeat, whose cursor is the place where the stream begins. While
-    there is no event, a heartbeat follows at least every 10 seconds; its cursor is after all
-    events that were sent or that the filters excluded. A server that shuts down sends `drain` and
-    ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
+    The first message is a heartbeat; the stream begins after its cursor. While there is no event,
+    a heartbeat follows at least every 10 seconds; its cursor is later than all events that were
+    sent or that the filters excluded. A server that shuts down sends `drain` and ends the stream:
+    open another stream. Reconnect when no message has arrived for 30 seconds.
 
     A watcher that reads slowly does not delay other watchers; it gets all events later.
 
@@ -126,10 +127,10 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
 
     With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
     within a second after that time. The scheduled actions and the automatic ends of a subscription
-    are performed in the order of their due times. Until then the action reserves nothing. The call
-    only checks that providers, distributors, services and goods types exist. If the action is not
-    allowed when it is due, it becomes REJECTED, and its error says why. `validate_only` always
-    returns what the action would do now.
+    are performed in the order of their due times. Until a scheduled action is due, it reserves
+    nothing, and the call only checks that providers, distributors, services and goods types exist.
+    If the action is not allowed when it is due, it becomes REJECTED, and its error says why.
+    `validate_only` always returns what the action would do now.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
@@ -154,17 +155,18 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     Errors: INVALID_FIELD, ACTION_NOT_FOUND, ACTION_NOT_SCHEDULED.
     """
     GetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]  # type: ignore[assignment]
-    """Returns a subscription, with the differences and confirmed states of its providers.
+    """Returns a subscription, with the differences and the confirmed image at each of its providers.
 
     Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
     """
     ListSubscriptions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ListSubscriptionsRequest, _subscription_service_pb2.ListSubscriptionsResponse]  # type: ignore[assignment]
-    """Lists subscriptions in the order of their numbers, without differences and confirmed states.
+    """Lists the subscriptions that match all filters, in the order of their numbers, without
+    differences and confirmed images.
 
     Errors: INVALID_FIELD.
     """
     ListActions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ListActionsRequest, _subscription_service_pb2.ListActionsResponse]  # type: ignore[assignment]
-    """Lists actions, the newest first.
+    """Lists the actions that match all filters, newest actions first.
 
     Errors: INVALID_FIELD.
     """
@@ -174,10 +176,10 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     last cursor, and resume after it whenever the stream has ended, at any server of the database.
     Events are kept for 7 days, unless a setting of the server says otherwise.
 
-    The first message is a heartbeat, whose cursor is the place where the stream begins. While
-    there is no event, a heartbeat follows at least every 10 seconds; its cursor is after all
-    events that were sent or that the filters excluded. A server that shuts down sends `drain` and
-    ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
+    The first message is a heartbeat; the stream begins after its cursor. While there is no event,
+    a heartbeat follows at least every 10 seconds; its cursor is later than all events that were
+    sent or that the filters excluded. A server that shuts down sends `drain` and ends the stream:
+    open another stream. Reconnect when no message has arrived for 30 seconds.
 
     A watcher that reads slowly does not delay other watchers; it gets all events later.
 
@@ -207,10 +209,10 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
         within a second after that time. The scheduled actions and the automatic ends of a subscription
-        are performed in the order of their due times. Until then the action reserves nothing. The call
-        only checks that providers, distributors, services and goods types exist. If the action is not
-        allowed when it is due, it becomes REJECTED, and its error says why. `validate_only` always
-        returns what the action would do now.
+        are performed in the order of their due times. Until a scheduled action is due, it reserves
+        nothing, and the call only checks that providers, distributors, services and goods types exist.
+        If the action is not allowed when it is due, it becomes REJECTED, and its error says why.
+        `validate_only` always returns what the action would do now.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
         SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
@@ -259,7 +261,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.GetSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.GetSubscriptionResponse, _abc.Awaitable[_subscription_service_pb2.GetSubscriptionResponse]]:
-        """Returns a subscription, with the differences and confirmed states of its providers.
+        """Returns a subscription, with the differences and the confirmed image at each of its providers.
 
         Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
         """
@@ -270,7 +272,8 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.ListSubscriptionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.ListSubscriptionsResponse, _abc.Awaitable[_subscription_service_pb2.ListSubscriptionsResponse]]:
-        """Lists subscriptions in the order of their numbers, without differences and confirmed states.
+        """Lists the subscriptions that match all filters, in the order of their numbers, without
+        differences and confirmed images.
 
         Errors: INVALID_FIELD.
         """
@@ -281,7 +284,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.ListActionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.ListActionsResponse, _abc.Awaitable[_subscription_service_pb2.ListActionsResponse]]:
-        """Lists actions, the newest first.
+        """Lists the actions that match all filters, newest actions first.
 
         Errors: INVALID_FIELD.
         """
@@ -297,10 +300,10 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         last cursor, and resume after it whenever the stream has ended, at any server of the database.
         Events are kept for 7 days, unless a setting of the server says otherwise.
 
-        The first message is a heartbeat, whose cursor is the place where the stream begins. While
-        there is no event, a heartbeat follows at least every 10 seconds; its cursor is after all
-        events that were sent or that the filters excluded. A server that shuts down sends `drain` and
-        ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
+        The first message is a heartbeat; the stream begins after its cursor. While there is no event,
+        a heartbeat follows at least every 10 seconds; its cursor is later than all events that were
+        sent or that the filters excluded. A server that shuts down sends `drain` and ends the stream:
+        open another stream. Reconnect when no message has arrived for 30 seconds.
 
         A watcher that reads slowly does not delay other watchers; it gets all events later.
 

@@ -64,7 +64,7 @@ def extend_leases(
 ) -> Call[v1.ExtendLeasesResponse, list[v1.LeaseResult]]:
     """Extend up to 1000 leases, and get one result for each lease, in the order of the tokens.
 
-    If `live` is False in a result, its lease has ended.
+    If `live` is False in a result, that lease has ended.
     """
     return Call(
         v1.ExtendLeasesRequest(

@@ -24,10 +24,11 @@ def reset_subscription(
     """Create the requests that send a subscription's platform the elements that it lacks, and
     remove elements that it should not hold.
 
-    If the platform is in sync, no request is created. `full` sends all elements again, and removes
-    all other elements that the platform may hold. `recreate` also creates the account again: use it
-    if the platform has lost the account. Without a provider, every effective provider is reset.
-    `validate_only` returns the requests that would be created, and changes nothing.
+    If the platform is in sync, no request is created, unless `full` or `recreate` is set. `full`
+    sends all elements again, and removes all other elements that the platform may hold. `recreate`
+    also creates the account again: use it if the platform has lost the account. Without a provider,
+    every effective provider is reset. `validate_only` returns the requests that would be created,
+    and changes nothing.
     """
     request = v1.ResetSubscriptionRequest(
         subscription=subscription,

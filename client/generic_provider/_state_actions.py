@@ -103,15 +103,15 @@ def EndShortTermDeactivation() -> v1.EndShortTermDeactivation:
 
 
 def Terminate() -> v1.Terminate:
-    """Ends the subscription and its services as CANCELLED. Its items are free for other
-    subscriptions.
+    """Ends the subscription and its services as CANCELLED. The items of the subscription are free
+    for other subscriptions.
     """
     return v1.Terminate()
 
 
 def Regret() -> v1.Regret:
-    """Ends the subscription and its services as REGRETTED. Its items are free for other
-    subscriptions.
+    """Ends the subscription and its services as REGRETTED. The items of the subscription are free
+    for other subscriptions.
     """
     return v1.Regret()
 

@@ -50,8 +50,8 @@ class TlsFiles:
         return self._credentials
 
     def expired(self) -> str:
-        """Returns a sentence if the client certificate has expired. Returns an empty text if it is
-        valid, or if there is no certificate.
+        """Returns a sentence if the client certificate has expired. Returns an empty text if the
+        certificate is valid, or if there is none.
         """
         try:
             expiry = datetime.fromtimestamp(expiry_of(self._contents[2] or b""), UTC)

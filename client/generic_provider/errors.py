@@ -188,7 +188,9 @@ class RequestLeased(FailedPrecondition):
 
 
 class RequestNotFirst(FailedPrecondition):
-    """An earlier request of the subscription must be resolved first. The metadata has `first`."""
+    """An earlier request of the subscription must be resolved first. The metadata has `first`, the
+    number of that request.
+    """
 
 
 class ReportIncomplete(FailedPrecondition):

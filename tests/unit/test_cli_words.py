@@ -19,7 +19,7 @@ from support.command_line import run
     [
         ("must be after start_time", "must be after --start-time"),
         ("set schedule_time, or wait", "set --at, or wait"),
-        ("is required, or a request_id", "is required, or a --request-id"),
+        ("is required unless request_id is given", "is required unless --request-id is given"),
         ("provider 'start_time' has no goods_type", "provider 'start_time' has no goods_type"),
     ],
 )

@@ -1431,7 +1431,9 @@ class ProvisioningRequest(_message.Message):
     account_number: _builtins.str
     """The platform's own account number; empty until it is known."""
     action: _builtins.str
-    """The id of the action that created the request; empty if a reset or a rollback created it."""
+    """The id of the action whose change the request carries; empty for requests of the origins RESET
+    and ROLLBACK.
+    """
     reference: _builtins.str
     """The action's reference."""
     performed_by: _builtins.str
@@ -1485,7 +1487,9 @@ class ProvisioningRequest(_message.Message):
 
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the action was performed. Older requests are handed over first."""
+        """The time at which the action was performed; for requests of the origins RESET and ROLLBACK,
+        their create_time. Requests with an earlier time are handed over first.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...

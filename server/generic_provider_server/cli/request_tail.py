@@ -50,7 +50,7 @@ def _now(
     client: Client, filters: Mapping[str, Any], since: datetime
 ) -> Iterator[ProvisioningRequest]:
     """Yields first the requests that reached a final state after `since` or within OVERLAP before
-    it, then the pending requests. Older requests come before newer ones in both.
+    it, then the pending requests. In both groups, older requests come first.
     """
     states = filters["states"] or (PENDING, *FINAL)
     final = [state for state in states if state != PENDING]

@@ -35,7 +35,7 @@ class Terms:
     rejecting: str | None = None
     """A service that the platform rejects."""
     down: str | None = None
-    """A service for which the adapter reports that its platform is down."""
+    """A service for whose requests the adapter finds that the platform is down."""
     slow_type: RequestType.ValueType | None = None
     """A request type for which the adapter needs longer than a second."""
     first_stream: timedelta = timedelta(seconds=60)

@@ -28,8 +28,8 @@ BUCKETS = {f.name: f.buckets for f in FAMILIES if f.kind is Kind.HISTOGRAM}
 class Figures:
     """The figures of a process. The event loop changes the figures, and any thread may copy them.
 
-    A histogram is a list: the number of observations in each bucket, in the last bucket without an
-    upper limit, and the sum of all observations.
+    A histogram is a list: the number of observations in each bucket, the number above the limit of
+    the last bucket, and the sum of all observations.
     """
 
     counts: dict[Key, float] = field(default_factory=dict)

@@ -118,7 +118,10 @@ def _services(
         checks.count(at, message.services, least=1, most=MOST_PARTS)
         for n, selection in enumerate(message.services):
             if selection.HasField("term_end") and not terms:
-                checks.wrong(f"{at}[{n}].term_end", "is not allowed here: see change_terms")
+                checks.wrong(
+                    f"{at}[{n}].term_end",
+                    "is not allowed in this action; change_terms changes term ends",
+                )
         return kind(selections(checks, at, message.services))
 
     return read
@@ -148,7 +151,7 @@ def _add_items(checks: Checks, field: str, message: api.AddItems) -> a.AnyAction
 def _remove_items(checks: Checks, field: str, message: api.RemoveItems) -> a.AnyAction:
     serials = message.serial_numbers
     checks.count(f"{field}.serial_numbers", serials, least=1, most=MOST_PARTS)
-    checks.once(f"{field}.serial_numbers", serials)
+    checks.once(f"{field}.serial_numbers", serials, what="a serial number")
     return a.RemoveItems(
         serial_numbers=checks.each(f"{field}.serial_numbers", serials, Checks.code),
         goods_type=checks.text(f"{field}.goods_type", message.goods_type),

@@ -54,7 +54,7 @@ def subscribers_of(request: api.ReportPlatformStateRequest) -> list[Subscriber]:
 def _subscriber(message: api.PlatformSubscription) -> Subscriber:
     checks = Checks()
     if not (message.account_number or message.subscription):
-        checks.wrong("subscription", "is required, or account_number")
+        checks.wrong("subscription", "is required unless account_number is given")
     account = checks.text("account_number", printable(message.account_number))
     number = checks.text("subscription", message.subscription)
     malformed = frozenset([field for field, _ in checks.violations])

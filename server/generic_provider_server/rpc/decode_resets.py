@@ -91,7 +91,7 @@ def _optional(
 def _check_times(checks: Checks, definition: ResetDefinition, at: str) -> None:
     start, end = definition.created_from, definition.created_to
     if definition.platform_restored_to is not None and (definition.full or definition.recreate):
-        checks.wrong(f"{at}.platform_restored_to", "does not go with full or recreate")
+        checks.wrong(f"{at}.platform_restored_to", "is not allowed together with full or recreate")
     if start is not None and end is not None and start >= end:
         checks.wrong(f"{at}.created_to", "is not after created_from")
 
@@ -107,7 +107,7 @@ def _check_schedule(
         checks.wrong(f"{at}.cron", "has more than five fields")
         cron = EVERY_MINUTE
     if definition.time_zone.startswith(OF_ONE_MACHINE):
-        checks.wrong(f"{at}.time_zone", f"{definition.time_zone!r} is no name of a time zone")
+        checks.wrong(f"{at}.time_zone", f"{definition.time_zone!r} is not the name of a time zone")
     try:
         next_time(cron, definition.time_zone, after=Instant(0))
     except InvalidField as wrong:

@@ -20,8 +20,8 @@ from .checks import NAME
 DOMAIN = "generic_provider"
 MOST_VIOLATIONS = 10
 MOST_BYTES = 3_500
-"""A status that is larger, in bytes, keeps only its first detail, because gRPC drops metadata of
-more than about 8 KiB.
+"""The greatest size of a status in bytes. A larger status keeps only its first detail, because gRPC
+drops metadata of more than about 8 KiB.
 """
 
 RETRY_SECONDS: Mapping[Reason, int] = {Reason.TOO_MANY_STREAMS: 5, Reason.TOO_MANY_CALLS: 1}

@@ -86,7 +86,7 @@ class ResetRuns:
                 checks.done()
                 return fields
             case None:
-                why = "is required, or definition_fields"
+                why = "is required unless definition_fields is given"
                 raise InvalidField(*checks.violations, ("definition", why))
 
     async def _surveyed(

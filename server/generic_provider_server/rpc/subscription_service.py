@@ -89,7 +89,7 @@ class SubscriptionServicer(EventStreams):
     ) -> api.GetActionResponse:
         checks = Checks()
         if request.WhichOneof("key") is None:
-            checks.wrong("action", "is required, or a request_id")
+            checks.wrong("action", "is required unless request_id is given")
         wait = checks.wait(request)
         found = await self._action_of(checks, request)
         record = found and await self._waits.action(found, wait=wait)

@@ -203,9 +203,7 @@ def service_text(service: ProvisionedService) -> str:
 
 
 def _usage(request: ProvisioningRequest) -> str:
-    """Returns the reference of the usage record, with the serial numbers of the goods for which it
-    is.
-    """
+    """Returns the reference of the usage record and the serial numbers of its goods."""
     return _text(request.usage.reference, *[item.serial_number for item in request.service.items])
 
 

@@ -183,7 +183,7 @@ def test_what_is_listed_says_when_there_is_more(server: Server) -> None:
 
     short = run("action", "list", "--limit=1", "--json", server=server)
     assert len(short.stdout.splitlines()) == 1
-    assert "more than these 1" in short.stderr
+    assert "more results than these 1" in short.stderr
     everything = run("action", "list", "--limit=0", "--json", server=server)
     assert len(everything.stdout.splitlines()) > 1
     assert everything.stderr == ""

@@ -150,8 +150,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     cursor of the oldest stored event).
     """
     ERROR_REASON_CURSOR_UNKNOWN: _ErrorReason.ValueType  # 76
-    """The cursor belongs to another database, or is later than all events of this database, which was
-    perhaps restored from a backup. Metadata: cursor.
+    """The cursor belongs to another database, or is later than all events of this database. Perhaps
+    this database was restored from a backup. Metadata: cursor.
     """
     ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 80
     """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
@@ -314,8 +314,8 @@ with the oldest stored event, and read all subscriptions again. Metadata: cursor
 cursor of the oldest stored event).
 """
 ERROR_REASON_CURSOR_UNKNOWN: ErrorReason.ValueType  # 76
-"""The cursor belongs to another database, or is later than all events of this database, which was
-perhaps restored from a backup. Metadata: cursor.
+"""The cursor belongs to another database, or is later than all events of this database. Perhaps
+this database was restored from a backup. Metadata: cursor.
 """
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 80
 """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""

@@ -1085,7 +1085,7 @@ class ListAuditEntriesRequest(_message.Message):
     provider: _builtins.str
     subscription: _builtins.str
     resource: _builtins.str
-    """An id, as in AuditEntry."""
+    """Only entries with this `resource`."""
     refused: _builtins.bool
     """If true, only entries about calls that were refused, or of which an item was refused."""
     page_size: _builtins.int

@@ -32,7 +32,7 @@ class _ResetRunDefinitionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrappe
     RESET_RUN_DEFINITION_STATE_NOT_EFFECTIVE: _ResetRunDefinitionState.ValueType  # 2
 
 class ResetRunDefinitionState(_ResetRunDefinitionState, metaclass=_ResetRunDefinitionStateEnumTypeWrapper):
-    """Says whether runs of a definition may begin."""
+    """Tells whether runs of a definition may begin."""
 
 RESET_RUN_DEFINITION_STATE_UNSPECIFIED: ResetRunDefinitionState.ValueType  # 0
 RESET_RUN_DEFINITION_STATE_EFFECTIVE: ResetRunDefinitionState.ValueType  # 1
@@ -177,7 +177,7 @@ class ResetRunDefinition(_message.Message):
     """
     subscriptions_per_second: _builtins.int
     """The greatest number of subscriptions that the run resets in a second. At least 1. If unset,
-    there is no limit. Live requests are always handed over first.
+    there is no limit. All requests of the run are bulk, so live requests have priority.
     """
     cron: _builtins.str
     """Runs begin again and again. The five fields of the expression are minute, hour, day of month,

@@ -145,7 +145,7 @@ class ResetServiceServicer(object):
 
     def CreateResetRunDefinition(self, request, context):
         """Creates a definition, which describes a reset of many subscriptions of one provider. The
-        definition is EFFECTIVE, and no run begins before it is submitted.
+        definition is EFFECTIVE, and no run begins before the definition is submitted.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
         """

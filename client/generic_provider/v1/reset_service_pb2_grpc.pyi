@@ -55,7 +55,7 @@ class ResetServiceStub:
     """
     CreateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]
     """Creates a definition, which describes a reset of many subscriptions of one provider. The
-    definition is EFFECTIVE, and no run begins before it is submitted.
+    definition is EFFECTIVE, and no run begins before the definition is submitted.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
     """
@@ -170,7 +170,7 @@ class ResetServiceAsyncStub(ResetServiceStub):
     """
     CreateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]  # type: ignore[assignment]
     """Creates a definition, which describes a reset of many subscriptions of one provider. The
-    definition is EFFECTIVE, and no run begins before it is submitted.
+    definition is EFFECTIVE, and no run begins before the definition is submitted.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
     """
@@ -294,7 +294,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.CreateResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.CreateResetRunDefinitionResponse]]:
         """Creates a definition, which describes a reset of many subscriptions of one provider. The
-        definition is EFFECTIVE, and no run begins before it is submitted.
+        definition is EFFECTIVE, and no run begins before the definition is submitted.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
         """

@@ -503,7 +503,7 @@ class Provider(_message.Message):
 
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___Service]:
-        """Their codes are unique within the provider."""
+        """The services. Their codes are unique within the provider."""
 
     @_builtins.property
     def goods(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoodsMapping]:
@@ -1079,7 +1079,7 @@ Global___SubscribedService: _TypeAlias = SubscribedService  # noqa: Y015
 @_typing.final
 class Usage(_message.Message):
     """A usage record (UDR): one consumption of a usage service. The record is removed from the
-    subscription at its end.
+    subscription when its end_time has passed.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

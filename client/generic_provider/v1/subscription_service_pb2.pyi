@@ -1053,9 +1053,9 @@ Global___ChangeSubscriber: _TypeAlias = ChangeSubscriber  # noqa: Y015
 @_typing.final
 class AddUsage(_message.Message):
     """Adds a usage record. The subscription, and the termed service that the usage service requires,
-    must be on. The record is removed from the subscription at its end. A record belongs to the goods
-    of its distributor: when a card is swapped before the end, the usage is cancelled for the old
-    card and added for the new card.
+    must be on. The record is removed from the subscription when its end_time has passed. A record
+    belongs to the goods of its distributor: when a card is swapped before the end, the usage is
+    cancelled for the old card and added for the new card.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1441,7 +1441,7 @@ class Undone(_message.Message):
     """
     @_builtins.property
     def service(self) -> _resources_pb2.SubscribedService:
-        """The restored service; its state is REMOVED if the action had added it."""
+        """The restored service. Its state is REMOVED if the action had added the service."""
 
     @_builtins.property
     def item(self) -> _resources_pb2.InstalledItem:
@@ -2100,8 +2100,8 @@ class Event(_message.Message):
 
         @_builtins.property
         def dependent_actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-            """The ids of later actions that were rejected too, because they are impossible without this
-            part.
+            """The ids of later actions that were rejected too, because they are impossible without the part
+            that was taken back.
             """
 
         @_builtins.property

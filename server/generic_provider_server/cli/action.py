@@ -53,7 +53,8 @@ COMMON: tuple[click.Parameter, ...] = (
     click.Option(
         ["--bulk/--live"],
         default=None,
-        help="--bulk is for campaigns: live requests go first. Default: --live; with --at, --bulk.",
+        help="--bulk is for campaigns: live requests have priority. Default: --live, "
+        "but --bulk with --at.",
     ),
     click.Option(
         ["--validate-only"], is_flag=True, help="Show a preview of the result, and change nothing."

@@ -130,7 +130,7 @@ EXISTING = (
         "--existing",
         "existing",
         Parts("provider", "account_number"),
-        help="An account that the customer already has; nothing is sent to this platform.",
+        help="An account that the customer already has on a platform; nothing is sent there.",
     ),
     _option(
         "--holds-everything",

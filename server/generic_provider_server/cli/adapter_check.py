@@ -55,7 +55,11 @@ def _address(ctx: click.Context, param: click.Parameter, listen: str) -> str:
 @click.option(
     "--rejecting", metavar="SERVICE", help="A service whose requests the adapter rejects."
 )
-@click.option("--down", metavar="SERVICE", help="A service for which the platform is down.")
+@click.option(
+    "--down",
+    metavar="SERVICE",
+    help="A service for whose requests the adapter behaves as if the platform were down.",
+)
 @click.option(
     "--slow-type",
     cls=NamedOption,

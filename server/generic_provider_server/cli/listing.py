@@ -58,7 +58,7 @@ def within(limit: int, found: Iterable[T]) -> Iterator[T]:
         return
     yield from islice(every, limit)
     if next(every, None) is not None:
-        say(f"There are more than these {limit}: use --limit.", err=True)
+        say(f"There are more results than these {limit}: use a greater --limit.", err=True)
 
 
 def name_archives(client: Client, subscription: str) -> None:

@@ -53,7 +53,7 @@ FILTERS = (
         cls=NamedOption,
         type=Named(RequestOrigin),
         multiple=True,
-        help="Only requests that were created for this reason.",
+        help="Only requests with this origin.",
     ),
     click.option("--action", type=Id("A"), default="", help="Only requests of this action."),
     click.option("--reset-run", type=Id("U"), default="", help="Only requests of this reset run."),
@@ -168,7 +168,7 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
     type=click.IntRange(0),
     default=10,
     show_default=True,
-    help="Begin with this number of existing requests.",
+    help="First print this number of existing requests, the newest.",
 )
 @click.option(
     "--interval",

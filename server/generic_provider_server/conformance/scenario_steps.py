@@ -33,9 +33,9 @@ class Terms:
     offer: Offer
     """The distributor, the goods and the services that the requests of the check name."""
     rejecting: str | None = None
-    """A service that the platform rejects."""
+    """A service whose requests the adapter rejects."""
     down: str | None = None
-    """A service for whose requests the adapter finds that the platform is down."""
+    """A service for whose requests the adapter behaves as if the platform were down."""
     slow_type: RequestType.ValueType | None = None
     """A request type for which the adapter needs longer than a second."""
     first_stream: timedelta = timedelta(seconds=60)

@@ -119,13 +119,13 @@ FAMILIES = (
     _histogram(
         HANDOVER,
         "provider",
-        text="From the creation of a request to its first hand-over.",
+        text="Time from the creation of a request to its first hand-over.",
         buckets=SPANS,
     ),
     _histogram(
         SETTLE,
         "provider",
-        text="From the creation of a request to its final state.",
+        text="Time from the creation of a request to its final state.",
         buckets=SPANS,
     ),
     _histogram(COMMIT, text="Duration of a transaction of the writer.", buckets=CALLS),

@@ -114,7 +114,7 @@ class Checks:
         if len(value) < least:
             self.wrong(field, "is required" if least == 1 else f"needs at least {least}")
         elif len(value) > most:
-            self.wrong(field, f"has {len(value)}, at most {most} are allowed")
+            self.wrong(field, f"has {len(value)} entries, at most {most} are allowed")
 
     def once(self, field: str, values: Iterable[Hashable], *, what: str = "one") -> None:
         named = list(values)

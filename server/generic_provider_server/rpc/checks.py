@@ -116,10 +116,11 @@ class Checks:
         elif len(value) > most:
             self.wrong(field, f"has {len(value)} entries, at most {most} are allowed")
 
-    def once(self, field: str, values: Iterable[Hashable], *, what: str = "one") -> None:
+    def once(self, field: str, values: Iterable[Hashable], *, what: str) -> None:
+        """Checks that no value occurs twice. `what` says in the violation what the values are."""
         named = list(values)
         if len(set(named)) < len(named):
-            self.wrong(field, f"names {what} twice")
+            self.wrong(field, f"contains {what} twice")
 
     def enum(self, field: str, value: int, *, default: Chosen, required: bool = False) -> Chosen:
         """Returns the value, or the default if the value is UNSPECIFIED or wrong."""

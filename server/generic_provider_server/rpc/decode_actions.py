@@ -129,7 +129,7 @@ def _services(
 
 def _change_terms(checks: Checks, field: str, message: api.ChangeTerms) -> a.AnyAction:
     places = ((each.provider, each.distributor, each.service) for each in message.services)
-    checks.once(f"{field}.services", places)
+    checks.once(f"{field}.services", places, what="a service")
     return _services(a.ChangeTerms, terms=True)(checks, field, message)
 
 
@@ -179,7 +179,7 @@ def _change_distribution(
     checks.count(f"{field}.moves", message.moves, least=1, most=MOST_PARTS)
     moves = checks.each(f"{field}.moves", message.moves, _move)
     from_places = ((m.provider, m.from_distributor, m.service, m.goods) for m in moves)
-    checks.once(f"{field}.moves", from_places)
+    checks.once(f"{field}.moves", from_places, what="a service or an item")
     return a.ChangeDistribution(moves)
 
 

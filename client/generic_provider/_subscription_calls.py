@@ -22,6 +22,8 @@ from generic_provider.errors import ProvisioningError
 from generic_provider.v1 import subscription_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import Subscription
 
+LONGEST_WAIT = timedelta(seconds=30)
+
 
 def perform(
     caller: Caller,
@@ -101,7 +103,8 @@ def get_action(
         raise ValueError("get_action takes either an action's id or a request_id")
     key = {"action": action} if action else {"request_id": request_id}
     request = v1.GetActionRequest(**key, wait=span("wait", wait))
-    return Call(request, v1.GetActionResponse, lambda found: found.action, wait or timedelta())
+    longer = min(wait or timedelta(), LONGEST_WAIT)
+    return Call(request, v1.GetActionResponse, lambda found: found.action, longer)
 
 
 def cancel_scheduled_action(

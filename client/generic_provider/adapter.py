@@ -13,7 +13,7 @@ from generic_provider._connection import Target, Tls
 from generic_provider._routines import Routines
 from generic_provider._session import Session
 from generic_provider._streams import Hooks, plain
-from generic_provider._values import span
+from generic_provider._values import span, timedelta_of
 from generic_provider.async_client import AsyncClient
 from generic_provider.enums import RequestType
 from generic_provider.outcomes import Routine, TargetRoutine
@@ -25,6 +25,8 @@ T = TypeVar("T", bound=TargetRoutine)
 OnConnect = TypeVar("OnConnect", bound=Callable[[], object])
 OnDisconnect = TypeVar("OnDisconnect", bound=Callable[[str], object])
 _MOST_THREADS = 200
+_MOST_IN_FLIGHT = 10_000
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(hours=1)
 
 
 class Adapter:
@@ -60,6 +62,12 @@ class Adapter:
         Leases are extended while a routine runs. TLS is used unless the address belongs to this
         machine; `tls` overrides this default.
         """
+        if not 1 <= max_in_flight <= _MOST_IN_FLIGHT:
+            limits = f"from 1 to {_MOST_IN_FLIGHT}"
+            raise ValueError(f"max_in_flight must be {limits}, not {max_in_flight}")
+        if not _SHORTEST <= timedelta_of("lease_duration", lease_duration) <= _LONGEST:
+            limits = f"from {_SHORTEST} to {_LONGEST}"
+            raise ValueError(f"lease_duration must be {limits}, not {lease_duration}")
         self._target = Target(address, token=token, tls=tls)
         self._request = StreamPendingRequestsRequest(
             provider=provider,

@@ -306,3 +306,16 @@ def test_types_are_given_as_members_or_by_name_and_others_are_refused_at_once() 
             adapter.on(RequestType.CANCEL_UDR, wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs the request types"):
         adapter.on()
+
+
+@pytest.mark.parametrize("most", [-1, 0, 10_001])
+def test_an_adapter_without_possible_requests_in_flight_is_refused_at_once(most: int) -> None:
+    with pytest.raises(ValueError, match=f"max_in_flight must be from 1 to 10000, not {most}"):
+        Adapter("localhost:1", provider="P", name="a", max_in_flight=most)
+
+
+@pytest.mark.parametrize("lease", [timedelta(0), timedelta(seconds=0.9), timedelta(hours=2)])
+def test_a_lease_that_no_server_gives_is_refused_at_once(lease: timedelta) -> None:
+    limits = f"lease_duration must be from 0:00:01 to 1:00:00, not {lease}"
+    with pytest.raises(ValueError, match=limits):
+        Adapter("localhost:1", provider="P", name="a", lease_duration=lease)

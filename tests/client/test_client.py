@@ -209,6 +209,11 @@ def test_an_action_is_found_by_one_key(crm: Crm) -> None:
     assert (request.WhichOneof("key"), request.wait.seconds) == ("request_id", 3)
 
 
+def test_the_longest_wait_for_an_action_is_the_server_s(crm: Crm) -> None:
+    crm.calls(lambda: crm.client.get_action("A1", wait=timedelta.max))
+    crm.answers("GetAction", subscription_service_pb2.GetActionResponse())
+
+
 def test_both_clients_have_every_call_but_that_of_the_adapter() -> None:
     ours = {name for name, each in vars(Client).items() if hasattr(each, "__wrapped__")}
     assert ours == {

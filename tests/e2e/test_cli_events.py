@@ -76,3 +76,9 @@ def test_a_wrong_cursor_is_refused(tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert "CURSOR_UNKNOWN" in refused.stderr
     assert "Begin with --from beginning." in refused.stderr
+
+
+def test_an_empty_cursor_is_refused() -> None:
+    refused = run("events", "tail", "--from=", "--server=localhost:1")
+    assert refused.exit_code == 2
+    assert "--from is empty" in refused.stderr

@@ -31,7 +31,6 @@ def events() -> None:
     "--from",
     "start",
     metavar="CURSOR",
-    default="",
     help="Begin after the event with this cursor. 'beginning' means the oldest stored event. "
     "Default: only new events.",
 )
@@ -46,12 +45,14 @@ def events() -> None:
     help="Show only events of this kind.",
 )
 @remote
-def tail(client: Client, output: Output, /, *, start: str, **filters: Any) -> None:
+def tail(client: Client, output: Output, /, *, start: str | None, **filters: Any) -> None:
     """Follow events until Ctrl-C. Then the cursor with which to continue is printed on standard
     error. With --json, each event has its cursor.
     """
+    if start == "":
+        raise click.UsageError("--from is empty; without --from, only new events are shown")
     beginning = start == BEGINNING
-    cursor = "" if beginning else start
+    cursor = "" if beginning else start or ""
 
     def heartbeat(reached: str) -> None:
         nonlocal cursor

@@ -21,6 +21,11 @@ from .actions import kind, part_taken_back
 from .output import moment
 from .wording import about, error
 
+ARCHIVED = "(archived)"
+"""Stands for the contents of an action or a request that was archived: an event of it has only its
+id or number.
+"""
+
 
 def lines(event: Event) -> Iterator[str]:
     """Yields the lines that describe the event: several for a rollback, otherwise one."""
@@ -45,13 +50,13 @@ def _what(event: Event) -> str:
             return f"executed {_action(event.action_executed.action)}"
         case "action_settled":
             action = event.action_settled.action
-            state = ActionState.name_of(action.state)
-            return f"settled {_action(action)} {state} {error_of_action(action)}".rstrip()
+            return f"settled {_action(action)} {_result(action)}".rstrip()
         case "request_created":
             return f"created {_name(event.request_created.request)}"
         case "request_settled":
             request = event.request_settled.request
-            return f"settled {_request(request)} {RequestState.name_of(request.state)}"
+            state = RequestState.name_of(request.state) if request.state else ""
+            return f"settled {_request(request)} {state}".rstrip()
         case "subscription_rolled_back":
             return f"rolled back {_action(event.subscription_rolled_back.action)}"
         case "sync_state_changed":
@@ -72,13 +77,19 @@ def _order(event: Event) -> str:
 
 
 def _action(found: SubscriptionAction) -> str:
-    return f"{found.id} {kind(found)}"
+    return f"{found.id} {kind(found) if found.state else ARCHIVED}"
+
+
+def _result(found: SubscriptionAction) -> str:
+    return f"{ActionState.name_of(found.state)} {error_of_action(found)}" if found.state else ""
 
 
 def _name(found: ProvisioningRequest) -> str:
     """Describes the request without its result. An event shows the present state of the request, so
     even in the event of its creation, the request may have a result.
     """
+    if not found.state:
+        return f"{found.number} {ARCHIVED}"
     return f"{found.number} {RequestType.name_of(found.type)} {about(found)}".rstrip()
 
 

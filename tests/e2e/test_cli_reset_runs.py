@@ -185,6 +185,8 @@ def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> Non
     said = _said(server, "reset", "run", "submit", definition)
     assert f"{definition} runs next at " in said
     assert said.endswith(f"generic-provider reset run set-state {definition} not-effective\n")
+    held = _said(server, "reset", "run", "submit", definition, "--hold")
+    assert "Z, and each run is held until it is approved; to stop it: " in held
     assert "cron" in run("reset", "run", "define", "--provider=P", "--cron=x", server=server).stderr
 
     state = ("reset", "run", "set-state", definition)

@@ -126,7 +126,9 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
     if not done.HasField("reset_run"):
         due = moment(done.definition, "next_run_time")
         stop = command("reset", "run", "set-state", definition, "not-effective")
-        output.message(done.definition, f"{definition} runs next at {due}; to stop it: {stop}")
+        held = ", and each run is held until it is approved" if hold else ""
+        text = f"{definition} runs next at {due}{held}; to stop it: {stop}"
+        output.message(done.definition, text)
     elif watch and not output.as_json:
         _watched(client, done.reset_run.id)
     else:

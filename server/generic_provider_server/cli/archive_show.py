@@ -70,7 +70,8 @@ def show(
 ) -> None:
     """Check an archive's FILE and show its contents.
 
-    If the file was cut short or altered, the command shows no contents.
+    If the file was cut short or altered, the command shows no contents. If the file has another
+    name than on the server, an alteration is found for certain only with --checksum.
     """
     try:
         found = ArchiveFile(file, checksum=checksum)

@@ -4,6 +4,7 @@ process that dies.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -11,9 +12,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from threading import Thread
 from typing import Any
 
 import click
@@ -111,12 +113,23 @@ class Workers:
 
 
 def _work(settings: Settings, ready: Connection, figures: Connection | None) -> None:
+    Thread(target=_end_with_parent, name="parent", daemon=True).start()
     show = partial(sent, figures) if figures is not None else None
     try:
         run_one(settings, on_serving=ready.send, port_shared=True, show=show)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+
+
+def _end_with_parent() -> None:
+    """Drains this process when its parent has died: nobody would replace or stop the process any
+    more, and it would keep the address from the next server.
+    """
+    if parent := parent_process():
+        wait([parent.sentinel])
+        log.error("parent_process_died", pid=parent.pid)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager

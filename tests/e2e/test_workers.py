@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -73,6 +74,19 @@ def test_workers_share_the_work_and_those_that_die_are_replaced(
     assert replaced <= children(server)
     assert server.stop(signal.SIGTERM) == 0
     assert "Traceback" not in server.log.read_text()
+
+
+def test_the_processes_end_after_their_parent_was_killed(server: Server) -> None:
+    assert len(children(server)) == WORKERS
+    server.stop(signal.SIGKILL)
+    host, _, port = server.address.rpartition(":")
+
+    def free() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex((host, int(port))) != 0
+
+    wait_until(free, what="the address is free for the next server")
+    assert "parent_process_died" in server.log.read_text()
 
 
 def _performed(metrics: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from generic_provider import Client, ProvisioningResponse, ResetRunState, ResponseStatus, actions
 from support.command_line import run, told_as_json
-from support.processes import Server, wait_until
+from support.forking import Forked
+from support.processes import PATIENCE, Server, wait_until
 from support.pulling import answer
 
 PROVIDER = """
@@ -177,6 +179,21 @@ def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: 
         if line.startswith("  --")
     ]
     assert options[0:3] == ["--provider", "--name", "--created-from"]
+
+
+def test_ctrl_c_ends_only_the_watching(server: Server, crm: Client) -> None:
+    _outage(crm, 20)
+    definition = _define(server, "--pace=1")
+    process = Forked("reset", "run", "submit", definition, "--watch", "--server", server.address)
+    wait_until(lambda: bool(list(crm.list_reset_runs())), what="the run has begun")
+    (begun,) = crm.list_reset_runs()
+    wait_until(lambda: bool(crm.get_reset_run(begun.id).examined), what="it is at work")
+    process.send(signal.SIGINT)
+    said = process.err.read()
+    assert process.wait(PATIENCE) == 1
+    assert f"it continues; to end it: generic-provider reset run cancel {begun.id} " in said
+    assert "Aborted" not in said
+    assert crm.get_reset_run(begun.id).state == ResetRunState.RUNNING
 
 
 def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> None:

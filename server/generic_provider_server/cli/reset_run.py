@@ -20,7 +20,7 @@ from generic_provider import (
 )
 
 from ..desk.command_lines import command
-from ..desk.output import Output, console, moment, say_folded, show_table, write_csv
+from ..desk.output import Output, console, moment, say, say_folded, show_table, write_csv
 from ..desk.resets import counts, definition_lines, preview_lines, run_lines
 from .listing import limit_option, page_size, within
 from .remote import remote
@@ -150,24 +150,29 @@ def watch_(client: Client, output: Output, *, reset_run: str) -> None:
 
 
 def _watched(client: Client, number: str) -> None:
-    """Shows the run until it has ended or waits for its approval. Exits with 1 if the run
-    failed.
+    """Shows the run until it has ended or waits for its approval. Exits with 1 if the run failed,
+    and after Ctrl-C.
     """
     from rich import progress as bars  # noqa: PLC0415 - most commands show no progress
 
     columns = bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn()
     last = ResetRun()
-    with bars.Progress(*columns, bars.TimeElapsedColumn(), console=console()) as progress:
-        task = progress.add_task(number, total=None)
-        for last in client.watch_reset_run(number):
-            progress.update(
-                task,
-                description=f"{number} {ResetRunState.name_of(last.state)}",
-                total=last.total or None,
-                completed=min(last.examined, last.total),
-            )
-            if last.state == ResetRunState.HELD:
-                break
+    try:
+        with bars.Progress(*columns, bars.TimeElapsedColumn(), console=console()) as progress:
+            task = progress.add_task(number, total=None)
+            for last in client.watch_reset_run(number):
+                progress.update(
+                    task,
+                    description=f"{number} {ResetRunState.name_of(last.state)}",
+                    total=last.total or None,
+                    completed=min(last.examined, last.total),
+                )
+                if last.state == ResetRunState.HELD:
+                    break
+    except KeyboardInterrupt:
+        cancel = command("reset", "run", "cancel", number)
+        say(f"{number} is not watched any more, but it continues; to end it: {cancel}", err=True)
+        sys.exit(1)
     say_folded(*run_lines(last))
     if last.state in FAILED:
         sys.exit(1)

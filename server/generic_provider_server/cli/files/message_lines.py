@@ -157,5 +157,9 @@ def _single(value: Any, field: FieldDescriptor) -> Any:
         case str() if field.message_type and field.message_type.full_name == TIMESTAMP:
             return timestamp_of(value)
         case str() if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
-            return BOOLEANS.get(value.lower(), value)
+            if value.lower() not in BOOLEANS:
+                raise ValueError(f"{value!r} is neither true nor false")
+            return BOOLEANS[value.lower()]
+        case int() | float() if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+            raise ValueError(f"{json.dumps(value)} is not a text: put it between quotation marks")
     return value

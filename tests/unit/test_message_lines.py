@@ -1,0 +1,32 @@
+"""The fields of a line that becomes a message."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from generic_provider import PlatformSubscription
+from generic_provider_server.cli.files.message_lines import message_of
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"missing": "maybe"}, "missing: 'maybe' is neither true nor false"),
+        ({"subscription": 5}, "subscription: 5 is not a text: put it between quotation marks"),
+        (
+            {"items": [{"serial_number": 12345678}]},
+            "items[0].serial_number: 12345678 is not a text: put it between quotation marks",
+        ),
+    ],
+)
+def test_a_wrong_value_is_explained_with_its_field(fields: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(why)}$"):
+        message_of(fields, PlatformSubscription())
+
+
+def test_true_and_false_may_be_texts() -> None:
+    assert message_of({"missing": "TRUE"}, PlatformSubscription()).missing
+    assert not message_of({"missing": "false"}, PlatformSubscription()).missing

@@ -352,8 +352,12 @@ async def test_a_proven_caller_cannot_approve_its_own_run(house: House) -> None:
         with pytest.raises(PermissionDenied) as refused:
             await mari.approve_reset_run(run.id, reason="mine", performed_by="somebody")
         assert refused.value.metadata == {"caller": "mari", "reset_run": run.id}
-        await olev.approve_reset_run(run.id, reason="looked")
+        approved = await olev.approve_reset_run(run.id, reason="looked", performed_by="root")
+        assert approved.approved_by == "root"
+        assert approved.message.endswith("; approved by caller olev: looked")
         found = await latest(olev, lambda found: len(found) == 2, methods=["ApproveResetRun"])
+        again = await olev.approve_reset_run(run.id, reason="looked", performed_by="root")
+        assert again.message == approved.message
 
     assert [(each.caller, each.code, each.resource) for each in found] == [
         ("olev", 0, run.id),

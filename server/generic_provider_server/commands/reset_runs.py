@@ -224,7 +224,9 @@ class Approve:
 
     def run(self, transaction: Transaction) -> RunRecord:
         found = run_of(transaction, self.run_number)
-        by, said = self.who.performed_by or self.who.caller, f"approved: {self.reason}"
+        by = self.who.performed_by or self.who.caller
+        proven = f" by caller {self.who.caller}" if self.proven and self.who.caller != by else ""
+        said = f"approved{proven}: {self.reason}"
         same_person = found.approved_by == by or not (self.proven or self.who.performed_by)
         if same_person and f"; {said};" in f"; {found.message};":
             transaction.repeated = True

@@ -50,7 +50,7 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
 ) -> None:
     made = run("archive", "create", "--older-than=90d", server=server)
     assert made.exit_code == 0, made.output
-    assert made.stdout.startswith("Z0000000001 COMPLETED, 1 requests, ")
+    assert made.stdout.startswith("Z0000000001 COMPLETED, 1 request, ")
     (archive,) = told_as_json("archive", "list", "--subscription=S1", server=server)
     file = tmp_path / "copy" / archive["file"]
     file.parent.mkdir()

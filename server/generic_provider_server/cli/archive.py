@@ -13,7 +13,7 @@ import click
 
 from generic_provider import Archive, ArchiveState, Client
 
-from ..desk.output import Output, moment, say_folded
+from ..desk.output import Output, counted, moment, say_folded
 from .archive_show import show
 from .failures import REFUSED
 from .listing import limit_option, page_size, within
@@ -188,8 +188,8 @@ def _made(client: Client, made: Archive) -> Archive:
 
 
 def _line(found: Archive) -> str:
-    count, size = found.requests_archived, found.size_bytes
+    count, size = counted(found.requests_archived, "request"), found.size_bytes
     state = ArchiveState.name_of(found.state)
     said = f": {found.message}" if found.message else ""
     file = f", {size} bytes in {found.file}" if found.file else ""
-    return f"{found.id} {state}{said}, {count} requests{file}"
+    return f"{found.id} {state}{said}, {count}{file}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import pytest
 
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.store.opening import open_store
+from generic_provider_server.store.readers import READERS
 from generic_provider_server.store.waits import Waits
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, HandClock
@@ -73,6 +75,24 @@ async def test_reads_and_changes_end_when_the_database_stands_still(proxy: Stall
         await until_done(bench=bench)
         done = await bench.perform(ADD_NEWS, "S1", request_id="order-1")
         assert done.action.id
+
+
+async def test_a_read_that_is_given_up_does_not_stop_the_process(proxy: StallingProxy) -> None:
+    async with bench_on(proxy) as bench:
+        await asyncio.gather(*[bench.subscription("S1") for _ in range(READERS)])
+        proxy.stall()
+        reading = asyncio.create_task(bench.subscription("S1"))
+        await asyncio.sleep(0.2)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        # a process that stands still would not come back from this sleep before `go_on`
+        releasing = threading.Timer(6 * SHORT.patience, proxy.go_on)
+        releasing.start()
+        await asyncio.sleep(0.5)
+        still_standing = releasing.is_alive()
+        releasing.cancel()
+        assert still_standing
 
 
 async def test_it_is_noticed_without_a_call(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -26,6 +27,7 @@ CONNECTION: dict[str, Any] = {
     "application_name": "generic-provider",
 }
 RETRY_SECONDS = 1.0
+CANCEL_SECONDS = 3.0
 MIGRATION_LOCK_SECONDS = 20
 """A migration waits at most this time for a lock."""
 
@@ -57,6 +59,18 @@ def connect(url: str, *, waits: Waits = USUAL) -> psycopg.Connection[Any]:
     made = _Connection.connect(url, autocommit=True, **_options(url, waits=waits))
     made.answer_seconds = waits.patience
     return made
+
+
+def cancel(connection: psycopg.Connection[Any]) -> None:
+    """Cancels the running statement of a connection. If the database does not accept the
+    cancellation, the connection itself ends the statement when the database has not answered for
+    too long.
+
+    `Connection.cancel` would keep the interpreter's lock while it waits for the database, so the
+    whole process would hang with the database.
+    """
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=CANCEL_SECONDS)
 
 
 def database_of(url: str) -> PostgresqlDatabase:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from ...domain.lane import LaneState
 from ...domain.subscription.request_records import RequestRecord, WaitingFor
 from ...domain.values import RequestState
 from ..database import statements as sql
+from ..database.connections import cancel
 from ..database.rows import lane_of_row, request_of_row, rows_of
 from ..memory.memory import Memory
 
@@ -31,7 +33,9 @@ class BaseQueries:
         thread.
         """
         connection = cast(Any, self._database).connection()
-        end: Callable[[], None] = getattr(connection, "interrupt", None) or connection.cancel
+        end: Callable[[], None] = getattr(connection, "interrupt", None) or partial(
+            cancel, connection
+        )
         return end
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -14,6 +15,7 @@ from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+from generic_provider_server.rpc.provisioning_service import ProvisioningServicer
 from generic_provider_server.services.backlogs import Backlogs
 from support.calling import Caller, Refusal
 
@@ -252,6 +254,47 @@ async def test_a_message_says_when_it_was_sent_and_what_is_left_of_each_lease(
     assert began <= batch.sent_time.ToMicroseconds() < began + 20_000_000
     (lease,) = batch.batch.subscriptions
     assert 15_000_000 < lease.lease_duration.ToMicroseconds() <= 30_000_000
+
+
+@pytest.fixture
+def suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Suspends the server for a second between the check of leases and their sending."""
+    on_time = ProvisioningServicer._on_time  # noqa: SLF001
+
+    def checked(*arguments: Any) -> list[api.SubscriptionRequests]:
+        found = on_time(*arguments)
+        time.sleep(1 if found else 0)
+        return found
+
+    monkeypatch.setattr(ProvisioningServicer, "_on_time", checked)
+
+
+@pytest.mark.usefixtures("suspended")
+async def test_the_time_of_a_message_is_that_from_which_its_leases_are_counted(
+    address: str, caller: Caller
+) -> None:
+    async with stream(address, "a", max_in_flight=10) as call:
+        await call.read()
+        await subscribe(caller, 1)
+        batch = await call.read()
+
+    assert isinstance(batch, api.StreamPendingRequestsResponse)
+    assert batch.sent_time.ToMicroseconds() / 1e6 < time.time() - 0.9
+
+
+@pytest.mark.usefixtures("suspended")
+async def test_the_time_of_a_pull_is_that_from_which_its_leases_are_counted(
+    caller: Caller,
+) -> None:
+    await subscribe(caller, 1)
+    began = time.monotonic()
+    answer = await caller.call(
+        "PullPendingRequests", api.PullPendingRequestsRequest(provider="P", adapter="a")
+    )
+
+    assert len(answer.subscriptions) == 1
+    assert answer.sent_time.ToMicroseconds() / 1e6 < time.time() - 0.9
+    assert answer.waited.ToMicroseconds() / 1e6 < time.monotonic() - began - 0.9
 
 
 async def test_a_heartbeat_does_not_wait_for_the_database(

@@ -14,7 +14,7 @@ from ..commands.claim import Demand, Handed
 from ..commands.live_leases import Extend, LeaseState, Release
 from ..domain.lease import Lease, lease_of, stream_of, token_of
 from ..domain.refusals import Reason, Refused
-from ..domain.values import SECOND
+from ..domain.values import SECOND, Instant
 from ..services.backlogs import Backlogs
 from ..services.delivery import Delivery
 from ..services.reporting import Reporting
@@ -73,8 +73,9 @@ class ProvisioningServicer:
                         return
                     case handed:
                         for batch in _batches((each, self._shown(each)) for each in handed):
-                            if still_good := self._on_time(batch):
-                                yield self._sent(_batch(still_good))
+                            now = self._store.steady()
+                            if still_good := self._on_time(batch, now):
+                                yield self._sent(_batch(still_good), now)
 
     async def PullPendingRequests(
         self, request: api.PullPendingRequestsRequest, call: IncomingCall
@@ -95,12 +96,14 @@ class ProvisioningServicer:
         await self._store.catalogue(provider)
         handed = await self._delivery.pull(provider, demand, wait=wait)
         backlog, age = await self._backlogs.count(provider)
+        shown = [(each, self._shown(each)) for each in handed]
+        waited, now = int((time.monotonic() - began) * SECOND), self._store.steady()
         return api.PullPendingRequestsResponse(
-            subscriptions=self._on_time([(each, self._shown(each)) for each in handed]),
+            subscriptions=self._on_time(shown, now),
             backlog=backlog,
             oldest_age=encode_parts.duration(age),
-            sent_time=encode_parts.timestamp(self._store.steady()),
-            waited=encode_parts.duration(int((time.monotonic() - began) * SECOND)),
+            sent_time=encode_parts.timestamp(now),
+            waited=encode_parts.duration(waited),
         )
 
     async def SendResponses(
@@ -164,18 +167,21 @@ class ProvisioningServicer:
         return leases
 
     def _sent(
-        self, message: api.StreamPendingRequestsResponse
+        self, message: api.StreamPendingRequestsResponse, at: Instant | None = None
     ) -> api.StreamPendingRequestsResponse:
-        message.sent_time.FromMicroseconds(self._store.steady())
+        message.sent_time.FromMicroseconds(self._store.steady() if at is None else at)
         return message
 
-    def _on_time(self, batch: Sequence[Shown]) -> list[api.SubscriptionRequests]:
+    def _on_time(self, batch: Sequence[Shown], now: Instant) -> list[api.SubscriptionRequests]:
         """Returns the messages of the batch that may still be sent, each with the remaining time of
         its lease.
+
+        `now` is also the `sent_time` of the batch. So if this process is suspended between this
+        call and the sending, the adapter detects that the leases are old.
         """
-        good = {each.lane.lease for each in self._delivery.still_good([h for h, _ in batch])}
+        handed_over = [handed for handed, _ in batch]
+        good = {each.lane.lease for each in self._delivery.still_good(handed_over, at=now)}
         shown = [(handed, message) for handed, message in batch if handed.lane.lease in good]
-        now = self._store.steady()
         for handed, message in shown:
             message.lease_duration.FromMicroseconds(handed.lane.left(now))
         return [message for _, message in shown]

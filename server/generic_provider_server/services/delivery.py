@@ -14,6 +14,7 @@ import structlog
 from ..commands.claim import Claim, Demand, Handed
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
+from ..domain.values import Instant
 from ..store.notices.notice import Notice
 from ..store.store import Store
 from ..store.write.transaction import Transaction
@@ -143,13 +144,16 @@ class Delivery:
                     return handed
                 await self._wait(ready, most=left)
 
-    def still_good(self, handed: Sequence[Handed]) -> tuple[Handed, ...]:
+    def still_good(
+        self, handed: Sequence[Handed], *, at: Instant | None = None
+    ) -> tuple[Handed, ...]:
         """Returns the leases that may be sent now, and withdraws the other leases.
 
         A lease may be sent if at least half of its duration remains, and only while the last sign
         of life of this process is fresh.
         """
-        now, alive = self._store.steady(), self._store.is_alive()
+        now = self._store.steady() if at is None else at
+        alive = self._store.is_alive()
         good, late = list[Handed](), list[Handed]()
         for each in handed:
             is_good = alive and 2 * each.lane.left(now) >= each.lane.lease_duration

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.store.database.checkpoints import Checkpoints
 from generic_provider_server.store.database.engine import StoreInUse
 from generic_provider_server.store.database.sqlite import SqliteEngine
 from generic_provider_server.store.opening import open_store
@@ -142,3 +144,28 @@ async def test_a_database_that_another_program_locks_is_unavailable_until_it_is_
     assert reached[0] is False
     await bench.become(viewer("S1"))
     await bench.store.close()
+
+
+def test_a_checkpoint_never_writes_into_another_file_with_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.store.database.checkpoints.PAUSE_SECONDS", 0.01)
+    file, backup = tmp_path / "used.db", tmp_path / "backup.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as writing:
+        writing.execute("PRAGMA journal_mode = wal")
+        writing.execute("PRAGMA wal_autocheckpoint = 0")
+        writing.execute("CREATE TABLE t (n)")
+        with closing(sqlite3.connect(backup)) as copy:
+            writing.backup(copy)
+        saved = backup.read_bytes()
+        checkpoints = Checkpoints(file)
+        writing.execute("INSERT INTO t VALUES (1)")
+        checkpoints.note_commit()
+        backup.rename(file)
+        for n in range(20):
+            writing.execute("INSERT INTO t VALUES (?)", (n,))
+            checkpoints.note_commit()
+            time.sleep(0.02)
+        checkpoints.stop()
+
+        assert file.read_bytes() == saved

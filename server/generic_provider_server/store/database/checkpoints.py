@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 
@@ -23,7 +22,12 @@ class Checkpoints:
     """
 
     def __init__(self, path: Path) -> None:
-        self._source = f"{path.absolute().as_uri()}?mode=rw"  # never creates the file
+        """Opens the connection of the checkpoints, which stays open. A later connection could open
+        another file with the same name, and write the WAL into that file.
+        """
+        source = f"{path.absolute().as_uri()}?mode=rw"  # never creates the file
+        self._connection = sqlite3.connect(source, uri=True, check_same_thread=False)
+        self._failed = False
         self._thread: Thread | None = None
         self._committed = Event()
         self._stopping = Event()
@@ -35,18 +39,22 @@ class Checkpoints:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stops the thread. No commit may follow."""
+        """Stops the thread and closes the connection. No commit may follow."""
         self._stopping.set()
         self._committed.set()
         if self._thread is not None:
             self._thread.join()
+        self._connection.close()
 
     def _work(self) -> None:
         while not self._stopping.wait(PAUSE_SECONDS):
             self._committed.wait()
             self._committed.clear()
             try:
-                with closing(sqlite3.connect(self._source, uri=True)) as connection:
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            except sqlite3.Error as error:  # a commit will fail too, and its caller is told
-                log.warning("checkpoint_failed", error=str(error))
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            except sqlite3.Error as error:
+                if not self._failed:
+                    log.warning("checkpoint_failed", error=str(error))
+                self._failed = True
+            else:
+                self._failed = False

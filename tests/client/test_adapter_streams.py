@@ -197,7 +197,7 @@ async def test_a_server_with_too_many_streams_has_the_time_that_it_asks_for(
 
 
 async def test_leases_are_extended_while_work_goes_on(server: Server) -> None:
-    adapter, platform = make(server, lease_duration=timedelta(seconds=0.5)), Platform()
+    adapter, platform = make(server, lease_duration=timedelta(seconds=1)), Platform()
     adapter.otherwise(platform.do)
     async with serving(adapter):
         (await server.stream()).give("S1", "T1", "R1", seconds=0.5)
@@ -223,7 +223,7 @@ async def test_a_lease_that_is_shorter_than_asked_for_is_extended_in_its_own_tim
 
 
 async def test_of_a_lease_that_has_ended_nothing_more_is_started(server: Server) -> None:
-    adapter, platform = make(server, lease_duration=timedelta(seconds=0.5)), Platform()
+    adapter, platform = make(server, lease_duration=timedelta(seconds=1)), Platform()
     adapter.otherwise(platform.do)
     server.dead.add("T1")
     async with serving(adapter):

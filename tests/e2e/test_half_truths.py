@@ -188,7 +188,7 @@ def test_a_server_that_does_not_know_a_call_is_told_from_one_that_refuses_it() -
         older.stop(None).wait()
 
     assert refused.exit_code == 1
-    assert "the server does not know this call: it is older than this command" in refused.stderr
+    assert "the server does not know this call: it may be older than this command" in refused.stderr
 
 
 def test_a_simulated_platform_in_another_file_is_refused(tmp_path: Path) -> None:
@@ -197,4 +197,7 @@ def test_a_simulated_platform_in_another_file_is_refused(tmp_path: Path) -> None
 
     for command in ("memory",), ("compare", "--provider=P"), ("simulate", "--provider=P"):
         said = _sentence("adapter", *command, "--memory", str(file))
-        assert said == f"Error: {file} is not of a simulated platform: file is not a database\n"
+        assert (
+            said
+            == f"Error: {file} is not the file of a simulated platform: file is not a database\n"
+        )

@@ -297,6 +297,26 @@ async def test_the_time_of_a_pull_is_that_from_which_its_leases_are_counted(
     assert answer.waited.ToMicroseconds() / 1e6 < time.monotonic() - began - 0.9
 
 
+async def test_a_lease_is_sent_with_the_rest_of_its_duration(
+    address: str, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = ProvisioningServicer._shown  # noqa: SLF001
+
+    def shown_later(*arguments: Any) -> api.SubscriptionRequests:
+        time.sleep(1)
+        return shown(*arguments)
+
+    monkeypatch.setattr(ProvisioningServicer, "_shown", shown_later)
+    async with stream(address, "a", max_in_flight=10) as call:
+        await call.read()
+        await subscribe(caller, 1)
+        batch = await call.read()
+
+    assert isinstance(batch, api.StreamPendingRequestsResponse)
+    (lease,) = batch.batch.subscriptions
+    assert 15_000_000 < lease.lease_duration.ToMicroseconds() < 29_000_000
+
+
 async def test_a_heartbeat_does_not_wait_for_the_database(
     address: str, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,7 +121,7 @@ async def test_what_becomes_ready_while_nothing_waits_is_handed_over_with_its_ac
     assert not await bench.claim("SAT", stream="another")
     await bench.accept(handed)
     assert (await bench.request(request.number)).state is RequestState.COMPLETED
-    assert delivery.still_good((handed,))
+    assert delivery.still_good((handed,), bench.store.steady())
 
 
 @pytest.mark.usefixtures("delivery")
@@ -222,7 +222,7 @@ async def test_a_lease_that_is_more_than_half_over_is_not_sent(
     bench.clock.advance(16)
     new = await bench.claim("SAT", stream=stream.id, credit=1)
 
-    assert delivery.still_good((*old, *new)) == new
+    assert delivery.still_good((*old, *new), bench.store.steady()) == new
     async with asyncio.timeout(20):
         while stream.credit.left() < 1:
             await asyncio.sleep(0.01)

@@ -149,7 +149,7 @@ async def test_a_process_whose_sign_of_life_is_old_gives_and_extends_nothing(url
         await until(lambda: not two.store.is_alive())
 
         assert await two.claim("SAT") == ()
-        assert Delivery(two.store).still_good((lease,)) == ()
+        assert Delivery(two.store).still_good((lease,), two.store.steady()) == ()
         with pytest.raises(Refused) as refused:
             await two.extend(lease.lane.lease)
         assert refused.value.reason is Reason.STORE_UNAVAILABLE

@@ -99,9 +99,9 @@ class Checks:
         size = sum(len(key.encode()) + len(entry.encode()) for key, entry in entries.items())
         if len(entries) > MOST_PARAMETERS:
             self.wrong(field, f"has {len(entries)} entries, at most {MOST_PARAMETERS} are allowed")
-        elif size > MOST_PARAMETER_BYTES:
-            self.wrong(field, f"has {size} bytes, at most {MOST_PARAMETER_BYTES} are allowed")
-        elif any("\x00" in key + entry for key, entry in entries.items()):
+        elif self.size(field, size, most=MOST_PARAMETER_BYTES) and any(
+            "\x00" in key + entry for key, entry in entries.items()
+        ):
             self.wrong(field, "contains a NUL character")
         return entries
 
@@ -115,6 +115,12 @@ class Checks:
             self.wrong(field, "is required" if least == 1 else f"needs at least {least}")
         elif len(value) > most:
             self.wrong(field, f"has {len(value)} entries, at most {most} are allowed")
+
+    def size(self, field: str, size: int, *, most: int) -> bool:
+        """Checks a size in bytes. Returns whether the size is allowed."""
+        if size > most:
+            self.wrong(field, f"has {size} bytes, at most {most} are allowed")
+        return size <= most
 
     def once(self, field: str, values: Iterable[Hashable], *, what: str) -> None:
         """Checks that no value occurs twice. `what` says in the violation what the values are."""

@@ -42,8 +42,7 @@ def perform_of(
     priority = checks.enum("priority", request.priority, default=Priority.LIVE)
     expected = request.expected_revision if request.HasField("expected_revision") else None
     contents = contents_of(request)
-    if (size := len(contents)) > MOST_BYTES:
-        checks.wrong(kind or "action", f"has {size} bytes, at most {MOST_BYTES} are allowed")
+    checks.size(kind or "action", len(contents), most=MOST_BYTES)
     perform = Perform(
         action=_action(checks, request, kind) if kind else a.Activate(),
         subscription=checks.text("subscription", request.subscription),
@@ -128,8 +127,8 @@ def _services(
 
 
 def _change_terms(checks: Checks, field: str, message: api.ChangeTerms) -> a.AnyAction:
-    places = ((each.provider, each.distributor, each.service) for each in message.services)
-    checks.once(f"{field}.services", places, what="a service")
+    named = ((each.provider, each.distributor, each.service) for each in message.services)
+    checks.once(f"{field}.services", named, what="a service")
     return _services(a.ChangeTerms, terms=True)(checks, field, message)
 
 
@@ -178,8 +177,8 @@ def _change_distribution(
 ) -> a.AnyAction:
     checks.count(f"{field}.moves", message.moves, least=1, most=MOST_PARTS)
     moves = checks.each(f"{field}.moves", message.moves, _move)
-    from_places = ((m.provider, m.from_distributor, m.service, m.goods) for m in moves)
-    checks.once(f"{field}.moves", from_places, what="a service or an item")
+    moved = ((m.provider, m.from_distributor, m.service, m.goods) for m in moves)
+    checks.once(f"{field}.moves", moved, what="a service or an item")
     return a.ChangeDistribution(moves)
 
 

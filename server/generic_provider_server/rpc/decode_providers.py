@@ -26,10 +26,7 @@ def provider_of(checks: Checks, message: pb.Provider) -> Provider:
     checks.count("provider.distributors", message.distributors, most=MOST_DISTRIBUTORS)
     checks.count("provider.services", message.services, most=MOST_SERVICES)
     checks.count("provider.goods", message.goods, most=MOST_DISTRIBUTORS)
-    if message.ByteSize() > MOST_BYTES:
-        checks.wrong(
-            "provider", f"has {message.ByteSize()} bytes, at most {MOST_BYTES} are allowed"
-        )
+    if not checks.size("provider", message.ByteSize(), most=MOST_BYTES):
         checks.done()
     return Provider(
         code=checks.code("provider.code", message.code),

@@ -28,7 +28,7 @@ from ..domain.subscription.aggregate import Aggregate, Link
 from ..domain.subscription.differences import Difference, differences
 from ..domain.subscription.records import SubscriptionRecord, action_id
 from ..domain.subscription.request_records import RequestRecord, request_number
-from ..domain.values import Instant
+from ..domain.values import Instant, Subscription
 from .encode_parts import account, address, item, now, put_time, subscribed_service, usage
 from .paging import MOST_BYTES, first_page
 
@@ -62,14 +62,7 @@ def subscription(
     address(desired.address, message.address)
     for each in desired.items:
         item(each, catalogues, message.items.add())
-    room = MOST_MISSING_BYTES
-    for service in (*desired.services, *desired.former) if former else desired.services:
-        shown = message.services.add()
-        subscribed_service(service, shown)
-        if service.on and (
-            lacking := missing_goods(desired, service, catalogues[service.provider])
-        ):
-            room -= _put_missing(lacking, shown, room=room)
+    _put_services(desired, catalogues, message, former=former)
     for used in desired.usages:
         if used.end_time > (full_at or now()):
             usage(used, message.usages.add())
@@ -82,6 +75,17 @@ def subscription(
     if full_at is not None:
         _put_comparison(aggregate, catalogues, message, at=full_at)
     return message
+
+
+def _put_services(
+    state: Subscription, catalogues: Catalogues, into: pb.Subscription, *, former: bool
+) -> None:
+    room = MOST_MISSING_BYTES
+    for service in (*state.services, *state.former) if former else state.services:
+        shown = into.services.add()
+        subscribed_service(service, shown)
+        if service.on and (lacking := missing_goods(state, service, catalogues[service.provider])):
+            room -= _put_missing(lacking, shown, room=room)
 
 
 def _put_missing(lacking: Sequence[str], into: pb.SubscribedService, *, room: int) -> int:

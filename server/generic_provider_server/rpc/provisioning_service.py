@@ -69,13 +69,14 @@ class ProvisioningServicer:
                             Reason.STORE_UNAVAILABLE, "the database could not be reached: reconnect"
                         )
                     case Drain(reason):
-                        yield self._sent(api.StreamPendingRequestsResponse(drain=_drain(reason)))
+                        drain = api.StreamPendingRequestsResponse(drain=_drain(reason))
+                        yield _sent(drain, self._store.steady())
                         return
                     case handed:
                         for batch in _batches((each, self._shown(each)) for each in handed):
                             now = self._store.steady()
                             if still_good := self._on_time(batch, now):
-                                yield self._sent(_batch(still_good), now)
+                                yield _sent(_batch(still_good), now)
 
     async def PullPendingRequests(
         self, request: api.PullPendingRequestsRequest, call: IncomingCall
@@ -166,12 +167,6 @@ class ProvisioningServicer:
             call.check_provider(provider)
         return leases
 
-    def _sent(
-        self, message: api.StreamPendingRequestsResponse, at: Instant | None = None
-    ) -> api.StreamPendingRequestsResponse:
-        message.sent_time.FromMicroseconds(self._store.steady() if at is None else at)
-        return message
-
     def _on_time(self, batch: Sequence[Shown], now: Instant) -> list[api.SubscriptionRequests]:
         """Returns the messages of the batch that may still be sent, each with the remaining time of
         its lease.
@@ -180,7 +175,7 @@ class ProvisioningServicer:
         call and the sending, the adapter detects that the leases are old.
         """
         handed_over = [handed for handed, _ in batch]
-        good = {each.lane.lease for each in self._delivery.still_good(handed_over, at=now)}
+        good = {each.lane.lease for each in self._delivery.still_good(handed_over, now)}
         shown = [(handed, message) for handed, message in batch if handed.lane.lease in good]
         for handed, message in shown:
             message.lease_duration.FromMicroseconds(handed.lane.left(now))
@@ -210,7 +205,8 @@ class ProvisioningServicer:
                 self._store.providers[provider].provider.state
             ),
         )
-        return self._sent(api.StreamPendingRequestsResponse(heartbeat=heartbeat))
+        message = api.StreamPendingRequestsResponse(heartbeat=heartbeat)
+        return _sent(message, self._store.steady())
 
 
 def _stream_of(
@@ -261,8 +257,7 @@ def _check_tokens(
 ) -> None:
     """Checks the number of tokens, and their size, because the response contains them."""
     checks.count("lease_tokens", request.lease_tokens, least=least, most=MOST_AT_ONCE)
-    if (size := request.ByteSize()) > MOST_BYTES:
-        checks.wrong("lease_tokens", f"have {size} bytes, at most {MOST_BYTES} are allowed")
+    checks.size("lease_tokens", request.ByteSize(), most=MOST_BYTES)
 
 
 def _batches(shown: Iterable[Shown]) -> Iterator[list[Shown]]:
@@ -284,6 +279,13 @@ def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRe
     response = api.StreamPendingRequestsResponse()
     response.batch.subscriptions.extend(subscriptions)
     return response
+
+
+def _sent(
+    message: api.StreamPendingRequestsResponse, now: Instant
+) -> api.StreamPendingRequestsResponse:
+    message.sent_time.FromMicroseconds(now)
+    return message
 
 
 def _drain(reason: str) -> api.StreamPendingRequestsResponse.Drain:

@@ -138,21 +138,18 @@ class Delivery:
                 self._refuse_while_draining()
                 ready.clear()
                 (claimed,) = await self._claim(provider, (demand,))
-                handed = self.still_good(claimed)
+                handed = self.still_good(claimed, self._store.steady())
                 left = deadline - time.monotonic()
                 if handed or left <= 0:
                     return handed
                 await self._wait(ready, most=left)
 
-    def still_good(
-        self, handed: Sequence[Handed], *, at: Instant | None = None
-    ) -> tuple[Handed, ...]:
+    def still_good(self, handed: Sequence[Handed], now: Instant) -> tuple[Handed, ...]:
         """Returns the leases that may be sent now, and withdraws the other leases.
 
         A lease may be sent if at least half of its duration remains, and only while the last sign
         of life of this process is fresh.
         """
-        now = self._store.steady() if at is None else at
         alive = self._store.is_alive()
         good, late = list[Handed](), list[Handed]()
         for each in handed:

@@ -1,5 +1,5 @@
 """Runs several server processes on one address: starts the processes together, and replaces each
-process that dies.
+process that dies or becomes silent.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
@@ -26,6 +26,7 @@ from .config import Settings
 from .logs import configure_logs
 from .metrics.showing import Gathered, sent, shown
 from .running import Gone, run_one
+from .store.waits import USUAL, Waits
 
 PAUSE = 1.0
 """The seconds after which a dead process is replaced."""
@@ -33,14 +34,14 @@ PAUSE = 1.0
 log = structlog.get_logger()
 
 
-def run_workers(settings: Settings) -> None:
+def run_workers(settings: Settings, *, waits: Waits = USUAL) -> None:
     """Runs the processes until SIGTERM or SIGINT, then stops every process. Raises ClickException
     if the address cannot be bound, or if a process does not start.
     """
     configure_logs(settings)
     with _reserved(settings) as address, _shown(settings) as gathered:
         each = replace(settings, listen=address, workers=1)
-        workers = Workers(each, settings.workers, gathered)
+        workers = Workers(each, settings.workers, gathered, waits=waits)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: workers.stop())
         workers.start()
@@ -51,17 +52,22 @@ def run_workers(settings: Settings) -> None:
 
 
 class Workers:
-    """The running processes. Each has a pipe on which it reports that it serves.
+    """The running processes. Each has a pipe on which it reports that it serves, and then again and
+    again that it lives.
 
     `gathered`: the figures that the processes send, if the server has metrics. `gone` is set when a
     process has detected that no process can use the database any more.
     """
 
-    def __init__(self, settings: Settings, count: int, gathered: Gathered | None) -> None:
+    def __init__(
+        self, settings: Settings, count: int, gathered: Gathered | None, *, waits: Waits = USUAL
+    ) -> None:
         self._gathered = gathered
         self._settings = settings
         self._count = count
+        self._waits = waits
         self._processes: dict[SpawnProcess, Connection] = {}
+        self._heard: dict[SpawnProcess, float] = {}
         self._stopping = False
         self.gone = False
 
@@ -77,13 +83,17 @@ class Workers:
                 self.stop()
                 process.join()
                 raise click.ClickException("a server process could not start; see its message")
+            self._heard[process] = time.monotonic()
 
     def watch(self) -> None:
-        """Replaces processes that die, until all processes have ended after `stop`."""
+        """Replaces processes that die or become silent, until all processes have ended after
+        `stop`.
+        """
         while self._processes:
-            wait([process.sentinel for process in self._processes])
+            self._listen()
             for process in [each for each in self._processes if each.exitcode is not None]:
-                del self._processes[process]
+                self._processes.pop(process).close()
+                self._heard.pop(process, None)
                 if process.exitcode == Gone.exit_code:
                     self.gone = True
                     self.stop()
@@ -91,6 +101,24 @@ class Workers:
                     log.error("server_process_died", pid=process.pid, exit_code=process.exitcode)
                     time.sleep(PAUSE)
                     self._start_one()
+
+    def _listen(self) -> None:
+        """Waits until a process ends, or for one beat. Kills each process that served and then was
+        silent for too long: the kernel would go on to give connections to a frozen process.
+        """
+        began, beat = time.monotonic(), self._waits.beat
+        wait([process.sentinel for process in self._processes], beat)
+        now = time.monotonic()
+        for process, pipe in self._processes.items():
+            if _received(pipe):
+                self._heard[process] = now
+        if now - began > 2 * beat:  # this process was frozen, perhaps together with the others
+            self._heard = dict.fromkeys(self._heard, now)
+        for process, heard in self._heard.items():
+            if now - heard > self._waits.silent and process.exitcode is None:
+                log.error("server_process_silent", pid=process.pid, seconds=round(now - heard))
+                process.kill()
+                process.join()
 
     def stop(self) -> None:
         self._stopping = True
@@ -101,7 +129,7 @@ class Workers:
         context = get_context("spawn")
         serving, ready = context.Pipe(duplex=False)
         figures = self._gathered.new_process(context) if self._gathered else None
-        arguments = self._settings, ready, figures
+        arguments = self._settings, ready, figures, self._waits.beat
         process = context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         ready.close()
@@ -112,14 +140,27 @@ class Workers:
             process.terminate()
 
 
-def _work(settings: Settings, ready: Connection, figures: Connection | None) -> None:
+def _work(settings: Settings, ready: Connection, figures: Connection | None, beat: float) -> None:
     Thread(target=_end_with_parent, name="parent", daemon=True).start()
     show = partial(sent, figures) if figures is not None else None
+
+    def serving(address: str) -> None:
+        ready.send(address)
+        Thread(target=_beat, args=(ready, beat), name="beat", daemon=True).start()
+
     try:
-        run_one(settings, on_serving=ready.send, port_shared=True, show=show)
+        run_one(settings, on_serving=serving, port_shared=True, show=show)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+
+
+def _beat(parent: Connection, pause: float) -> None:
+    """Reports again and again that this process lives."""
+    with suppress(OSError):  # the parent has died, and `_end_with_parent` ends this process
+        while True:
+            time.sleep(pause)
+            parent.send(None)
 
 
 def _end_with_parent() -> None:
@@ -147,6 +188,16 @@ def _shown(settings: Settings) -> Iterator[Gathered | None]:
         except OSError as error:
             raise click.ClickException(str(error)) from error
         yield gathered
+
+
+def _received(pipe: Connection) -> bool:
+    """Tells whether the process has sent anything, and removes it from the pipe."""
+    received = False
+    with suppress(EOFError, OSError):  # the process has died
+        while pipe.poll():
+            pipe.recv()
+            received = True
+    return received
 
 
 def _serves(serving: Connection) -> bool:

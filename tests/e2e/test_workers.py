@@ -4,10 +4,12 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 import pytest
 
@@ -39,16 +41,16 @@ def server(tmp_path: Path, postgres: Databases, metrics: str) -> Iterator[Server
         yield server
 
 
-def children(server: Server) -> set[int]:
+def children(parent: int) -> set[int]:
     """Returns the server processes, without the other processes that Python starts."""
-    found = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return {int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
 def test_workers_share_the_work_and_those_that_die_are_replaced(
     server: Server, metrics: str
 ) -> None:
-    first = children(server)
+    first = children(server.pid)
     assert len(first) == WORKERS
     with ExitStack() as stack:
         options = ("--max-in-flight=5", "--lease=2")
@@ -63,21 +65,21 @@ def test_workers_share_the_work_and_those_that_die_are_replaced(
         crm = clients[0]
         wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
         assert len(list(crm.list_subscriptions())) == 2 * SUBSCRIBERS
-    wait_until(lambda: len(children(server)) == WORKERS, what="the dead one is replaced")
+    wait_until(lambda: len(children(server.pid)) == WORKERS, what="the dead one is replaced")
     assert _performed(metrics) >= SUBSCRIBERS, "what the dead one has done still counts"
     wait_until(lambda: _effective(metrics) == 1, what="a gauge of the database is no sum")
-    replaced = children(server) - first
-    for pid in first & children(server):
+    replaced = children(server.pid) - first
+    for pid in first & children(server.pid):
         os.kill(pid, signal.SIGKILL)
     with Client(server.address, timeout=timedelta(seconds=30)) as last:
         last.perform(BECOME, subscription="last")
-    assert replaced <= children(server)
+    assert replaced <= children(server.pid)
     assert server.stop(signal.SIGTERM) == 0
     assert "Traceback" not in server.log.read_text()
 
 
 def test_the_processes_end_after_their_parent_was_killed(server: Server) -> None:
-    assert len(children(server)) == WORKERS
+    assert len(children(server.pid)) == WORKERS
     server.stop(signal.SIGKILL)
     host, _, port = server.address.rpartition(":")
 
@@ -87,6 +89,33 @@ def test_the_processes_end_after_their_parent_was_killed(server: Server) -> None
 
     wait_until(free, what="the address is free for the next server")
     assert "parent_process_died" in server.log.read_text()
+
+
+FROZEN = """
+import sys
+from generic_provider_server.config import Settings
+from generic_provider_server.store.waits import Waits
+from generic_provider_server.workers import run_workers
+settings = Settings(listen="127.0.0.1:0", database=sys.argv[1], workers=2)
+run_workers(settings, waits=Waits(patience=1.0))
+"""
+
+
+def test_a_frozen_process_is_replaced_and_does_not_hinder_the_stop(postgres: Databases) -> None:
+    command = [sys.executable, "-c", FROZEN, postgres.create_database()]
+    with subprocess.Popen(command, stdout=PIPE, stderr=STDOUT, text=True) as parent:
+        assert parent.stdout is not None
+        assert any(line.startswith("serving on") for line in parent.stdout)
+        first = children(parent.pid)
+        os.kill(min(first), signal.SIGSTOP)
+        wait_until(
+            lambda: len(children(parent.pid) - first) == 1, what="the frozen process is replaced"
+        )
+        os.kill(max(first), signal.SIGSTOP)
+        parent.terminate()
+        rest = parent.stdout.read()
+    assert parent.returncode == 0
+    assert rest.count("server_process_silent") == 2
 
 
 def _performed(metrics: str) -> float:

@@ -46,5 +46,12 @@ class Waits:
         """
         return self.patience / 2
 
+    @property
+    def silent(self) -> float:
+        """A process of `--workers` that has sent nothing to its parent process for this time is
+        killed.
+        """
+        return self.patience * 2
+
 
 USUAL = Waits()

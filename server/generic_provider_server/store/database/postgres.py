@@ -21,7 +21,15 @@ from ..waits import USUAL, Waits
 from .array_literals import array_literal
 from .bulk import Bulk, Row
 from .connections import Reader, checked, connect, database_of
-from .engine import UNREADABLE, Locked, Overtaken, StoreLost, Tables, UnsupportedDatabase
+from .engine import (
+    UNREADABLE,
+    Locked,
+    Overtaken,
+    StoreDamaged,
+    StoreLost,
+    Tables,
+    UnsupportedDatabase,
+)
 from .migrate import migrate
 from .number_blocks import COUNTERS, Numbers, Reserve
 from .process_clock import ProcessClock
@@ -53,13 +61,22 @@ AGAIN = (
 transaction back, and nothing else has failed.
 """
 
+DAMAGES = (errors.DataCorrupted, errors.IndexCorrupted)
+DAMAGED = (
+    "PostgreSQL has found damaged data: stop the servers, repair the index or restore the last "
+    "back-up, and compare the platforms with it"
+)
+
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
 # no wait for the disk: the log has the reservation before any transaction that uses the numbers
 SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
 RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
 LOCK_WAIT = "SET LOCAL lock_timeout = %d"
-LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+LOST = (psycopg.OperationalError, psycopg.InterfaceError, errors.InFailedSqlTransaction)
+"""After these errors nobody knows whether the transaction was committed, or the database cannot be
+written. The next transaction uses new connections.
+"""
 TELL = "SELECT pg_notify(%s, message) FROM unnest(%s::text[]) AS message"
 
 
@@ -114,6 +131,8 @@ class PostgresEngine:
             self._disconnect()
             raise StoreLost("the database has become a standby") from error
         except psycopg.Error as error:
+            if damage := damage_of(error):
+                raise damage from error
             if not (isinstance(error, LOST) or self._is_closed()):
                 raise
             self._disconnect()
@@ -158,6 +177,16 @@ class PostgresEngine:
                 with suppress(psycopg.Error):
                     connection.close()
         self._writing = self._aside = None
+
+
+def damage_of(error: BaseException | None) -> StoreDamaged | None:
+    """Returns a StoreDamaged if PostgreSQL has found a damaged page or index, otherwise None.
+
+    `error` may have the driver's error as its cause or context.
+    """
+    if error is None or isinstance(error, DAMAGES):
+        return error and StoreDamaged(f"{DAMAGED} ({str(error).strip()})")
+    return damage_of(error.__cause__ or error.__context__)
 
 
 @contextmanager

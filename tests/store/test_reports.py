@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -57,6 +58,21 @@ def there(*numbers: str, held: Reported | None = STREAM_ON) -> list[Subscriber]:
 
 async def known(bench: Bench, number: str) -> Known:
     return (await bench.confirmed(number, "WEB")).known
+
+
+async def test_an_earlier_report_in_the_same_transaction_does_not_hide_a_later_one(
+    bench: Bench,
+) -> None:
+    numbers = ["C1", "C2", "C3"]
+    await served(bench, *numbers)
+    first, second = await begun(bench), await begun(bench)
+
+    await asyncio.gather(second.take(there(*numbers)), first.take(there(*numbers)))
+
+    for report in (first, second):
+        await report.finish()
+        assert report.outcomes[Outcome.MISSING] == 0
+    assert [await known(bench, number) for number in numbers] == [Known.YES] * 3
 
 
 async def test_two_complete_reports_at_once_miss_only_whom_neither_names(bench: Bench) -> None:

@@ -195,10 +195,14 @@ class Transaction(Changes):
     def mark_reported(self, provider: str, subscription: str, *, report_time: Instant) -> None:
         """Records that a complete report has named the subscription.
 
-        `report_time`: the time at which the report began.
+        `report_time`: the time at which the report began. Only the report that began last is
+        recorded, also if several reports are applied in one transaction.
         """
-        row = {"provider": provider, "subscription": subscription, "report_time": report_time}
-        self._write(sql.MARK_REPORTED, (provider, subscription), row)
+        key = provider, subscription
+        former = self._rows.get(sql.MARK_REPORTED, {}).get(key)
+        if former is None or former["report_time"] < report_time:
+            row = {"provider": provider, "subscription": subscription, "report_time": report_time}
+            self._write(sql.MARK_REPORTED, key, row)
 
     def remember(self, request_id: str, *, created: str, digest: bytes) -> None:
         self.request_ids[request_id] = created, digest

@@ -55,7 +55,7 @@ class _ResetRunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetRu
     """All requests of the run exist, but some entries FAILED."""
     RESET_RUN_STATE_FAILED: _ResetRunState.ValueType  # 5
     """The run could not continue, for example because its provider is not effective any more;
-    `message` gives the reason. Requests that the run has created stay.
+    `message` gives the reason. Requests that the run has created are not cancelled.
     """
     RESET_RUN_STATE_CANCELLED: _ResetRunState.ValueType  # 6
 
@@ -72,7 +72,7 @@ RESET_RUN_STATE_COMPLETED_WITH_ERRORS: ResetRunState.ValueType  # 4
 """All requests of the run exist, but some entries FAILED."""
 RESET_RUN_STATE_FAILED: ResetRunState.ValueType  # 5
 """The run could not continue, for example because its provider is not effective any more;
-`message` gives the reason. Requests that the run has created stay.
+`message` gives the reason. Requests that the run has created are not cancelled.
 """
 RESET_RUN_STATE_CANCELLED: ResetRunState.ValueType  # 6
 Global___ResetRunState: _TypeAlias = ResetRunState  # noqa: Y015
@@ -241,7 +241,7 @@ class ResetRunDefinition(_message.Message):
     def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
         """The platform was restored to its state of this time. The run repeats only the changes that
         the platform accepted after that time, including removals. This field excludes `full` and
-        `recreate`. If requests that the platform accepted after that time may be archived, the
+        `recreate`. If an archive may contain requests that the platform accepted after that time, the
         definition is refused with INVALID_FIELD when it is previewed or submitted, and a run that has
         begun ends as FAILED.
         """
@@ -818,7 +818,7 @@ class PreviewResetRunResponse(_message.Message):
         subscriptions: _builtins.int
         """The number of subscriptions for which the run would create requests."""
         switch_off_percent: _builtins.float
-        """`losing` as a percentage of `holding`; the guard compares it with its limit."""
+        """`losing` as a percentage of `holding`. The guard compares this percentage with its limit."""
         holding: _builtins.int
         """The number of subscriptions that are expected to hold an entitlement."""
         losing: _builtins.int

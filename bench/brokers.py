@@ -98,7 +98,7 @@ BROKERS: Mapping[str, tuple[str, Callable[[str], AbstractContextManager[Broker]]
 
 @contextmanager
 def _running(command: list[str], port: int, variables: Mapping[str, object]) -> Iterator[Broker]:
-    """Runs the command while the block runs. The block begins when the port is open."""
+    """Runs the command while the `with` block runs. The block begins when the port is open."""
     environment = os.environ | {name: str(value) for name, value in variables.items()}
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdout=quiet, stderr=quiet, env=environment) as process:

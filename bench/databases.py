@@ -40,7 +40,7 @@ SMALL = Size()
 
 
 class Databases:
-    """Makes databases, and deletes all of them when the block ends."""
+    """Creates databases, and deletes all of them at the end of the `with` block."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()

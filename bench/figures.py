@@ -1,4 +1,6 @@
-"""Defines the figures. A function measures one round of a figure, and returns numbers by name."""
+"""Defines the figures, which are the measurements of the benchmark, for example P1. A function
+measures one round of a figure, and returns numbers by name.
+"""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Floor:
         return told.SerializeToString()
 
     def _read(self, asked: Any) -> tuple[dict[str, tuple[int, dict[str, Any]]], int]:
-        """Returns the revisions and documents, and the number of the first action and request."""
+        """Returns revisions and documents, and the number of the first action and its request."""
         read = self._database.execute
         read("BEGIN IMMEDIATE")
         names = [each.subscription for each in asked]

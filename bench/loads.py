@@ -1,4 +1,4 @@
-"""Defines the loads that several figures need."""
+"""Defines the loads under which several figures are measured."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def _minute(
 
 @contextmanager
 def _snapshot(database: str) -> Iterator[None]:
-    """Opens a transaction that reads once, and then stays open while the block runs."""
+    """Opens a transaction that reads once, and then stays open while the `with` block runs."""
     with psycopg.connect(database) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.execute("SELECT count(*) FROM counter")

@@ -1,8 +1,8 @@
 """Runs full cycles over NATS JetStream in batches: `python -m bench.peer_nats crm|adapter PORT`, in
 the peers' environment.
 
-Actions and answers have a stream in files each. The broker confirms every message, and messages are
-acknowledged together when the answers to them have been confirmed.
+One stream has the actions, another the answers; the broker stores both in files. It confirms every
+message, and messages are acknowledged together when the answers to them have been confirmed.
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ def soon() -> datetime:
 
 
 async def served_already(crm: AsyncClient, *numbers: str, everything: bool = True) -> None:
-    """Subscriptions that P has, each with a card, a box and service S1, on account `A` + number."""
+    """Creates subscriptions that platform P serves already, each with a card, a box and service S1.
+    The account number is `A` and the number of the subscription.
+    """
     for number in numbers:
         account = ExistingAccount(
             provider="P", account_number=f"A{number}", holds_everything=everything

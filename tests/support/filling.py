@@ -136,7 +136,7 @@ def _set_uses(database: Copying, thing: tuple[str, str], *, uses: int) -> None:
 
 @contextmanager
 def _serving(url: str) -> Iterator[str]:
-    """Runs a server while the block runs, and yields its address."""
+    """Runs a server while the `with` block runs, and yields its address."""
     command = [sys.executable, "-m", "generic_provider_server", "serve"]
     command += ["--listen", "127.0.0.1:0", "--database", url, "--log-level", "error"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -193,7 +193,7 @@ class PostgresServer(Databases):
 
 @contextmanager
 def own_postgres(**settings: object) -> Iterator[PostgresServer]:
-    """Runs a new server with SETTINGS and these settings while the block runs."""
+    """Runs a new server with SETTINGS and these settings while the `with` block runs."""
     empty = empty_data()  # this skips the test if PostgreSQL is not installed
     server = _new_server(settings)
     run("/bin/cp", "-R", "-p", str(empty), str(server.data))

@@ -218,7 +218,9 @@ def _updates(wanted: Held, wrong: Callable[[Key], bool]) -> list[Order]:
 
 
 def joined(orders: list[Order], methods: tuple[bool, bool]) -> list[Order]:
-    """Joins all activations, or all deactivations, into one request if `methods` says so."""
+    """Joins all activations into one request if `methods[0]` is true, and all deactivations if
+    `methods[1]` is true.
+    """
     for whole, single, into in (
         (methods[0], RequestType.ACTIVATE_SERVICE, RequestType.ACTIVATE_SUBSCRIBER),
         (methods[1], RequestType.DEACTIVATE_SERVICE, RequestType.DEACTIVATE_SUBSCRIBER),

@@ -1,4 +1,4 @@
-"""What a change costs the platform, and in which order."""
+"""Tests which requests a change of a subscription creates, and in which order."""
 
 from __future__ import annotations
 

@@ -112,8 +112,8 @@ class FakePlatform:
     def serving(
         self, address: str, *, provider: str, token: str | None = None, tls: Tls = None
     ) -> Iterator[Self]:
-        """Serves the provider's requests in a thread while the block runs. Raises TimeoutError if
-        no server of the provider is reached within 10 seconds.
+        """Serves the provider's requests in a thread while the `with` block runs. Raises
+        TimeoutError if no server of the provider is reached within 10 seconds.
         """
         adapter = self.adapter(address, provider=provider, token=token, tls=tls)
         connected = threading.Event()
@@ -186,8 +186,8 @@ def _change(held: Subscriber, request: ProvisioningRequest) -> None:
 
 
 def _found(held: set[tuple[str, str]], named: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Returns the named elements that the platform holds. Without a viewing point, an element is
-    found at every viewing point.
+    """Returns the named elements that the platform holds. A name without a viewing point finds the
+    element at every viewing point.
     """
     anywhere = {name for point, name in named if not point}
     return {(point, name) for point, name in held if (point, name) in named or name in anywhere}

@@ -46,7 +46,7 @@ class Watched(Generic[Response, Item]):
 
     @contextmanager
     def opened(self, cancel: Cancel, *, call: Callable[[Cancel], object] = _call) -> Iterator[None]:
-        """Handles the errors of the block, which reads the stream.
+        """Handles the errors of the `with` block, which reads the stream.
 
         `cancel` cancels the stream. `call` calls its argument `cancel` in a way that is safe from
         another thread. Raises a ProvisioningError if the stream is not opened again after an error.

@@ -113,7 +113,7 @@ async def running(
     on_gone: Callable[[Exception], None] = lambda _: None,
     show: Show | None = None,
 ) -> AsyncIterator[str]:
-    """Runs a server while the block runs, and yields its address.
+    """Runs a server while the `with` block runs, and yields its address.
 
     The parts of the server stop in the reverse order of their start. If `port_shared` is True,
     other processes may serve on the same port. `on_gone` is called again and again while the

@@ -140,10 +140,10 @@ def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, KnownCal
 def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
     """Yields the callers.
 
-    At the end of the block, writes the changed callers back, unless the block has failed. A reader
-    never finds an incomplete file, and simultaneous changes do not overwrite each other. Raises
-    WrongCallers if the file is wrong, is locked or cannot be written, and OSError if its folder
-    cannot be opened.
+    At the end of the `with` block, writes the changed callers back, unless the block has failed. A
+    reader never finds an incomplete file, and simultaneous changes do not overwrite each other.
+    Raises WrongCallers if the file is wrong, is locked or cannot be written, and OSError if its
+    folder cannot be opened.
     """
     try:
         file = file.resolve()

@@ -77,7 +77,7 @@ class _Servicer(health_pb2_grpc.HealthServicer):
 class Health:
     """Answers the health checks.
 
-    The status can be SERVING only within the block `serving`.
+    The status can be SERVING only within the `with` block of `serving`.
     """
 
     def __init__(self, store: Store, *, max_watchers: int) -> None:

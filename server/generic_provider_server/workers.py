@@ -175,8 +175,8 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _shown(settings: Settings) -> Iterator[Gathered | None]:
-    """Serves the metrics of all processes while the block runs, if the settings contain an address
-    for metrics.
+    """Serves the metrics of all processes while the `with` block runs, if the settings contain an
+    address for metrics.
     """
     if not settings.metrics:
         yield None

@@ -28,8 +28,8 @@ class NotReached(click.ClickException):
 
 @contextmanager
 def failures_printed() -> Iterator[None]:
-    """Prints an expected exception of the block as a message, and exits with its code. Faults of
-    the program are not caught.
+    """Prints an expected exception of the `with` block as a message, and exits with its code.
+    Faults of the program are not caught.
     """
     try:
         yield

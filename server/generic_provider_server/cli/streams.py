@@ -39,7 +39,9 @@ def _writable(stream: TextIO | None, number: int) -> TextIO:
 
 @contextmanager
 def output_written() -> Iterator[None]:
-    """Raises OSError at the end of the block if standard output could not be written completely."""
+    """Raises OSError at the end of the `with` block if standard output could not be written
+    completely.
+    """
     try:
         yield
     finally:

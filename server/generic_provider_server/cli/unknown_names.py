@@ -22,7 +22,7 @@ returns the names that a provider has.
 
 @contextmanager
 def names_suggested(client: Client) -> Iterator[None]:
-    """Adds the hint to an error in the block, if the caller may read the names."""
+    """Adds the hint to an error in the `with` block, if the caller may read the names."""
     try:
         yield
     except ProvisioningError as error:

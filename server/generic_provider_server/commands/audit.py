@@ -27,7 +27,8 @@ class RefuseItem(Value, frozen=True, gc=True):
     items.
     """
 
-    # gc is on: the traceback of the raised error refers to this command, which makes a cycle
+    # `gc` is True, because the command refers to the error that it raises, and the traceback of the
+    # error refers to the command
     refused: Refused
 
     def needs(self) -> Needs:

@@ -137,7 +137,7 @@ class Claim(Value, frozen=True, kw_only=True):
             if number is None:
                 return
             if expire_overdue(transaction, self.provider, number, at=transaction.now):
-                # an expired lane is no hand-over: lanes that this claim has not read may be ready
+                # this lane was read but not handed over, so more lanes may be ready than were read
                 transaction.notice.add_ready(self.provider, transaction.now)
                 continue
             aggregate = transaction.subscription(number).aggregate
@@ -218,8 +218,8 @@ def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
     """Yields LIVE_TURNS live subscriptions, then one bulk subscription, and so on.
 
-    The iterator begins at the place `turn` of this order, counted from 0. When one list is at its
-    end, the remaining subscriptions of the other list follow.
+    The first yielded subscription is the one at position `turn` of this sequence, counted from 0.
+    When one list has ended, the remaining subscriptions of the other list follow.
     """
     lives, bulks = iter(live), iter(bulk)
     while True:

@@ -35,7 +35,8 @@ CREATED = (ActionState.EXECUTED, ActionState.SETTLED, ActionState.PARTLY_REJECTE
 
 
 class Done(Value, frozen=True):
-    """The result of an action, or of a preview. A preview has no ids and no numbers.
+    """The result of an action, or of a preview. In a preview, the numbers of the action and of the
+    requests are 0.
 
     `subscription`: None only if a scheduled action has not created the subscription yet, or never
     will. `repeated`: true if an earlier call performed the action; then the caller must read the

@@ -252,7 +252,7 @@ def _check_effective(transaction: Transaction, provider: str) -> None:
 
 
 def _check_not_archived(transaction: Transaction, definition: ResetDefinition) -> None:
-    """Raises Refused if requests that the run needs may be archived."""
+    """Raises Refused if an archive may contain requests that the run needs."""
     archive = archived_since(transaction, definition)
     if archive is not None:
         raise InvalidField(("platform_restored_to", restored_too_early(archive)))

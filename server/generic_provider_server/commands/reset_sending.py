@@ -50,7 +50,7 @@ class Send(Step):
         return Needs(subscriptions=frozenset(self.numbers) - self.broken)
 
     def run(self, transaction: Transaction) -> RunRecord | None:
-        # before `current`, which fails the run if the requests were archived before this read
+        # Read first: if requests were archived before this read, `current` then fails the run.
         lost = _lost(transaction, self.before, self.numbers)
         run = self.current(transaction)
         if run is None:

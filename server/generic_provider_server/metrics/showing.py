@@ -48,8 +48,8 @@ class _Shown(Collector):
 
 @contextmanager
 def shown(address: tuple[str, int], figures: Callable[[], Iterable[Figures]]) -> Iterator[None]:
-    """Serves `/metrics` while the block runs. `figures` is called for each reading, on another
-    thread. Raises OSError if the address cannot be bound.
+    """Serves `/metrics` while the `with` block runs. `figures` is called for each reading, on
+    another thread. Raises OSError if the address cannot be bound.
     """
     host, port = address
     registry = CollectorRegistry(auto_describe=False)
@@ -151,7 +151,7 @@ class Gathered:
 
 @contextmanager
 def sent(connection: Connection, read: Read) -> Iterator[None]:
-    """Sends the figures every second while the block runs, and once more at its end.
+    """Sends the figures every second while the `with` block runs, and once more at its end.
 
     A thread of its own sends them, because no other work may wait for a process that does not
     receive the figures.

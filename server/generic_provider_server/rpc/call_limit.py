@@ -29,8 +29,8 @@ class CallLimit:
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Counts a call of this size while the block runs. Raises Refused if the limit would be
-        exceeded.
+        """Counts a call of this size while the `with` block runs. Raises Refused if the limit would
+        be exceeded.
         """
         if self._taken + size > MOST_TAKEN:
             raise Refused(
@@ -57,7 +57,9 @@ class StreamLimit:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Counts a stream while the block runs. Raises Refused if there are too many streams."""
+        """Counts a stream while the `with` block runs. Raises Refused if there are too many
+        streams.
+        """
         if self._open >= self._most:
             raise Refused(
                 Reason.TOO_MANY_STREAMS,

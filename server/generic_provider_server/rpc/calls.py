@@ -158,7 +158,7 @@ async def _end(task: asyncio.Task[Any], context: Context, refused: Refused) -> N
     """
     task.cancel()
     await asyncio.wait([task])
-    with suppress(grpc.aio.BaseError):  # every `abort` raises an exception
+    with suppress(grpc.aio.BaseError):  # `refuse` ends the call with `abort`, which raises
         await refuse(context, refused)
 
 

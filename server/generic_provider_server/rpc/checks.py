@@ -123,7 +123,7 @@ class Checks:
         return size <= most
 
     def once(self, field: str, values: Iterable[Hashable], *, what: str) -> None:
-        """Checks that no value occurs twice. `what` says in the violation what the values are."""
+        """Checks that no value occurs twice. `what`: the word for such a value in the violation."""
         named = list(values)
         if len(set(named)) < len(named):
             self.wrong(field, f"contains {what} twice")

@@ -155,7 +155,7 @@ def target(held: PlatformImage, code: str, catalogues: Catalogues, into: pb.Plat
     """Encodes the image of a platform. The items of its services have no parameters, because the
     items of the image have them.
     """
-    into.SetInParent()  # a target without contents is set too
+    into.SetInParent()  # so that the field is set even if the target is empty
     catalogue = catalogues[code]
     bare = replace(held, items=tuple([replace(each, parameters={}) for each in held.items]))
     for held_item in held.items:

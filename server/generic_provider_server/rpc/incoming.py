@@ -50,7 +50,7 @@ class IncomingCall:
     @property
     def audit(self) -> CallAudit:
         """The object that records the call in the audit trail. Use it only after the message was
-        decoded, or after that failed, because the first use reads the message.
+        decoded, or could not be decoded, because the first use reads the message.
         """
         if self._audit is None:
             self._audit = CallAudit(

@@ -112,7 +112,7 @@ class Delivery:
 
     @contextmanager
     def stream(self, stream: AdapterStream) -> Iterator[AdapterStream]:
-        """Serves the stream while the block runs. When the stream ends, its leases end."""
+        """Serves the stream while the `with` block runs. When the stream ends, its leases end."""
         self._refuse_while_draining()
         catalogue_of(self._store.catalogues, stream.provider)
         self.streams[stream.id] = stream

@@ -55,9 +55,9 @@ def connected(stream: AdapterStream) -> Connected:
 class Presence:
     """Coordinates this process with the other processes on its database.
 
-    Within the block `announced`, this process publishes its streams. When another process is
-    silent, this process ends the leases of that process as soon as they have run out by the clock
-    of every process.
+    Within the `with` block of `announced`, this process publishes its streams. When another process
+    is silent, this process ends the leases of that process as soon as they have run out by the
+    clock of every process.
     """
 
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:

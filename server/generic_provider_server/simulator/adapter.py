@@ -1,4 +1,4 @@
-"""Runs the adapter of a simulated platform. The adapter can have faults."""
+"""Runs the adapter of a simulated platform. The adapter can simulate faults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .rules import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """The faults of the adapter. `fail` and `lose` are shares of requests, from 0 to 1.
+    """The faults that the adapter simulates. `fail` and `lose` are shares of requests, from 0 to 1.
 
     `die_after` and `freeze_after`: after how many applied requests the process ends or freezes; 0
     means never. `delay`: the duration of each request.
@@ -42,7 +42,7 @@ class Behaviour:
 
 
 class Simulation:
-    """Applies requests on the platform, with the faults of its behaviour."""
+    """Applies requests on the platform, and simulates the faults that `behaviour` describes."""
 
     def __init__(self, platform: Platform, adapter: str, behaviour: Behaviour) -> None:
         self._platform = platform

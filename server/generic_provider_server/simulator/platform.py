@@ -120,8 +120,8 @@ class Platform:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Runs the block in a transaction. If the block raises Reject, the transaction is committed
-        nevertheless.
+        """Runs the `with` block in a transaction. If the block raises Reject, the transaction is
+        committed nevertheless.
         """
         self._database.execute("BEGIN IMMEDIATE")
         try:

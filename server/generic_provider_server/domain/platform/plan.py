@@ -144,8 +144,8 @@ def _requests(
 
 
 def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, ...]:
-    """Joins the activations into one ACTIVATE_SUBSCRIBER, and the deactivations into one
-    DEACTIVATE_SUBSCRIBER, if `methods` says so.
+    """Joins the activations into one ACTIVATE_SUBSCRIBER if `methods.whole_activation` is true, and
+    the deactivations into one DEACTIVATE_SUBSCRIBER if `methods.whole_deactivation` is true.
     """
     whole: dict[RequestType, RequestType] = {}
     if methods.whole_activation:

@@ -29,8 +29,8 @@ class ItemPart(Value, frozen=True, kw_only=True, tag="item"):
 
 
 class HolderPart(Value, frozen=True, kw_only=True, tag="holder"):
-    """The holder and the address, taken back because an update request was rejected. After an
-    UPDATE_ADDRESS `holder` is False, because only the address is taken back.
+    """The holder and the address, taken back because an update request was rejected. If the request
+    was an UPDATE_ADDRESS, `holder` is False, because only the address is taken back.
     """
 
     holder: bool = True

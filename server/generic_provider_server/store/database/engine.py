@@ -113,7 +113,7 @@ class Engine(Protocol):
     def transaction(
         self, *, lock_wait: float | None = None
     ) -> AbstractContextManager[tuple[Tables, Numbers]]:
-        """Begins a transaction, and commits it at the end of the block.
+        """Begins a transaction, and commits it at the end of the `with` block.
 
         `lock_wait`: the seconds to wait for a lock; None means the default. Raises StoreLost for
         every error of the connection.

@@ -68,7 +68,8 @@ DAMAGED = (
 )
 
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
-# no wait for the disk: the log has the reservation before any transaction that uses the numbers
+# The commit of a reservation need not wait for the disk: the WAL contains the reservation before
+# the commit of any transaction that uses the numbers.
 SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
 RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"

@@ -22,7 +22,9 @@ class FullScan:
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """Yields whether the block must scan all rows, and measures the duration of the block."""
+        """Yields whether the `with` block must scan all rows, and measures the duration of the
+        block.
+        """
         began = time.monotonic()
         due = began >= self._due_at
         yield due

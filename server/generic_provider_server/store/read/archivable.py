@@ -66,7 +66,9 @@ class Archivable(ArchivableRuns):
         return parts[part](archive, place=after) if part < len(parts) else None
 
     def _request_page(self, archive: ArchiveRecord, *, place: PageStart) -> Page:
-        """Finds requests and their actions. Each action follows its last request."""
+        """Finds requests and their actions. The line of an action follows the line of its last
+        request.
+        """
         number, after = RequestRow.number, place.number
         end, more = self._end(archive, number, RequestRow.create_time, after=after)
         query = _with_actions(RequestRow.select()).where(

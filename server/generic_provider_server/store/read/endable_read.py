@@ -29,7 +29,7 @@ class EndableRead:
 
     @contextmanager
     def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
-        """While the block runs a statement, `give_up` ends the statement by calling `end`.
+        """While the `with` block runs a statement, `give_up` ends the statement by calling `end`.
 
         Raises GivenUp if `give_up` was called before.
         """

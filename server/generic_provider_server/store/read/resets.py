@@ -164,7 +164,8 @@ class ResetReads(BacklogQueries):
         if _filters(definition):
             found = self._candidates(definition, SubscriptionRow, after=after, limit=limit)
         else:
-            # a join may read many subscriptions before the first that is out of sync
+            # without a filter, the links alone tell which subscriptions are needed; a join may read
+            # many subscriptions that are in sync before it finds one that is not
             numbers = self.reset_numbers(definition, after=after, limit=limit)
             chosen = SubscriptionRow.select().where(SubscriptionRow.number.in_(numbers))
             found = self._rows(chosen.order_by(SubscriptionRow.number)) if numbers else []

@@ -233,8 +233,8 @@ class Loaded:
         return [each.action for each in found if each.action and self._is_due(each)]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
-        """Returns the later requests of the same lane that were handed over, except requests on
-        their first live lease.
+        """Returns the later requests of the same lane that were handed over. Leaves out requests
+        whose first lease is still live.
         """
         self.flush()
         place = record.subscription, record.provider, record.unit, record.unit, record.index

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
     assert (missing.exit_code, "is in archive Z0000000001" in missing.stderr) == (1, True)
     downloaded = run("archive", "download", archive["id"], f"--to={file}", server=server)
     assert downloaded.exit_code == 0, downloaded.output
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     again = run("archive", "download", archive["id"], f"--to={file}", server=server)
     assert (again.exit_code, "exists already" in again.stderr) == (1, True)
     shown = run("archive", "show", str(file), f"--request={request_number}", "--json")

@@ -179,7 +179,9 @@ class StreamPendingRequestsResponse(_message.Message):
         OLDEST_AGE_FIELD_NUMBER: _builtins.int
         PROVIDER_STATE_FIELD_NUMBER: _builtins.int
         backlog: _builtins.int
-        """The number of requests that are pending at the provider."""
+        """The number of requests that are pending at the provider, counted at most a few seconds ago.
+        GetBacklog gives the current number.
+        """
         provider_state: _resources_pb2.ProviderState.ValueType
         @_builtins.property
         def server_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -375,7 +377,9 @@ class PullPendingRequestsResponse(_message.Message):
     SENT_TIME_FIELD_NUMBER: _builtins.int
     WAITED_FIELD_NUMBER: _builtins.int
     backlog: _builtins.int
-    """The number of requests that are pending at the provider."""
+    """The number of requests that are pending at the provider, counted at most a few seconds ago.
+    GetBacklog gives the current number.
+    """
     @_builtins.property
     def subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionRequests]: ...
     @_builtins.property

@@ -182,8 +182,9 @@ class ResetRunDefinition(_message.Message):
     cron: _builtins.str
     """Runs begin again and again. The five fields of the expression are minute, hour, day of month,
     month and day of week, e.g. `30 4 * * MON`. If a time does not exist because clocks are put
-    forward, the run begins directly after the change. If a time exists twice, the run begins
-    once.
+    forward, the run begins directly after the change. If a time exists twice because
+    clocks are put back, an expression with a fixed hour begins one run; an expression for every
+    hour, e.g. `0 * * * *`, begins a run in each of the two hours.
     """
     time_zone: _builtins.str
     """The time zone of `cron`, an IANA name, e.g. `Europe/Tallinn`. Default UTC."""

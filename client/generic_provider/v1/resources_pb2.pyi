@@ -1208,8 +1208,9 @@ class ProviderLink(_message.Message):
 
     @_builtins.property
     def confirmed(self) -> Global___PlatformTarget:
-        """The contents that the platform has confirmed. Set only in GetSubscription, and only if the
-        message has room for them.
+        """The contents of the platform according to its answers and reports. They include what a request
+        without an answer may have added. Set only in GetSubscription, and only if the message has room
+        for them.
         """
 
     @_builtins.property

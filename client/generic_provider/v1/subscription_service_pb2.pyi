@@ -886,7 +886,9 @@ class RemoveItems(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     DISTRIBUTOR_FIELD_NUMBER: _builtins.int
     goods_type: _builtins.str
-    """If empty, items of any goods type are removed."""
+    """If empty, each serial number is removed whatever its goods type is. A serial number that items
+    of two goods types have is then refused with INVALID_FIELD.
+    """
     provider: _builtins.str
     """If empty, items of all providers are removed."""
     distributor: _builtins.str

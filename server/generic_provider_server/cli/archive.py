@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -162,10 +163,14 @@ def delete(client: Client, output: Output, /, *, number: str, **options: Any) ->
     output.message(deleted, _line(deleted))
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _received(client: Client, archive: Archive, part: Path) -> str:
-    """Downloads the file to `part`, and returns its SHA-256."""
+    """Downloads the file to `part`, which only its owner may read, and returns its SHA-256."""
     digest = hashlib.sha256()
-    with part.open("wb") as written, progress(of_bytes=True) as bar:
+    with open(part, "wb", opener=_private) as written, progress(of_bytes=True) as bar:
         task = bar.add_task(archive.id, total=archive.size_bytes)
         for piece in client.download_archive(archive.id):
             written.write(piece)

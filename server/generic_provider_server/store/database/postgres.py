@@ -185,8 +185,10 @@ def damage_of(error: BaseException | None) -> StoreDamaged | None:
 
     `error` may have the driver's error as its cause or context.
     """
-    if error is None or isinstance(error, DAMAGES):
-        return error and StoreDamaged(f"{DAMAGED} ({str(error).strip()})")
+    if error is None:
+        return None
+    if isinstance(error, DAMAGES):
+        return StoreDamaged(f"{DAMAGED} ({str(error).strip()})")
     return damage_of(error.__cause__ or error.__context__)
 
 

@@ -171,6 +171,8 @@ class ResetRunDefinition(_message.Message):
     max_switch_off_percent: _builtins.float
     """The guard. The service counts the subscriptions that are expected to hold an entitlement, among
     the subscriptions that pass the filters `created_…`, `subscription_types` and `subscriptions`.
+    With `first`, a run with `full`, `recreate` or `platform_restored_to` counts only up to the last
+    subscription of the sample.
     If these are at least 100 subscriptions, and the run would take an entitlement from more than
     this percentage of them, the run is HELD before it sends anything. 0 to 100. If unset, the
     percentage is 10. 0 switches this guard off.

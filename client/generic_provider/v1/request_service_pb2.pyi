@@ -145,7 +145,7 @@ class ListRequestsRequest(_message.Message):
     """Only requests of the reset run with this id."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
-        """Only requests of one of these types. An empty filter selects all requests."""
+        """Only requests of one of these types. If empty, requests of all types."""
 
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestState.ValueType]:

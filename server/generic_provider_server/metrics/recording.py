@@ -112,8 +112,9 @@ class Recording:
             self._figures.observe(key, *[span / SECOND for span in spans])
 
     def _key(self, counted: tuple[object, ...]) -> Key:
-        """Returns the key with names in place of numbers. Sets related counters to 0, so that
-        Prometheus detects their first count as an increase.
+        """Converts a key of the tally to a key of the figures: members of enumerations become their
+        names, other values become texts. Sets related counters to 0, so that Prometheus detects
+        their first count as an increase.
         """
         key = self._keys[counted] = tuple(
             [each.name if isinstance(each, IntEnum) else str(each) for each in counted]

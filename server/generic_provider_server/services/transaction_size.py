@@ -11,8 +11,8 @@ otherwise up to LONG.
 """
 GROWTH = 1.5
 TURNS = 4
-"""For this number of commands of other callers, a task processes at least one item. So the task
-never starves.
+"""A task may process at least one item for every TURNS commands of other callers, so the task never
+starves.
 """
 
 

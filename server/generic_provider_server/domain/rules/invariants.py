@@ -57,9 +57,9 @@ def linked(before: Subscription | None, after: Subscription, action: AnyAction) 
     """Returns the linked providers after the action, in the order in which they were linked.
 
     While the subscription is on, an action links each provider at which it adds or starts a
-    service, adds an item, or moves a service or an item. A moved service may be off. Become
-    Subscriber, Replace and Add Usage link each provider that they name. The removal of a service or
-    an item links no provider.
+    service, adds an item, or moves a service or an item. A moved service links its provider even if
+    the service is off. Become Subscriber, Replace and Add Usage link each provider that they name.
+    The removal of a service or an item links no provider.
     """
     if not after.on:
         return after.linked

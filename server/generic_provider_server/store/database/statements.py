@@ -57,10 +57,6 @@ LATER_REQUESTS = (
 )
 USES = "SELECT thing, uses FROM provider_use WHERE provider = ? AND uses > 0"
 
-READY = (
-    "SELECT subscription, ready_since FROM lane WHERE provider = ? AND bulk = ? AND status = 0 "
-    f"AND ready_since >= ? ORDER BY ready_since, head LIMIT ?{SKIP_LOCKED}"
-)
 ACTION = f"SELECT {columns_of(ActionRow)} FROM action WHERE id = ?"
 SCHEDULED = (
     f"SELECT {columns_of(ActionRow)} FROM action WHERE subscription IN ({{}}) "
@@ -73,17 +69,6 @@ HAS_RUN_OUT = (
     "status = 1 AND lease_until > ? AND "
     "(server = ? AND lease_until <= ? OR server = '' AND lease_until <= ?)"
 )
-RAN_OUT = f"SELECT subscription FROM lane WHERE {HAS_RUN_OUT} ORDER BY lease_until LIMIT ?"
-LEASED_TO_STREAM = (
-    "SELECT subscription FROM lane WHERE provider = ? AND status = 1 AND stream = ? LIMIT ?"
-)
-LEASED_BY_SERVER = (
-    "SELECT subscription FROM lane WHERE status = 1 AND server = ? AND lease_duration <= ? LIMIT ?"
-)
-LEASED_BY_OTHER_SERVERS = (
-    "SELECT subscription FROM lane WHERE status = 1 AND server NOT IN ('', ?) LIMIT ?"
-)
-SIGN = "SELECT seen_time FROM server WHERE id = ?"
 FORGET_SERVER = "DELETE FROM server WHERE id = ? AND seen_time = ?"
 DELAYS_OVER = (
     "SELECT provider, MIN(ready_since) FROM lane WHERE status = 2 AND ready_time <= ? "
@@ -92,14 +77,6 @@ DELAYS_OVER = (
 END_DELAYS = (
     "UPDATE lane SET status = 0 WHERE (subscription, provider) IN (SELECT subscription, provider "
     f"FROM lane WHERE status = 2 AND ready_time <= ?{SKIP_LOCKED})"
-)
-OVERDUE = (
-    "SELECT subscription FROM lane WHERE provider = ? AND bulk = ? AND status = 0 "
-    "AND ready_since <= ? AND head_create_time <= ? ORDER BY ready_since, head LIMIT ?"
-)
-OVERDUE_DELAYED = (
-    "SELECT subscription FROM lane WHERE provider = ? AND status = 2 AND head_create_time <= ? "
-    "LIMIT ?"
 )
 PROVIDERS = f"SELECT {columns_of(ProviderRow)} FROM provider"
 ETAGS_AS_THEY_ARE = "SELECT code, etag FROM provider"

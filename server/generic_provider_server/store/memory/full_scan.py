@@ -11,9 +11,10 @@ SHARE = 20
 
 
 class FullScan:
-    """Decides when a caller scans all rows: at the earliest `seconds` after the last full scan.
+    """Decides when a costly scan of all rows runs: at the earliest `seconds` after the last one,
+    and later if the last one took long.
 
-    In between, callers scan only rows that they know to be new.
+    In between, the code that uses this class scans only a part of the rows, or none.
     """
 
     def __init__(self, seconds: float) -> None:

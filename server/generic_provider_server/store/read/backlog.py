@@ -25,7 +25,8 @@ class Backlog(Value, frozen=True, kw_only=True):
     """The pending requests of a provider.
 
     `by_age`: a pair for each age class: the greatest age of the class in microseconds, and the
-    number of its pending requests. The last class has no greatest age, but None.
+    number of its pending requests. The last class has no upper limit: its first value is
+    None.
     """
 
     pending: int

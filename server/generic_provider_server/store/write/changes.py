@@ -112,10 +112,11 @@ class Changes(Loaded):
         return record
 
     def existing(self, number: str) -> SubscriptionRecord:
-        """Returns a subscription that exists.
+        """Returns the subscription of a lane that this transaction has changed. Such a subscription
+        exists.
 
-        Raises Overtaken if another process created the subscription after this transaction had
-        found none.
+        Raises Overtaken if this transaction did not find the subscription, because then another
+        process has created it since.
         """
         record = self.record(number)
         if record is None:

@@ -1,4 +1,6 @@
-"""Contains the queries for work: subscriptions that are ready, overdue or leased."""
+"""Contains the queries for work, with their SQL: subscriptions that are ready, overdue or
+leased.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,36 @@ from typing import Any
 
 from ...domain.lane import GRACE
 from ...domain.values import Instant
-from ..database import statements as sql
 from ..database.engine import Tables
+from ..database.statements import HAS_RUN_OUT, SKIP_LOCKED
 from ..memory.memory import Memory
 from ..notices.notice import Notice
 
 LONGEST_LEASE = 2**62
+
+READY = (
+    "SELECT subscription, ready_since FROM lane WHERE provider = ? AND bulk = ? AND status = 0 "
+    f"AND ready_since >= ? ORDER BY ready_since, head LIMIT ?{SKIP_LOCKED}"
+)
+RAN_OUT = f"SELECT subscription FROM lane WHERE {HAS_RUN_OUT} ORDER BY lease_until LIMIT ?"
+LEASED_TO_STREAM = (
+    "SELECT subscription FROM lane WHERE provider = ? AND status = 1 AND stream = ? LIMIT ?"
+)
+LEASED_BY_SERVER = (
+    "SELECT subscription FROM lane WHERE status = 1 AND server = ? AND lease_duration <= ? LIMIT ?"
+)
+LEASED_BY_OTHER_SERVERS = (
+    "SELECT subscription FROM lane WHERE status = 1 AND server NOT IN ('', ?) LIMIT ?"
+)
+SIGN = "SELECT seen_time FROM server WHERE id = ?"
+OVERDUE = (
+    "SELECT subscription FROM lane WHERE provider = ? AND bulk = ? AND status = 0 "
+    "AND ready_since <= ? AND head_create_time <= ? ORDER BY ready_since, head LIMIT ?"
+)
+OVERDUE_DELAYED = (
+    "SELECT subscription FROM lane WHERE provider = ? AND status = 2 AND head_create_time <= ? "
+    "LIMIT ?"
+)
 
 
 class WorkQueries:
@@ -40,11 +66,11 @@ class WorkQueries:
         self._steady = steady
 
     def ready(self, provider: str, *, bulk: int, most: int) -> list[str]:
-        """Returns the subscriptions with ready requests. The subscription that has been ready
-        longest comes first.
+        """Returns the subscriptions with ready requests. The subscription with the earliest
+        `ready_since` comes first.
         """
         with self._memory.scan_starts.scan(provider, bulk) as scan:
-            found = self._select(sql.READY, provider, bulk, scan.start, most=most)
+            found = self._select(READY, provider, bulk, scan.start, most=most)
             scan.found = found[0].ready_since if found else None
         return [row.subscription for row in found]
 
@@ -53,7 +79,7 @@ class WorkQueries:
         must end: its own leases, and leases that belong to no process.
         """
         limits = since - GRACE, self._server, self._steady, self._now - GRACE
-        return self._found(sql.RAN_OUT, *limits, most=most)
+        return self._found(RAN_OUT, *limits, most=most)
 
     def note_empty(self, provider: str) -> None:
         """Records that the provider has no ready lane, unless a subscription is set aside."""
@@ -62,7 +88,7 @@ class WorkQueries:
             self._memory.scan_starts.note_empty(provider)
 
     def leased_to_stream(self, provider: str, stream: str, *, most: int) -> list[str]:
-        return self._found(sql.LEASED_TO_STREAM, provider, stream, most=most)
+        return self._found(LEASED_TO_STREAM, provider, stream, most=most)
 
     def leased_by_server(
         self, server: str, *, most: int, longest: int = LONGEST_LEASE
@@ -71,10 +97,10 @@ class WorkQueries:
 
         `longest`: the greatest duration of these leases, in microseconds.
         """
-        return self._found(sql.LEASED_BY_SERVER, server, longest, most=most)
+        return self._found(LEASED_BY_SERVER, server, longest, most=most)
 
     def leased_by_other_servers(self, server: str, *, most: int) -> list[str]:
-        return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most=most)
+        return self._found(LEASED_BY_OTHER_SERVERS, server, most=most)
 
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
         """Returns the subscriptions without a live lease if their first pending request was created
@@ -84,13 +110,13 @@ class WorkQueries:
         ready = [
             number
             for bulk in (0, 1)
-            for number in self._found(sql.OVERDUE, provider, bulk, limit, limit, most=most)
+            for number in self._found(OVERDUE, provider, bulk, limit, limit, most=most)
         ]
-        return ready + self._found(sql.OVERDUE_DELAYED, provider, limit, most=most)
+        return ready + self._found(OVERDUE_DELAYED, provider, limit, most=most)
 
     def sign_of(self, server: str) -> int | None:
         """Returns the stored sign of life of the server; None if the server has no row."""
-        found = self._tables.select(sql.SIGN, (server,))
+        found = self._tables.select(SIGN, (server,))
         return found[0].seen_time if found else None
 
     def _found(self, statement: str, *parameters: object, most: int) -> list[str]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.store.database.engine import StoreLost
@@ -57,11 +58,11 @@ def run_after_a_failed_statement(engine: PostgresEngine) -> None:
 
 @pytest.mark.parametrize("code", ["data_corrupted", "index_corrupted"])
 async def test_damaged_data_is_reported_once_and_calls_are_unavailable(
-    bench: Bench, postgres_url: str, code: str, capfd: pytest.CaptureFixture[str]
+    bench: Bench, postgres_url: str, code: str
 ) -> None:
     reached: list[bool] = []
     bench.store.listeners.reached.append(reached.append)
-    with damaged(postgres_url, code=code):
+    with damaged(postgres_url, code=code), capture_logs() as logged:
         for number in ("S1", "S2"):
             with pytest.raises(Refused) as refused:
                 await bench.become(viewer(number))
@@ -71,7 +72,7 @@ async def test_damaged_data_is_reported_once_and_calls_are_unavailable(
         assert refused.value.reason is Reason.STORE_UNAVAILABLE
 
     assert reached == [False] * 3
-    assert capfd.readouterr().out.count("database_damaged") == 1
+    assert [line["event"] for line in logged].count("database_damaged") == 1
 
 
 def test_a_transaction_that_has_failed_already_is_lost(postgres_url: str) -> None:

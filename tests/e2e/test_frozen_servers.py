@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 
@@ -29,11 +31,14 @@ NEWS = [("MAIN", "NEWS")]
 
 @dataclass
 class Load:
-    """A CRM that switches a service on and off, through any server."""
+    """A CRM that switches a service on and off, through any server. It gives up some calls, and
+    repeats them.
+    """
 
     clients: list[AsyncClient]
     chance: random.Random
     acknowledged: list[str] = field(default_factory=list)
+    given_up: int = 0
     stopped: bool = False
 
     async def run(self, subscribers: int) -> None:
@@ -51,8 +56,18 @@ class Load:
             await asyncio.sleep(self.chance.uniform(0, 0.5))
 
     async def _perform(self, action: actions.Action, number: str) -> None:
-        done = await self.chance.choice(self.clients).perform(action, subscription=number)
-        self.acknowledged.append(done.action.id)
+        request_id = str(uuid4())
+        while True:
+            client = self.chance.choice(self.clients)
+            patience = self.chance.choice([None, None, None, self.chance.uniform(0, 0.1)])
+            try:
+                async with asyncio.timeout(patience):
+                    done = await client.perform(action, subscription=number, request_id=request_id)
+            except TimeoutError:
+                self.given_up += 1
+            else:
+                self.acknowledged.append(done.action.id)
+                return
 
 
 @dataclass(frozen=True)
@@ -91,16 +106,25 @@ def servers_on(folder: Path, databases: list[str], *, patience: float) -> Iterat
 @asynccontextmanager
 async def adapters_at(
     servers: list[Server], platform: WatchedPlatform, size: Size
-) -> AsyncIterator[None]:
-    addresses = [server.address for server in servers]
-    running = []
-    for n in range(size.adapters):
+) -> AsyncIterator[Counter[str]]:
+    """Runs the adapters. Yields the number of adapters that have died: a dead adapter forgets what
+    it has applied, and another one with the same name begins.
+    """
+    addresses, died = [server.address for server in servers], Counter[str]()
+
+    async def live_and_die(n: int) -> None:
         mine = n % len(servers)
         order = [addresses[mine], *addresses[:mine], *addresses[mine + 1 :]]
-        adapter = RawAdapter(f"adapter-{n}", order, platform=platform, lease=size.lease)
-        running.append(asyncio.create_task(adapter.run(CODE)))
+        while True:
+            adapter = RawAdapter(f"adapter-{n}", order, platform=platform, lease=size.lease)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(platform.chance.uniform(1, 10) * size.patience):
+                    await adapter.run(CODE)
+            died["adapters died"] += 1
+
+    running = [asyncio.create_task(live_and_die(n)) for n in range(size.adapters)]
     try:
-        yield
+        yield died
     finally:
         for task in running:
             task.cancel()
@@ -129,7 +153,7 @@ async def test_whoever_stands_still_no_request_is_in_two_hands(
         servers = stack.enter_context(servers_on(tmp_path, urls, patience=size.patience))
         faults = StandingStill(chance, size.patience, postgres, servers, proxies, clock)
         clients = [AsyncClient(s.address, timeout=timedelta(minutes=2)) for s in servers]
-        async with adapters_at(servers, platform, size):
+        async with adapters_at(servers, platform, size) as died:
             load = Load(clients, chance)
             running = asyncio.create_task(load.run(size.subscribers))
             await asyncio.sleep(1)
@@ -140,6 +164,7 @@ async def test_whoever_stands_still_no_request_is_in_two_hands(
                 await client.close()
             with Client(servers[-1].address) as crm:
                 await asyncio.to_thread(check, crm, load, platform)
+    faults.counted.update(died, calls_given_up=load.given_up)
     for fault, count in faults.counted.items():
         figure(fault.replace("_", " "), count)
     figure("requests while something stood still", len(platform.pieces))

@@ -53,7 +53,7 @@ class Routines:
         return list(takewhile(self._by_target, requests)) or [requests[0]]
 
     async def answer(self, work: Work, pool: Executor) -> ProvisioningResponse | PlatformDown:
-        """Returns the answer to the requests that `front` returned.
+        """Returns the answer to `work.requests`, which `front` has chosen.
 
         The answer contains no request number and no token. Exceptions of routines are not raised.
         If the platform is down, returns a PlatformDown; its `retry_after` is always a timedelta.

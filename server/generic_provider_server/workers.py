@@ -103,8 +103,9 @@ class Workers:
                     self._start_one()
 
     def _listen(self) -> None:
-        """Waits until a process ends, or for one beat. Kills each process that served and then was
-        silent for too long: the kernel would go on to give connections to a frozen process.
+        """Waits until a process ends, but at most for `waits.beat`. Kills each process that served
+        and then was silent for too long: the kernel would go on to give connections to a frozen
+        process.
         """
         began, beat = time.monotonic(), self._waits.beat
         wait([process.sentinel for process in self._processes], beat)

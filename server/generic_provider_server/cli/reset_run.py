@@ -184,7 +184,11 @@ def _watched(client: Client, number: str) -> None:
 @click.option("--watch", is_flag=True, help="Watch the run until it has ended.")
 @remote
 def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, watch: bool) -> None:
-    """Approve a held run. The run then creates exactly the requests in its entries."""
+    """Approve a held run.
+
+    The run then creates the planned requests, but none for a subscription that needs other requests
+    now.
+    """
     _check_open(client.get_reset_run(reset_run), "approved")
     done = client.approve_reset_run(reset_run, reason=reason)
     if watch and not output.as_json:

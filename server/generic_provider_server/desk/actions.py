@@ -104,7 +104,9 @@ def outcome(found: SubscriptionAction) -> Iterator[tuple[str, str]]:
 
 
 def in_brief(found: SubscriptionAction) -> str:
-    """Returns one line with the action, its time, its caller, its order and its state."""
+    """Returns one line with the id, the time, the kind and the state of the action, who performed
+    it, and its `reference` if it has one.
+    """
     return f"{found.id} {moment(found, 'create_time')} {what_and_who(found)}: {state(found)}"
 
 

@@ -57,9 +57,9 @@ class Clock:
         return len(done) >= MOST_DUE and len(failed) < len(done)
 
     async def _do_each(self, commands: Sequence[Command[object]]) -> list[object]:
-        """Runs a few commands at a time.
+        """Runs FEW commands at a time, or MANY if the last commands took longer than BUSY_SECONDS.
 
-        After each few, pauses for as long as they took, but at most for BUSY_SECONDS. So if a
+        Then pauses for as long as these commands took, but at most for BUSY_SECONDS. So if a
         hundred thousand automatic ends are due in the same second, no call waits for many of them.
         """
         done, most = list[object](), FEW

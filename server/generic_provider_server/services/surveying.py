@@ -27,7 +27,7 @@ class Survey(NamedTuple):
     `examined`: how many subscriptions were examined; `holding`: the number of examined
     subscriptions that hold an entitlement. `losing`: the number of examined subscriptions that
     would lose an entitlement. `last`: true if the examination is complete, because there is no
-    further subscription, or because the run may not have more findings.
+    further subscription, or because there are already as many findings as the run may have.
     """
 
     findings: tuple[Finding, ...]

@@ -232,7 +232,7 @@ def what(request: ProvisioningRequest) -> str:
 
 
 def _on(point: str) -> str:
-    """Describes the distributor. If a report named an element without a distributor, a request for
-    this element has none either.
+    """Returns the distributor after ` on `. Returns an empty text if the request has no
+    distributor, because a report named the element without one.
     """
     return f" on {point}" if point else ""

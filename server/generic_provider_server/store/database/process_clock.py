@@ -28,7 +28,9 @@ class ProcessClock:
         self._ahead = self._at = 0
 
     def follow(self, other: int) -> None:
-        """Follows the other clock.
+        """Adjusts this clock to the other clock. The first call sets this clock. Later, if the
+        other clock is ahead, this clock jumps forwards at once; if it is behind, this clock runs
+        slower by a thousandth until both agree.
 
         `other`: the time that the other clock has shown, now or a little earlier.
         """

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from generic_provider_server.cli.connecting.connection import PREFIX, Connection
+from generic_provider_server.config import Settings
 from generic_provider_server.options import DESCRIBED
 
 DEPLOYMENT = Path(__file__).parents[2] / "docs" / "deployment"
@@ -27,3 +28,11 @@ def test_the_files_for_deployment_name_files_that_exist() -> None:
 
     assert [name for name in mounted if not (DEPLOYMENT / name).exists()] == []
     assert mounted
+
+
+def test_the_systemd_unit_keeps_files_private_and_waits_for_the_drain() -> None:
+    unit = (DEPLOYMENT / "generic-provider.service").read_text()
+    set_to = dict(re.findall(r"^(\w+)=(.*)$", unit, flags=re.MULTILINE))
+
+    assert (set_to["UMask"], set_to["StateDirectoryMode"]) == ("0077", "0700")
+    assert float(set_to["TimeoutStopSec"]) > Settings().drain_seconds

@@ -26,22 +26,26 @@ from .config import Settings
 from .logs import configure_logs
 from .metrics.showing import Gathered, sent, shown
 from .running import Gone, run_one
-from .store.waits import USUAL, Waits
+from .store.waits import Waits
 
 PAUSE = 1.0
 """The seconds after which a dead process is replaced."""
+FIRST_SECONDS = 10.0
+"""The additional seconds that a new process gets until its first beat, because the interpreter must
+start before.
+"""
 
 log = structlog.get_logger()
 
 
-def run_workers(settings: Settings, *, waits: Waits = USUAL) -> None:
+def run_workers(settings: Settings) -> None:
     """Runs the processes until SIGTERM or SIGINT, then stops every process. Raises ClickException
     if the address cannot be bound, or if a process does not start.
     """
     configure_logs(settings)
     with _reserved(settings) as address, _shown(settings) as gathered:
         each = replace(settings, listen=address, workers=1)
-        workers = Workers(each, settings.workers, gathered, waits=waits)
+        workers = Workers(each, settings.workers, gathered)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: workers.stop())
         workers.start()
@@ -52,22 +56,22 @@ def run_workers(settings: Settings, *, waits: Waits = USUAL) -> None:
 
 
 class Workers:
-    """The running processes. Each has a pipe on which it reports that it serves, and then again and
-    again that it lives.
+    """The running processes. Each has a pipe on which it reports again and again that it lives, and
+    once that it serves.
 
     `gathered`: the figures that the processes send, if the server has metrics. `gone` is set when a
     process has detected that no process can use the database any more.
     """
 
-    def __init__(
-        self, settings: Settings, count: int, gathered: Gathered | None, *, waits: Waits = USUAL
-    ) -> None:
+    def __init__(self, settings: Settings, count: int, gathered: Gathered | None) -> None:
         self._gathered = gathered
         self._settings = settings
         self._count = count
-        self._waits = waits
+        self._waits = Waits(settings.patience_seconds)
         self._processes: dict[SpawnProcess, Connection] = {}
+        self._serving: set[SpawnProcess] = set()
         self._heard: dict[SpawnProcess, float] = {}
+        self._listened_at = time.monotonic()
         self._stopping = False
         self.gone = False
 
@@ -78,12 +82,12 @@ class Workers:
         """
         for _ in range(self._count):
             self._start_one()
-        for process, serving in list(self._processes.items()):
-            if not _serves(serving) and not self._stopping:
+        while not self._stopping and len(self._serving) < self._count:
+            self._listen()
+            if any(process.exitcode is not None for process in self._processes):
                 self.stop()
-                process.join()
+                self.watch()
                 raise click.ClickException("a server process could not start; see its message")
-            self._heard[process] = time.monotonic()
 
     def watch(self) -> None:
         """Replaces processes that die or become silent, until all processes have ended after
@@ -94,6 +98,7 @@ class Workers:
             for process in [each for each in self._processes if each.exitcode is not None]:
                 self._processes.pop(process).close()
                 self._heard.pop(process, None)
+                self._serving.discard(process)
                 if process.exitcode == Gone.exit_code:
                     self.gone = True
                     self.stop()
@@ -103,23 +108,27 @@ class Workers:
                     self._start_one()
 
     def _listen(self) -> None:
-        """Waits until a process ends, but at most for `waits.beat`. Kills each process that served
-        and then was silent for too long: the kernel would go on to give connections to a frozen
+        """Waits until a process reports or ends, but at most for `waits.beat`. Kills each process
+        that was silent for too long: the kernel would go on to give connections to a frozen
         process.
         """
-        began, beat = time.monotonic(), self._waits.beat
-        wait([process.sentinel for process in self._processes], beat)
+        beat = self._waits.beat
+        wait([*self._processes.values(), *[each.sentinel for each in self._processes]], beat)
         now = time.monotonic()
         for process, pipe in self._processes.items():
-            if _received(pipe):
+            for address in _received(pipe):
                 self._heard[process] = now
-        if now - began > 2 * beat:  # this process was frozen, perhaps together with the others
-            self._heard = dict.fromkeys(self._heard, now)
-        for process, heard in self._heard.items():
+                if address is not None:
+                    self._serving.add(process)
+        # after a long pause this process was frozen, perhaps together with the others
+        if now - self._listened_at > 2 * beat:
+            self._heard = {each: max(heard, now) for each, heard in self._heard.items()}
+        self._listened_at = now
+        for process, heard in list(self._heard.items()):
             if now - heard > self._waits.silent and process.exitcode is None:
                 log.error("server_process_silent", pid=process.pid, seconds=round(now - heard))
                 process.kill()
-                process.join()
+                del self._heard[process]  # it need not be killed again
 
     def stop(self) -> None:
         self._stopping = True
@@ -137,20 +146,19 @@ class Workers:
         if figures is not None:
             figures.close()
         self._processes[process] = serving
+        self._heard[process] = time.monotonic() + FIRST_SECONDS
         if self._stopping:
             process.terminate()
 
 
 def _work(settings: Settings, ready: Connection, figures: Connection | None, beat: float) -> None:
     Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    Thread(target=_beat, args=(ready, beat), name="beat", daemon=True).start()
     show = partial(sent, figures) if figures is not None else None
 
-    def serving(address: str) -> None:
-        ready.send(address)
-        Thread(target=_beat, args=(ready, beat), name="beat", daemon=True).start()
-
     try:
-        run_one(settings, on_serving=serving, port_shared=True, show=show)
+        # two threads send, but each message is a single write, which the kernel does not divide
+        run_one(settings, on_serving=ready.send, port_shared=True, show=show)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -160,8 +168,8 @@ def _beat(parent: Connection, pause: float) -> None:
     """Reports again and again that this process lives."""
     with suppress(OSError):  # the parent has died, and `_end_with_parent` ends this process
         while True:
-            time.sleep(pause)
             parent.send(None)
+            time.sleep(pause)
 
 
 def _end_with_parent() -> None:
@@ -191,22 +199,13 @@ def _shown(settings: Settings) -> Iterator[Gathered | None]:
         yield gathered
 
 
-def _received(pipe: Connection) -> bool:
-    """Tells whether the process has sent anything, and removes it from the pipe."""
-    received = False
+def _received(pipe: Connection) -> Iterator[str | None]:
+    """Yields what the process has sent, and removes it from the pipe: the address, when it serves,
+    and None for each beat.
+    """
     with suppress(EOFError, OSError):  # the process has died
         while pipe.poll():
-            pipe.recv()
-            received = True
-    return received
-
-
-def _serves(serving: Connection) -> bool:
-    try:
-        serving.recv()
-    except EOFError:
-        return False
-    return True
+            yield pipe.recv()
 
 
 def _check_free(family: int, kind: int, address: Any) -> None:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from subprocess import PIPE, STDOUT
@@ -93,19 +93,39 @@ def test_the_processes_end_after_their_parent_was_killed(server: Server) -> None
 
 FROZEN = """
 import sys
+from generic_provider_server import workers
 from generic_provider_server.config import Settings
-from generic_provider_server.store.waits import Waits
-from generic_provider_server.workers import run_workers
-settings = Settings(listen="127.0.0.1:0", database=sys.argv[1], workers=2)
-run_workers(settings, waits=Waits(patience=1.0))
+workers.FIRST_SECONDS = 3.0
+settings = Settings(listen="127.0.0.1:0", database=sys.argv[1], workers=2, patience_seconds=1.0)
+workers.run_workers(settings)
 """
 
 
-def test_a_frozen_process_is_replaced_and_does_not_hinder_the_stop(postgres: Databases) -> None:
-    command = [sys.executable, "-c", FROZEN, postgres.create_database()]
+@contextmanager
+def starting(database: str) -> Iterator[subprocess.Popen[str]]:
+    """Starts two processes that count as dead after a short silence."""
+    command = [sys.executable, "-c", FROZEN, database]
     with subprocess.Popen(command, stdout=PIPE, stderr=STDOUT, text=True) as parent:
-        assert parent.stdout is not None
-        assert any(line.startswith("serving on") for line in parent.stdout)
+        try:
+            yield parent
+        except BaseException:
+            parent.kill()
+            raise
+
+
+def wait_until_serving(parent: subprocess.Popen[str]) -> None:
+    assert parent.stdout is not None
+    assert any(line.startswith("serving on") for line in parent.stdout)
+
+
+def rest_of(parent: subprocess.Popen[str]) -> str:
+    assert parent.stdout is not None
+    return parent.stdout.read()
+
+
+def test_a_frozen_process_is_replaced_and_does_not_hinder_the_stop(postgres: Databases) -> None:
+    with starting(postgres.create_database()) as parent:
+        wait_until_serving(parent)
         first = children(parent.pid)
         os.kill(min(first), signal.SIGSTOP)
         wait_until(
@@ -113,9 +133,47 @@ def test_a_frozen_process_is_replaced_and_does_not_hinder_the_stop(postgres: Dat
         )
         os.kill(max(first), signal.SIGSTOP)
         parent.terminate()
-        rest = parent.stdout.read()
+        rest = rest_of(parent)
     assert parent.returncode == 0
     assert rest.count("server_process_silent") == 2
+
+
+def test_a_replacement_that_freezes_during_its_start_is_replaced(postgres: Databases) -> None:
+    with starting(postgres.create_database()) as parent:
+        wait_until_serving(parent)
+        first = children(parent.pid)
+        os.kill(min(first), signal.SIGKILL)
+        wait_until(lambda: len(children(parent.pid) - first) == 1, what="the first replacement")
+        (frozen,) = children(parent.pid) - first
+        os.kill(frozen, signal.SIGSTOP)
+        wait_until(
+            lambda: len(children(parent.pid) - first - {frozen}) == 1,
+            what="the second replacement",
+        )
+        parent.terminate()
+        assert "server_process_silent" in rest_of(parent)
+    assert parent.returncode == 0
+
+
+def test_a_process_that_freezes_during_the_start_ends_the_start(postgres: Databases) -> None:
+    with starting(postgres.create_database()) as parent:
+        wait_until(lambda: len(children(parent.pid)) == WORKERS, what="the processes start")
+        os.kill(min(children(parent.pid)), signal.SIGSTOP)
+        rest = rest_of(parent)
+    assert parent.returncode == 1
+    assert "server_process_silent" in rest
+    assert "could not start" in rest
+
+
+def test_a_process_that_freezes_during_the_start_does_not_hinder_the_stop(
+    postgres: Databases,
+) -> None:
+    with starting(postgres.create_database()) as parent:
+        wait_until(lambda: len(children(parent.pid)) == WORKERS, what="the processes start")
+        os.kill(min(children(parent.pid)), signal.SIGSTOP)
+        parent.terminate()
+        rest_of(parent)
+    assert parent.returncode in {0, 1}
 
 
 def _performed(metrics: str) -> float:

@@ -170,8 +170,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: every call can be refused with this reason
 
     The caller has no role that may make this call for this provider, or has itself submitted the
-    run that it would approve. Metadata: caller; in the first case also rpc, and also provider if the
-    caller may make the call for other providers. In the second case also reset_run.
+    run that it would approve. Metadata: caller. In the first case also rpc, and provider if
+    the caller may make the call for other providers; in the second case also reset_run.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 90
     """UNAVAILABLE: repeat the call
@@ -334,8 +334,8 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call can be refused with this reason
 
 The caller has no role that may make this call for this provider, or has itself submitted the
-run that it would approve. Metadata: caller; in the first case also rpc, and also provider if the
-caller may make the call for other providers. In the second case also reset_run.
+run that it would approve. Metadata: caller. In the first case also rpc, and provider if
+the caller may make the call for other providers; in the second case also reset_run.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 90
 """UNAVAILABLE: repeat the call

@@ -179,15 +179,15 @@ class StreamPendingRequestsResponse(_message.Message):
         OLDEST_AGE_FIELD_NUMBER: _builtins.int
         PROVIDER_STATE_FIELD_NUMBER: _builtins.int
         backlog: _builtins.int
-        """The number of requests that are pending at the provider, counted at most a few seconds ago.
-        GetBacklog gives the current number.
+        """The number of requests that are pending at the provider, usually counted in the last 2
+        seconds, or earlier if counting takes long. GetBacklog gives the current number.
         """
         provider_state: _resources_pb2.ProviderState.ValueType
         @_builtins.property
         def server_time(self) -> _timestamp_pb2.Timestamp: ...
         @_builtins.property
         def oldest_age(self) -> _duration_pb2.Duration:
-            """The time for which the oldest pending request has been pending."""
+            """The time for which the oldest pending request has been pending, from the same count."""
 
         def __init__(
             self,
@@ -377,14 +377,14 @@ class PullPendingRequestsResponse(_message.Message):
     SENT_TIME_FIELD_NUMBER: _builtins.int
     WAITED_FIELD_NUMBER: _builtins.int
     backlog: _builtins.int
-    """The number of requests that are pending at the provider, counted at most a few seconds ago.
-    GetBacklog gives the current number.
+    """The number of requests that are pending at the provider, usually counted in the last 2
+    seconds, or earlier if counting takes long. GetBacklog gives the current number.
     """
     @_builtins.property
     def subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionRequests]: ...
     @_builtins.property
     def oldest_age(self) -> _duration_pb2.Duration:
-        """The time for which the oldest pending request has been pending."""
+        """The time for which the oldest pending request has been pending, from the same count."""
 
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:

@@ -172,7 +172,8 @@ class ResetRunDefinition(_message.Message):
     """The guard. The service counts the subscriptions that are expected to hold an entitlement, among
     the subscriptions that pass the filters `created_…`, `subscription_types` and `subscriptions`.
     With `first`, a run with `full`, `recreate` or `platform_restored_to` counts only up to the last
-    subscription of the sample.
+    subscription of the sample; any other run leaves out the OUT_OF_SYNC subscriptions after the
+    sample.
     If these are at least 100 subscriptions, and the run would take an entitlement from more than
     this percentage of them, the run is HELD before it sends anything. 0 to 100. If unset, the
     percentage is 10. 0 switches this guard off.
@@ -183,10 +184,11 @@ class ResetRunDefinition(_message.Message):
     """
     cron: _builtins.str
     """Runs begin again and again. The five fields of the expression are minute, hour, day of month,
-    month and day of week, e.g. `30 4 * * MON`. If a time does not exist because clocks are put
-    forward, the run begins directly after the change. If a time exists twice because
-    clocks are put back, an expression with a fixed hour begins one run; an expression for every
-    hour, e.g. `0 * * * *`, begins a run in each of the two hours.
+    month and day of week, e.g. `30 4 * * MON`. If neither minute nor hour begins with
+    `*`, a run whose time does not exist, because clocks are put forward, begins directly after
+    the change, and a run whose time exists twice, because clocks are put back, begins once.
+    Otherwise a time that does not exist is left out, and a time that exists twice begins two
+    runs.
     """
     time_zone: _builtins.str
     """The time zone of `cron`, an IANA name, e.g. `Europe/Tallinn`. Default UTC."""

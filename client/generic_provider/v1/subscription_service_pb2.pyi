@@ -886,8 +886,8 @@ class RemoveItems(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     DISTRIBUTOR_FIELD_NUMBER: _builtins.int
     goods_type: _builtins.str
-    """If empty, each serial number is removed whatever its goods type is. A serial number that items
-    of two goods types have is then refused with INVALID_FIELD.
+    """If empty, each serial number is removed whatever its goods type is. If matching
+    items with one serial number have two goods types, the action is refused with INVALID_FIELD.
     """
     provider: _builtins.str
     """If empty, items of all providers are removed."""

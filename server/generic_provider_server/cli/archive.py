@@ -139,6 +139,7 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
     if file.exists():
         raise click.ClickException(f"{file} exists already")
     part = file.with_name(f"{file.name}.part")
+    part.unlink(missing_ok=True)  # an interrupted download may have left it with other rights
     try:
         if _received(client, found, part) != found.checksum:
             raise click.ClickException(

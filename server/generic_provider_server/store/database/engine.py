@@ -37,7 +37,7 @@ class StoreLost(Exception):
 
 
 class StoreDamaged(Exception):
-    """The database file is damaged. Only a person can repair it."""
+    """The database is damaged. Only a person can repair it."""
 
 
 class StoreGone(StoreLost):

@@ -75,8 +75,8 @@ RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = 
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
 LOCK_WAIT = "SET LOCAL lock_timeout = %d"
 LOST = (psycopg.OperationalError, psycopg.InterfaceError, errors.InFailedSqlTransaction)
-"""After these errors nobody knows whether the transaction was committed, or the database cannot be
-written. The next transaction uses new connections.
+"""After these errors the connection is not used again. In most cases nobody knows whether the
+transaction was committed.
 """
 TELL = "SELECT pg_notify(%s, message) FROM unnest(%s::text[]) AS message"
 
@@ -132,12 +132,13 @@ class PostgresEngine:
             self._disconnect()
             raise StoreLost("the database has become a standby") from error
         except psycopg.Error as error:
-            if damage := damage_of(error):
-                raise damage from error
-            if not (isinstance(error, LOST) or self._is_closed()):
+            damage = damage_of(error)
+            if isinstance(error, LOST) or self._is_closed():
+                self._disconnect()
+                raise damage or StoreLost(str(error)) from error
+            if damage is None:
                 raise
-            self._disconnect()
-            raise StoreLost(str(error)) from error
+            raise damage from error
         self._usual.update({name: count for name, count in numbers.given.items() if count})
         try:
             _give_back(aside, numbers)

@@ -67,9 +67,9 @@ class Listeners:
             _call(self.reached, True)  # noqa: FBT003
 
     def notify_damaged(self, error: BaseException) -> None:
-        """Reports that the database file is damaged.
+        """Reports that the database is damaged.
 
-        The file counts as damaged from now on, even if the server can read and write most of it.
+        The database counts as damaged from now on, even if the server can read and write most of it.
         """
         if not self._damaged:
             log.error("database_damaged", error=str(error))

@@ -69,7 +69,8 @@ class Listeners:
     def notify_damaged(self, error: BaseException) -> None:
         """Reports that the database is damaged.
 
-        The database counts as damaged from now on, even if the server can read and write most of it.
+        The database counts as damaged from now on, even if the server can read and write most of
+        it.
         """
         if not self._damaged:
             log.error("database_damaged", error=str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -15,11 +16,12 @@ import pytest
 
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.store.database.checkpoints import Checkpoints
-from generic_provider_server.store.database.engine import StoreInUse
+from generic_provider_server.store.database.engine import StoreDamaged, StoreInUse
 from generic_provider_server.store.database.sqlite import SqliteEngine
 from generic_provider_server.store.opening import open_store
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, viewer
+from support.processes import PATIENCE
 
 MIB = 1024 * 1024
 
@@ -169,3 +171,42 @@ def test_a_checkpoint_never_writes_into_another_file_with_the_same_name(
         checkpoints.stop()
 
         assert file.read_bytes() == saved
+
+
+def test_damage_that_a_checkpoint_meets_is_reported(file: Path) -> None:
+    engine = SqliteEngine(f"sqlite:///{file}")
+    engine.prepare()
+    with engine.transaction():
+        pass  # from now on the connection of the writer is open
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("CREATE TABLE filler AS SELECT zeroblob(1000000) AS bytes")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.execute("CREATE TABLE last (n)")
+        os.truncate(file, 4096)
+        with engine.transaction():
+            pass
+        deadline = time.monotonic() + PATIENCE
+        with pytest.raises(StoreDamaged, match="restore the last back-up"):
+            while time.monotonic() < deadline:
+                engine.check()
+                time.sleep(0.01)
+    engine.close()
+
+
+async def test_damage_that_is_met_while_the_server_is_idle_is_reported(
+    file: Path, wal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.store.write.writer.IDLE_SECONDS", 0.05)
+    bench = await opened(file)
+    reached: list[bool] = []
+    bench.store.listeners.reached.append(reached.append)
+    number = count()
+    while size(file) < MIB:
+        await bench.perform(viewer("", serial=f"card {next(number)}"))
+    while size(wal):
+        await asyncio.sleep(0.01)
+    os.truncate(file, 4096)
+    await bench.perform(viewer("", serial=f"card {next(number)}"))
+    while False not in reached:
+        await asyncio.sleep(0.01)
+    await bench.store.close()

@@ -8,7 +8,7 @@ from typing import TypeVar
 from ..domain.catalogue import Catalogue, catalogue_of
 from ..domain.subscription.records import ProviderRecord
 from ..domain.values import Instant
-from .database.engine import StoreGone
+from .database.engine import StoreDamaged, StoreGone
 from .memory.memory import Memory
 from .memory.set_aside import SetAside
 from .notices.listener import Listener
@@ -114,11 +114,14 @@ class Store:
 
     def check(self) -> None:
         """Raises StoreGone if the database file was removed or replaced, or if a newer version has
-        changed the schema so that this version must stop.
+        changed the schema so that this version must stop. Reports damage that a checkpoint found.
         """
         if self.sign_of_life is not None and self.sign_of_life.outdated:
             raise StoreGone(self.sign_of_life.outdated)
-        self._writer.check()
+        try:
+            self._writer.check()
+        except StoreDamaged as damaged:
+            self.listeners.notify_damaged(damaged)
 
     def steady(self) -> Instant:
         """Returns the time of the steady clock, which measures the leases of this process."""

@@ -18,7 +18,7 @@ class Checkpoints:
     commits.
 
     If commits made the checkpoints instead, each such commit would let all waiting calls wait for
-    up to 60 ms longer.
+    up to 60 ms longer. `failure`: the error of the last checkpoint, if it failed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +27,7 @@ class Checkpoints:
         """
         source = f"{path.absolute().as_uri()}?mode=rw"  # never creates the file
         self._connection = sqlite3.connect(source, uri=True, check_same_thread=False)
-        self._failed = False
+        self.failure: sqlite3.Error | None = None
         self._thread: Thread | None = None
         self._committed = Event()
         self._stopping = Event()
@@ -53,8 +53,8 @@ class Checkpoints:
             try:
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             except sqlite3.Error as error:
-                if not self._failed:
+                if self.failure is None:
                     log.warning("checkpoint_failed", error=str(error))
-                self._failed = True
+                self.failure = error
             else:
-                self._failed = False
+                self.failure = None

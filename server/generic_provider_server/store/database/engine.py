@@ -129,7 +129,9 @@ class Engine(Protocol):
         ...
 
     def check(self) -> None:
-        """Raises StoreGone if the database file was removed or replaced."""
+        """Raises StoreGone if the database file was removed or replaced, and StoreDamaged if a
+        checkpoint has met damage.
+        """
         ...
 
     def tidy(self) -> bool:

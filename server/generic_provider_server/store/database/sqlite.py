@@ -135,6 +135,9 @@ class SqliteEngine:
 
     def check(self) -> None:
         self._file.check()
+        # a checkpoint may be the only work that meets the damage
+        if isinstance(failure := failure_of(self._checkpoints.failure), StoreDamaged):
+            raise failure
 
     def tidy(self) -> bool:
         """Writes the WAL into the database file and empties the WAL, unless another connection

@@ -92,7 +92,9 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def check(self) -> None:
-        """Raises StoreGone if the database file was removed or replaced."""
+        """Raises StoreGone if the database file was removed or replaced, and StoreDamaged if a
+        checkpoint has met damage.
+        """
         self._engine.check()
 
     def ask(
@@ -153,6 +155,8 @@ class Writer:
             self._tidy = self._engine.tidy()
         except DATABASE_ERRORS as error:
             log.warning("not_tidied", error=str(error))
+            if isinstance(error, StoreDamaged):
+                self._loop.call_soon_threadsafe(self._listeners.notify_damaged, error)
 
     def _ends(self) -> bool:
         return self._stopping and not self._asked and not self._blocked

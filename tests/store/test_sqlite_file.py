@@ -21,7 +21,7 @@ from generic_provider_server.store.database.sqlite import SqliteEngine
 from generic_provider_server.store.opening import open_store
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, viewer
-from support.processes import PATIENCE
+from support.processes import wait_until
 
 MIB = 1024 * 1024
 
@@ -173,6 +173,14 @@ def test_a_checkpoint_never_writes_into_another_file_with_the_same_name(
         assert file.read_bytes() == saved
 
 
+def is_damaged(engine: SqliteEngine) -> bool:
+    try:
+        engine.check()
+    except StoreDamaged:
+        return True
+    return False
+
+
 def test_damage_that_a_checkpoint_meets_is_reported(file: Path) -> None:
     engine = SqliteEngine(f"sqlite:///{file}")
     engine.prepare()
@@ -185,11 +193,7 @@ def test_damage_that_a_checkpoint_meets_is_reported(file: Path) -> None:
         os.truncate(file, 4096)
         with engine.transaction():
             pass
-        deadline = time.monotonic() + PATIENCE
-        with pytest.raises(StoreDamaged, match="restore the last back-up"):
-            while time.monotonic() < deadline:
-                engine.check()
-                time.sleep(0.01)
+        wait_until(lambda: is_damaged(engine), what="a checkpoint meets the damage")
     engine.close()
 
 

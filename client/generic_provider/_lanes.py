@@ -19,6 +19,8 @@ from generic_provider.stats import Stats
 from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse, SubscriptionRequests
 from generic_provider.v1.resources_pb2 import ProvisioningRequest
 
+ENDED = float("-inf")
+
 
 class HeldLease:
     """The requests of one lease that are not answered yet. The lease knows whether the adapter may
@@ -43,10 +45,12 @@ class HeldLease:
         return self._runs_out_at - self.source.time() < self.duration / 2
 
     def extend(self, duration: timedelta, *, since: float) -> None:
-        """Extends the lease.
+        """Extends the lease, unless it was ended during the call that extended it.
 
-        `since`: the start of the call that extended the lease, in seconds of the monotonic clock.
+        `since`: the start of that call, in seconds of the monotonic clock.
         """
+        if self._runs_out_at == ENDED:
+            return
         self.duration = duration.total_seconds()
         until = self.source.time() - time.monotonic() + since + self.duration
         self._runs_out_at = max(self._runs_out_at, until)
@@ -57,7 +61,7 @@ class HeldLease:
         The adapter finishes and answers requests that have begun, and begins no other requests.
         `given_back`: true if the lane itself need not release the lease.
         """
-        self._runs_out_at = float("-inf")
+        self._runs_out_at = ENDED
         self.given_back = self.given_back or given_back
 
     @property

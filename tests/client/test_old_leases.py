@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
+from typing import cast
 
 import pytest
 
+from generic_provider._lanes import HeldLease
 from generic_provider._streams import Stream
-from generic_provider.v1.provisioning_service_pb2 import StreamPendingRequestsResponse
+from generic_provider.v1.provisioning_service_pb2 import (
+    StreamPendingRequestsResponse,
+    SubscriptionRequests,
+)
 from support.bundled_adapter import Platform, make
 from support.provisioning_server import Server, serving
 
@@ -90,3 +96,25 @@ def test_the_clock_of_the_server_is_never_taken_for_earlier_than_it_is() -> None
     message.sent_time.FromSeconds(1_005)
     stream.set_clock(message)
     assert stream.time() >= 1_010
+
+
+class OpenStream:
+    def time(self) -> float:
+        return time.monotonic()
+
+    def silent(self) -> bool:
+        return False
+
+
+def test_an_extension_that_arrives_after_the_end_of_a_lease_does_not_revive_it() -> None:
+    given = SubscriptionRequests(subscription="S1", lease_token="T1")
+    given.lease_duration.FromSeconds(30)
+    lease = HeldLease(given, source=cast(Stream, OpenStream()), sent=time.monotonic())
+    asked = time.monotonic()
+    lease.extend(timedelta(seconds=60), since=asked)
+    assert lease.live()
+    lease.end(given_back=False)
+    lease.extend(timedelta(seconds=60), since=asked)
+
+    assert not lease.live()
+    assert not lease.running()

@@ -96,6 +96,8 @@ class CheckedLease:
         self.to_be_taken = False
         """True if the server ends the lease at the next extension."""
         self.released = False
+        self.told_ended = False
+        """True if an extension was answered with live = false."""
         asked = stream.request.lease_duration.ToTimedelta() or DEFAULT_LEASE
         self.seconds = seconds or asked.total_seconds()
         self._runs_out_at = self.given_at + self.seconds if timed else math.inf
@@ -116,6 +118,7 @@ class CheckedLease:
         if self.to_be_taken:
             self.end()
         if not self.live:
+            self.told_ended = True
             return False
         self._runs_out_at = max(self._runs_out_at, now() + seconds)
         return True

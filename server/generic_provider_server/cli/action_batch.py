@@ -163,12 +163,13 @@ def _perform(client: Client, group: list[Line], *, validate_only: bool) -> Itera
 
 
 def _with_earlier(client: Client, ids: list[str], results: list[Answer]) -> Iterator[Answer]:
-    """Yields the results of all lines. If an earlier run of the file has performed the action of a
+    """Yields the results of the lines. If an earlier run of the file has performed the action of a
     line, yields that action in place of the preview.
 
-    A search for the action of each line would take long. Earlier runs performed the lines in their
-    order. So if no action of the first, the last and the refused lines is found, no further action
-    is searched.
+    A search for the action of each line would take long. So the function first searches for the
+    actions of only the first line, the last line, and the lines that the preview has refused. If it
+    finds one, it searches for all other actions too. If it finds none, no earlier run has performed
+    any of these lines, because each run performs the lines in their order.
     """
     ends = 0, len(ids) - 1
     wrong = [n for n, (done, _) in enumerate(results) if isinstance(done, ProvisioningError)]

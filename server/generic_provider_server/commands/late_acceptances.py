@@ -1,4 +1,6 @@
-"""Handles late answers ACCEPTED: the request has reached a final state, or its lease has ended."""
+"""Makes elements uncertain after a late answer ACCEPTED: the request has reached a final state, or
+its lease has ended. `domain/verdicts` decides the verdict on such an answer.
+"""
 
 from __future__ import annotations
 

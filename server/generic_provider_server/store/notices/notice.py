@@ -50,8 +50,12 @@ class Notice(msgspec.Struct, frozen=True):
         self.ready[provider] = min(since, self.ready.get(provider, since))
 
     def messages(self, server: str, *, ready: Mapping[str, int]) -> Iterator[str]:
-        """Yields the messages for the other processes: the changes of the streams of these
-        processes, and `ready`.
+        """Yields the messages for the other processes. They contain the changes of streams that
+        belong to other processes than `server`, and the providers in the parameter `ready`, each
+        with the time since which its oldest ready lane is ready.
+
+        The parameter `ready` comes from the throttle. It leaves out providers of the field `ready`
+        that must wait, and contains providers of earlier commits that had to wait.
         """
         facts: dict[str, _Facts] = {}
         for stream in {*self.freed, *self.ran_out, *self.heard, *self.stopped}:

@@ -58,8 +58,9 @@ class AuditQueries(BaseQueries):
         return [entry_of_row(row) for row in self._rows(query.order_by(*order).limit(limit))]
 
     def end_of_audit(self, wanted: AuditFilter, *, before: tuple[int, int] | None) -> int | None:
-        """Returns the time of the last entry that one page examines; None if the page examines all
-        older entries.
+        """Returns the time of the last entry that the query for one page examines, if it begins at
+        the entries before `before`. Returns None if there are so few entries that it examines all
+        of them, or if the filter uses an index.
         """
         if not wanted.scans():
             return None

@@ -183,7 +183,9 @@ class Loaded:
         return True
 
     def keep_recent(self) -> None:
-        """Caches the subscriptions after the commit."""
+        """After the commit, puts the loaded subscriptions into the cache, each with its lanes and
+        its names.
+        """
         for number, record in self.subscriptions.items():
             if record is not None:
                 kept = Kept(record, self.lanes[number], self.names.get(number))

@@ -84,7 +84,8 @@ class Workers:
             self._start_one()
         while not self._stopping and len(self._serving) < self._count:
             self._listen()
-            if any(process.exitcode is not None for process in self._processes):
+            died = any(process.exitcode is not None for process in self._processes)
+            if died and not self._stopping:
                 self.stop()
                 self.watch()
                 raise click.ClickException("a server process could not start; see its message")
@@ -155,7 +156,6 @@ def _work(settings: Settings, ready: Connection, figures: Connection | None, bea
     Thread(target=_end_with_parent, name="parent", daemon=True).start()
     Thread(target=_beat, args=(ready, beat), name="beat", daemon=True).start()
     show = partial(sent, figures) if figures is not None else None
-
     try:
         # two threads send, but each message is a single write, which the kernel does not divide
         run_one(settings, on_serving=ready.send, port_shared=True, show=show)

@@ -173,7 +173,7 @@ def test_a_process_that_freezes_during_the_start_does_not_hinder_the_stop(
         os.kill(min(children(parent.pid)), signal.SIGSTOP)
         parent.terminate()
         rest_of(parent)
-    assert parent.returncode in {0, 1}
+    assert parent.returncode == 0
 
 
 def _performed(metrics: str) -> float:

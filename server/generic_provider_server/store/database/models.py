@@ -1,8 +1,8 @@
 """Defines the tables as the migrations create them. Indexes are only in the migrations.
 
 The column `document` of `subscription` contains the whole aggregate: the subscription with its
-unsettled actions and pending requests. The other tables contain values that must be
-unique, counted, searched or claimed. Instants are microseconds since 1970.
+unsettled actions and pending requests. The other tables contain values that must be unique,
+counted, searched or claimed. Instants are microseconds since 1970.
 """
 
 from __future__ import annotations

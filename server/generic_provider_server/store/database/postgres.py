@@ -63,8 +63,8 @@ transaction back, and nothing else has failed.
 
 DAMAGES = (errors.DataCorrupted, errors.IndexCorrupted)
 DAMAGED = (
-    "PostgreSQL has found damaged data: stop the servers, repair the index or restore the last "
-    "back-up, and compare the platforms with it"
+    "PostgreSQL has found damaged data: repair the index, or restore the last back-up and compare "
+    "the platforms with it; then restart every server process"
 )
 
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"

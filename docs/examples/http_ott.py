@@ -108,7 +108,9 @@ def adapter_for(server: str, provider: str, ott: Ott) -> Adapter:
 
 
 def _purchase(request: ProvisioningRequest) -> tuple[str, str, str, str]:
-    """The call is safe to repeat, because it contains the reference of the usage record."""
+    """Returns the path of a purchase. A call with this path may be repeated, because the path
+    contains the reference of the usage record.
+    """
     return "subscribers", request.subscription, "purchases", request.usage.reference
 
 

@@ -2,17 +2,18 @@ PYTHON := .venv/bin/python
 SOURCES = $(wildcard client server tests bench docs/examples)
 TESTS ?= tests
 
-# Each of the many processes that the tests start would compile everything again.
+# Without stored bytecode, each of the many processes of the tests would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run demo test test-quick soak check lint format types layers lock bench pictures clean
 
-help: ## this list
+help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.ready ## the environment in .venv; which every target below needs
+setup: .venv/.ready ## make the environment in .venv, which most targets need
 
-# The lock file decides what is in the environment; pyproject.toml only how the project is installed.
+# The lock file says which packages are in the environment. pyproject.toml only says how the project
+# itself is installed.
 .venv/.locked: requirements.lock
 	@.ci/make-environment .venv requirements.lock
 	@touch $@
@@ -27,7 +28,7 @@ run: .venv/.ready ## serve on 127.0.0.1:50051, on a database in .state
 	@mkdir -p .state
 	.venv/bin/generic-provider serve --listen 127.0.0.1:50051 --database sqlite:///.state/generic-provider.db
 
-demo: .venv/.ready ## the main job from end to end, told step by step
+demo: .venv/.ready ## demonstrate the whole service, step by step
 	.venv/bin/generic-provider demo
 
 test: .venv/.ready ## all tests, or those of TESTS=tests/unit
@@ -35,13 +36,13 @@ test: .venv/.ready ## all tests, or those of TESTS=tests/unit
 
 QUICK = tests/unit tests/store tests/rpc/test_contract.py
 
-test-quick: .venv/.ready ## unit, contract and the store on SQLite, within 30 seconds
+test-quick: .venv/.ready ## unit tests, contract, the store on SQLite: 30 seconds
 	$(PYTHON) -m pytest -n auto -m "not soak and not postgresql and not slow" $(QUICK)
 
-soak: .venv/.ready ## long tests, on two PostgreSQL versions; longer: ROUNDS=2
+soak: .venv/.ready ## long tests, on two PostgreSQL versions; ROUNDS=2: longer
 	@.ci/soak
 
-check: lint types layers verify lint-protos ## lint, types, layers, stubs and contract
+check: lint types layers verify lint-protos ## check lint, types, layers, stubs and contract
 
 lint: .venv/.ready
 	$(PYTHON) -m ruff check $(SOURCES)
@@ -57,7 +58,7 @@ format: .venv/.ready ## format, and fix what lint can fix
 	$(PYTHON) -m ruff check --fix $(SOURCES)
 	$(PYTHON) -m ruff format $(SOURCES)
 
-bench: .venv/.ready ## measure; ARGUMENTS=--quick does so in two minutes
+bench: .venv/.ready ## measure; ARGUMENTS=--quick needs only two minutes
 	PYTHONPATH=tests $(PYTHON) -m bench $(ARGUMENTS)
 
 pictures: .venv-pictures/.ready ## draw docs/pictures from FILES="a.json …" of `make bench`
@@ -76,7 +77,7 @@ lock: ## resolve the lock files again (needs uv)
 	$(COMPILE) --output-file bench/peers.lock bench/peers.in
 	$(COMPILE) --output-file bench/pictures.lock bench/pictures.in
 
-clean: ## remove what was built; data in .state stay
+clean: ## remove what was built, but keep the data in .state
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
 	find client server tests -name __pycache__ -prune -exec rm -rf {} +
 

@@ -84,7 +84,7 @@ class ArchiveFile:
         named = _NAMED.fullmatch(path.name)
         wanted = checksum or (named[1] if named else "")
         if not digest.startswith(wanted):
-            raise self._damaged(f"its SHA-256 is {digest}, and should be {wanted}")
+            raise self._damaged(f"its SHA-256 is {digest}, and should begin with {wanted}")
         self._lines = self._read()
         opening = next(self._lines, None)
         if not isinstance(opening, Opening):
@@ -119,7 +119,7 @@ class ArchiveFile:
         except (gzip.BadGzipFile, zlib.error) as error:
             raise self._damaged(f"it cannot be unpacked: {error}") from None
         except msgspec.MsgspecError as error:
-            raise self._damaged(f"a line is none of format {FORMAT}: {error}") from None
+            raise self._damaged(f"a line does not have format {FORMAT}: {error}") from None
 
     def _damaged(self, why: str) -> DamagedArchive:
         return DamagedArchive(f"{self._path.name} is damaged: {why}")

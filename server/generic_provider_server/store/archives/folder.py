@@ -44,8 +44,8 @@ class ArchiveFolder:
             raise _unusable(f"{folder}: {error.strerror}") from None
 
     def writer(self, archive: ArchiveRecord) -> tuple[ArchiveWriter, Path]:
-        """Opens a file for the archive's worker. Files of other workers are not removed, because
-        these workers may be alive.
+        """Returns the writer of a new file, and the path of this file. Each process that works on
+        the archive has a file of its own, because an earlier process may still be alive.
         """
         path = self._folder / f".{archive.id}-{archive.worker}.part"
         opening = Opening(
@@ -57,8 +57,8 @@ class ArchiveFolder:
         return ArchiveWriter(path, opening), path
 
     def finished(self, archive: ArchiveRecord, part: Path) -> None:
-        """Gives a complete file a hidden name with the checksum in the archive's record. Store the
-        record next, then call `publish`.
+        """Renames the complete file `part`. The new name begins with a dot, and contains the first
+        digits of the archive's checksum. Store the archive's record next, then call `publish`.
         """
         part.rename(self._finished(archive))
         self._sync()

@@ -1,7 +1,7 @@
 """Defines the lines of an archive's file. Each line is a JSON object with a `kind`.
 
 The first line names the archive, the last line counts the lines of each kind. Enumeration values
-are names and times are ISO 8601, so that people can read a file without this program.
+are written as names, and times in ISO 8601, so that people can read a file without this program.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ class EntryLine(_Line, frozen=True, kw_only=True, tag="reset_run_entry"):
 
 
 class AuditLine(_Line, frozen=True, kw_only=True, tag="audit"):
-    """An entry of the audit trail. `code`: a gRPC status code. The server also writes each
-    entry of the audit trail to its log.
+    """An entry of the audit trail. `code`: a gRPC status code. The log of the server contains the
+    entries in the same form.
     """
 
     id: str

@@ -1,3 +1,3 @@
-"""Contains the engines of both databases, the tables, the statements, the changes of the schema,
-and the conversion of values to rows.
+"""Contains the engines of SQLite and PostgreSQL, the tables, the statements, the changes of the
+schema, and the conversion of values to rows.
 """

@@ -1,4 +1,4 @@
-"""Builds statements that change many rows, in the SQL of both databases.
+"""Builds statements that change many rows, in the SQL of SQLite and of PostgreSQL.
 
 SQLite runs the statement once for every row. PostgreSQL gets all rows with one statement, as the
 literal of an array for each column. The models name the columns.
@@ -60,11 +60,12 @@ def insert(
     unused: bool = False,
     defaults: Collection[Field[Any]] = (),
 ) -> Bulk:
-    """Returns the statement that inserts rows. If `every` is true, no row may exist already.
+    """Returns the statement that inserts rows. If `every` is true, no row with a given key may
+    exist already.
 
-    `unused`: true if no row can exist, because each key is used only once. Then PostgreSQL does not
-    search for existing rows, which saves a fifth of the time. `defaults`: columns that get the
-    default value of the model.
+    `unused`: true if no such row can exist, because each key is used only once. Then PostgreSQL
+    does not search for existing rows, which saves a fifth of the time. `defaults`: columns that get
+    the default value of the model.
     """
     conflict = "" if unused else " ON CONFLICT DO NOTHING"
     columns = [column for column in _columns(table) if column not in _names(defaults)]

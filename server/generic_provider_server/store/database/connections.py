@@ -18,7 +18,8 @@ from .urls import hidden
 
 PREFIXES = ("postgresql://", "postgres://")
 CONNECTION: dict[str, Any] = {
-    # prepared plans may ignore partial indexes, and pgbouncer may change the connection
+    # no prepared statements: their plans may ignore partial indexes, and pgbouncer may run the next
+    # statement on another connection, where it is not prepared
     "prepare_threshold": None,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -67,7 +68,7 @@ def cancel(connection: psycopg.Connection[Any]) -> None:
     too long.
 
     `Connection.cancel` would keep the interpreter's lock while it waits for the database, so the
-    whole process would hang with the database.
+    whole process would hang if the database hangs.
     """
     with suppress(psycopg.Error):
         connection.cancel_safe(timeout=CANCEL_SECONDS)

@@ -121,7 +121,9 @@ class Engine(Protocol):
         ...
 
     def now(self) -> int:
-        """Returns the time in nanoseconds since 1970. This time follows the database's clock."""
+        """Returns the time in nanoseconds since 1970. This time follows the clock of PostgreSQL;
+        with SQLite, it follows the system clock.
+        """
         ...
 
     def reader(self) -> Database:

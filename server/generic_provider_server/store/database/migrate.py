@@ -52,7 +52,8 @@ def migrate(database: Database) -> Sequence[str]:
         Setting.insert_many(facts).on_conflict_ignore().execute()
         counters = [{"name": name, "value": 0} for name in (*COUNTERS, "event")]
         Counter.insert_many(counters).on_conflict_ignore().execute()
-        if all(each.path for each in runner.status()):  # only a newer version knows other changes
+        # a change without a file was made by a newer version, which sets the row itself
+        if all(each.path for each in runner.status()):
             row = Setting.insert(name=OLDEST_SCHEMA, value=str(OLDEST).encode())
             row.on_conflict(conflict_target=[Setting.name], preserve=[Setting.value]).execute()
     return done

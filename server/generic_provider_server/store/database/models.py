@@ -1,8 +1,9 @@
 """Defines the tables as the migrations create them. Indexes are only in the migrations.
 
 The column `document` of `subscription` contains the whole aggregate: the subscription with its
-unsettled actions and pending requests. The other tables contain values that must be unique,
-counted, searched or claimed. Instants are microseconds since 1970.
+unsettled actions and pending requests. The other tables exist only for values that must be unique
+(items), or that the service counts (uses of a provider), searches for (requests) or hands over
+(lanes). Instants are microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class LinkRow(Model):
 
     The link itself is in the document of the subscription. `sync_state` only says whether the link
     is OUT_OF_SYNC. A link that is not OUT_OF_SYNC is PENDING if it has a lane, otherwise IN_SYNC.
-    `holds`: 1 if the platform has confirmed an entitlement. `report_time`: the time at which the
-    last complete report that named the subscription began.
+    `holds`: 1 if the platform has confirmed an entitlement. `report_time`: the start of the last
+    complete report that has named the subscription; 0 if there is none.
     """
 
     provider = TextField()
@@ -183,7 +184,8 @@ class RequestRow(Model):
 
 
 class LaneRow(Model):
-    """A row for a subscription with pending requests at a provider. Claims search this table.
+    """A row for a subscription with pending requests at a provider. The command Claim searches this
+    table for requests to hand over.
 
     `status`: the number of its LaneState. `count`: the number of requests on the live lease.
     `head`: the number of the first pending request. `ready_since`: the time for which the first
@@ -220,7 +222,7 @@ class LaneRow(Model):
 class ServerRow(Model):
     """A server process, with its last sign of life (`seen_time`).
 
-    `document`: the streams that the process publishes.
+    `document`: the description of the streams of the process, for the other processes.
     """
 
     id = TextField(primary_key=True)

@@ -60,6 +60,6 @@ class Numbers:
             self.end[name] = self.last[name]
 
     def give(self, name: str, count: int = 1) -> None:
-        """Marks the `count` numbers that `next` has returned as used."""
+        """Counts the next `count` numbers as used. Call `next` before."""
         self.last[name] += count
         self.given[name] += count

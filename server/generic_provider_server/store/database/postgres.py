@@ -303,8 +303,8 @@ def _check_encoding(database: Any) -> None:
 
 
 def _may_only_read(database: Any) -> bool:
-    """Tells whether the database refuses to write because its role for this user may only read, and
-    not because the database is a standby.
+    """Tells whether the database refuses to write because a setting makes the transactions of this
+    user read-only, and not because the database is a standby.
     """
     try:
         database.rollback()

@@ -1,5 +1,5 @@
-"""Lets several server processes share a PostgreSQL database, and keeps tables small whose rows
-change often.
+"""Lets several server processes share a PostgreSQL database, and limits the size of the tables
+whose rows change often.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ CREATE TABLE server (
     id {text} NOT NULL PRIMARY KEY, seen_time {integer} NOT NULL, document {bytes} NOT NULL
 )
 """
-# In tables whose rows change often, each page has room for new versions of its rows, and the
-# database removes old versions long before they are a fifth of the table, which is the default.
+# In tables whose rows change often, each page has room for new versions of its rows. The database
+# removes old versions early; by default, it would wait until they are a fifth of the table.
 STORAGE = """
 ALTER TABLE lane SET (
     fillfactor = 50, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0.02,

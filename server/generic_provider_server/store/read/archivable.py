@@ -1,8 +1,8 @@
 """Finds the rows that an archive takes, page by page, and converts them to lines of its file.
 
-A page reads a bounded number of rows, in the order of their numbers. If an archive may take a row
-now, it may take the row at any later time too: final states, settled actions and ended runs never
-change, and a link keeps its last error until a later error replaces it.
+A page contains a bounded number of rows, in the order of their numbers. If an archive may take a
+row now, it may take the row at any later time too: final states, settled actions and ended runs
+never change, and a link keeps its last error until a later error replaces it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ DISORDER = 3_600 * SECOND
 """Numbers ascend with time, except among transactions that run at the same time, and every
 transaction is shorter than this span.
 
-So if a row was created this span after an archive's `created_before`, all rows with greater numbers
-were created after `created_before` too.
+So if a row was created later than an archive's `created_before` plus this span, all rows with
+greater numbers were created after `created_before` too.
 """
 
 
@@ -182,8 +182,8 @@ def _taken(archive: ArchiveRecord) -> Expression:
 
 
 def _last_of_actions(siblings: Iterable[Any], *, besides: set[int]) -> dict[int, int]:
-    """Returns the actions of which the archive takes all requests. Each action is found by the
-    number of its last request.
+    """Returns the actions of which the archive takes all requests. The key of an action is the
+    number of its last request. `besides`: requests that the archive does not take.
     """
     requests: defaultdict[int, list[int]] = defaultdict(list)
     kept = set()

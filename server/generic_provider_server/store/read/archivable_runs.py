@@ -104,7 +104,7 @@ class ArchivableRuns(BaseQueries):
 
     def _last_errors(self, requests: Iterable[Any]) -> set[int]:
         """Returns the numbers of the requests that are the last error of a link. Only links of
-        subscriptions with one of these requests are examined.
+        subscriptions with a rejected request among `requests` are examined.
         """
         rejected = {row.subscription for row in requests if row.state == RequestState.REJECTED}
         found: set[int] = set()

@@ -28,8 +28,9 @@ class AuditFilter(Value, frozen=True, kw_only=True):
         """Tells whether the filter has no suitable index, so that the query examines many other
         entries.
 
-        The index of subscriptions suits every filter, because one subscription has few entries. One
-        person or program may have millions of entries.
+        The index of subscriptions suits every filter that names a subscription, because one
+        subscription has few entries. The other indexes suit only filters with a single condition
+        (apart from times), because one person or program may have millions of entries.
         """
         others = self.methods, self.caller, self.provider, self.resource, self.codes
         both = bool(self.performed_by) and self.refused
@@ -58,9 +59,9 @@ class AuditQueries(BaseQueries):
         return [entry_of_row(row) for row in self._rows(query.order_by(*order).limit(limit))]
 
     def end_of_audit(self, wanted: AuditFilter, *, before: tuple[int, int] | None) -> int | None:
-        """Returns the time of the last entry that the query for one page examines, if it begins at
-        the entries before `before`. Returns None if there are so few entries that it examines all
-        of them, or if the filter uses an index.
+        """Returns the time of the oldest entry that the query for one page examines. The query
+        begins with the newest entry whose key is smaller than `before`. Returns None if the query
+        examines all older entries, or if the filter uses an index.
         """
         if not wanted.scans():
             return None

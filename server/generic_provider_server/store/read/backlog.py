@@ -89,7 +89,7 @@ class BacklogQueries(BaseQueries):
         return [row.server for row in self._rows(query.distinct())]
 
     def servers(self) -> list[tuple[str, bytes]]:
-        """Returns the id of each server process, with the document that the process publishes."""
+        """Returns the id of each server process, with the document that describes its streams."""
         return [(row.id, bytes(row.document)) for row in self._rows(ServerRow.select())]
 
     def backlog_size(self, provider: str) -> tuple[int, int]:

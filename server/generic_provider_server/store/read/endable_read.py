@@ -48,7 +48,7 @@ class EndableRead:
     def give_up(self) -> None:
         """Ends the query. Calls `end` again until the query has ended, because the first call may
         come before the statement has begun. A call of `end` may take as long as opening a
-        connection, because PostgreSQL needs a new connection for it.
+        connection, because PostgreSQL accepts a cancellation only on a new connection.
         """
         while True:
             with self._lock:

@@ -40,7 +40,7 @@ SELECT provider, COUNT(*) AS requests FROM request WHERE state = 1 AND unit = (
 class ProviderGauges(Value, frozen=True, kw_only=True):
     """The pending requests of a provider, in numbers.
 
-    Spans are seconds. `next_expiry`: the time until the oldest request expires, negative if it
+    Times are in seconds. `next_expiry`: the time until the oldest request expires, negative if it
     should have expired; if no request is pending, the time until a new request would expire.
     """
 

@@ -56,8 +56,8 @@ class Queries(
         return self._subscriptions(SubscriptionRow.number > after, *conditions, limit=limit)
 
     def end_of_subscriptions(self, wanted: SubscriptionFilter, *, after: str) -> str | None:
-        """Returns the number of the last subscription that one page examines; None if the page
-        examines all later subscriptions.
+        """Returns the number of the last subscription that the query for one page examines; None if
+        the query examines all later subscriptions.
         """
         if not wanted.scans():
             return None
@@ -150,8 +150,8 @@ class Queries(
         return self._actions(query.order_by(ActionRow.id.desc()).limit(limit))
 
     def end_of_actions(self, wanted: ActionFilter, *, before: int) -> int | None:
-        """Returns the id of the oldest action that one page examines; None if the page examines all
-        older actions.
+        """Returns the id of the oldest action that the query for one page examines; None if the
+        query examines all older actions.
         """
         if not wanted.scans():
             return None
@@ -186,8 +186,8 @@ class Queries(
         return self._requests(self._rows(query.order_by(_order(wanted)).limit(limit)))
 
     def end_of_requests(self, wanted: RequestFilter, *, after: int) -> int | None:
-        """Returns the number of the last request that one page examines; None if the page examines
-        all requests that follow. The limit keeps each read short.
+        """Returns the number of the last request that the query for one page examines; None if the
+        query examines all requests that follow.
         """
         if not wanted.scans():
             return None

@@ -184,8 +184,9 @@ class ResetReads(BacklogQueries):
     def with_pending(
         self, definition: ResetDefinition, *, after: str, limit: int
     ) -> tuple[list[SubscriptionRecord], str]:
-        """Returns the next subscriptions in the filter that have pending requests at the provider,
-        and the number of the last examined subscription; an empty text if no other follows.
+        """Returns the next subscriptions of the definition that have pending requests at the
+        provider. Also returns the number of the last examined subscription, or an empty text if no
+        further subscription has to be examined.
         """
         lanes = LaneRow.select(LaneRow.subscription).where(
             LaneRow.provider == definition.provider, LaneRow.subscription > after

@@ -18,7 +18,7 @@ group.
 """
 DUTY_SHARE = 0.2
 """The command of a duty waits at most for this share of the time for which other commands wait. The
-pause between two attempts is at most as long.
+pause between two attempts is never longer than this wait of a duty's command.
 """
 SUSPECT_SECONDS = 60.0
 """The rows that a blocked command names count as locked for this number of seconds, even after the

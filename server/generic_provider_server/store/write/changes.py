@@ -72,8 +72,9 @@ class Changes(Loaded):
         self._taken_back: dict[int, bytes | None] = {}
 
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
-        """Locks the subscriptions. Earlier reserved numbers are not used any more, because other
-        processes may have given greater numbers to these subscriptions in the meantime.
+        """Locks the subscriptions. Numbers that were reserved before are not used any more, because
+        other processes may meanwhile have given greater numbers to actions and requests of these
+        subscriptions.
         """
         revisions = super()._locked(statement, numbers)
         if revisions:
@@ -141,7 +142,9 @@ class Changes(Loaded):
         return self.lane(provider, subscription).leased(aggregate.queue(provider))
 
     def audit(self, entry: AuditEntry) -> None:
-        """Adds the entry to the audit trail. If it was added before, adds only the counts."""
+        """Adds the entry to the audit trail. If there is an entry with the same key, adds only the
+        counts to that entry.
+        """
         former = self._audited.get(entry.key)
         self._audited[entry.key] = former.plus(entry) if former else entry
 
@@ -280,7 +283,7 @@ def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[tuple
     for link in aggregate.links:
         old, new = stored.get(link.provider), searched_of(link)
         if old != new:
-            # an UPDATE of these columns alone changes no index of other columns
+            # a statement that sets only `sync_state` leaves the indexes of other columns unchanged
             only_sync = old is not None and old[1:] == new[1:]
             statement = sql.SET_SYNC_STATE if only_sync else sql.PUT_LINK
             yield statement, link_row(aggregate.desired.number, link)

@@ -14,10 +14,12 @@ MOST_IN_GROUP = 400
 but at least `Needs.size`.
 """
 SHARE = MOST_IN_GROUP // 4
-"""The size that other commands of a group may always have together while adapters are active."""
+"""The commands of callers other than adapters may together always have this size in a group, even
+while adapters are active.
+"""
 SEARCH = MOST_IN_GROUP // 20
-"""The size of a command of an adapter that searches for subscriptions: a claim may find hundreds of
-subscriptions, but mostly finds few.
+"""The size of a command of an adapter that searches for subscriptions, for example `Claim`: it may
+find hundreds of subscriptions, but mostly finds few.
 """
 
 
@@ -50,10 +52,10 @@ class CommandQueue(Generic[Q]):
     def next_group(self) -> list[Q]:
         """Returns the commands of the next group.
 
-        While adapters are active, all other commands together have the same size as the commands of
-        adapters, but at least `SHARE`, so that actions do not create requests faster than adapters
-        answer them. Adapters count as active if this group or the previous group has a command of
-        an adapter, because a round trip of an adapter takes two groups.
+        While adapters are active, all other commands together are at most as large as the commands
+        of adapters, or as `SHARE` if that is more. So actions do not create requests faster than
+        adapters answer them. Adapters count as active if this group or the previous group has a
+        command of an adapter, because a round trip of an adapter takes two groups.
         """
         group, size = _taken(self._adapters, MOST_IN_GROUP // 2 if self._others else MOST_IN_GROUP)
         worked, self._adapters_work = self._adapters_work, bool(group)

@@ -47,12 +47,12 @@ class Resets:
         return run_of_row(found[0]) if found else None
 
     def open_run(self, definition: int) -> RunRecord | None:
-        """Returns the run of the definition that is HELD or RUNNING."""
+        """Returns the definition's run in the state HELD or RUNNING, or None."""
         found = self._tables.select(sql.OPEN_RESET_RUN, (definition,))
         return run_of_row(found[0]) if found else None
 
     def put_run(self, record: RunRecord) -> None:
-        # a run becomes HELD only once, and reaches a final state only once
+        # no event occurs twice: a run becomes HELD only once, and reaches a final state only once
         if record.state is not RunState.RUNNING:
             held = record.state is RunState.HELD
             kind = EventKind.RESET_RUN_HELD if held else EventKind.RESET_RUN_FINISHED

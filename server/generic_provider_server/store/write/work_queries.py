@@ -1,5 +1,5 @@
-"""Contains the queries for work, with their SQL: subscriptions that are ready, overdue or
-leased.
+"""Contains the queries, with their SQL, that find subscriptions with ready, overdue or leased
+requests.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ class WorkQueries:
         return self._found(LEASED_BY_OTHER_SERVERS, server, most=most)
 
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
-        """Returns the subscriptions without a live lease if their first pending request was created
-        at `limit` or earlier. At most `most` subscriptions of each kind are returned: with ready
-        live lanes, with ready bulk lanes, and with delayed lanes.
+        """Returns the subscriptions that have no live lease and whose first pending request was
+        created at `limit` or earlier. At most `most` subscriptions of each kind are returned: with
+        ready live lanes, with ready bulk lanes, and with delayed lanes.
         """
         ready = [
             number

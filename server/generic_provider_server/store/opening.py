@@ -34,11 +34,11 @@ def open_store(
     notifications: str = "",
     waits: Waits = USUAL,
 ) -> Store:
-    """Opens the database, and creates or upgrades it.
+    """Opens the database, and creates or upgrades its schema.
 
-    `clock`: returns nanoseconds since 1970, in place of the process's clock. `notifications`: a URL
-    of the same PostgreSQL database, on which LISTEN works. Raises UnsupportedDatabase, StoreInUse
-    or StoreLost.
+    `clock`: returns nanoseconds since 1970, in place of the process's clock. `notifications`: a
+    second URL of the same PostgreSQL database, needed if LISTEN does not work with `url`. Raises
+    UnsupportedDatabase, StoreInUse or StoreLost.
     """
     engine = engine_of(url, waits=waits)
     try:

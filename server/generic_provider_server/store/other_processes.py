@@ -26,7 +26,7 @@ class Others:
         self._seen_at = -math.inf
 
     def observe(self, signs: Mapping[str, int], *, at: float) -> None:
-        """Records the signs of life of all processes. `at`: the time after the reading."""
+        """Records the signs of life of all processes. `at`: the time at which they were read."""
         with self._lock:
             if at - self._seen_at > self._waits.fresh:
                 self._changed = dict.fromkeys(self._changed, at)

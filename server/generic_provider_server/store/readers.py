@@ -31,7 +31,7 @@ UNREACHABLE = (OperationalError, InterfaceError)
 class Readers:
     """The threads that run queries. Each thread has a connection of its own.
 
-    `shared` and `sign_of_life` are those of the store.
+    `shared` and `sign_of_life`: as in the class Store.
     """
 
     def __init__(
@@ -67,8 +67,9 @@ class Readers:
             raise unavailable("read") from error
 
     def _answer(self, question: Callable[[Queries], Result], reading: EndableRead) -> Result:
-        """Runs the query. If the connection was lost, runs it once more on a new connection, unless
-        the first attempt took long, because then the database does not answer.
+        """Runs the query. If the connection was lost, runs the query once more on a new connection.
+        There is no second attempt if the first took long, because then the database does not
+        answer.
         """
         if self._sign_of_life is not None and self._sign_of_life.lost:
             raise unavailable("read")

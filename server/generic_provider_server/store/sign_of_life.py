@@ -40,9 +40,9 @@ class SignOfLife:
     """Writes and reads the signs of life. This object has a thread and a connection of its own, so
     that a busy writer does not delay it.
 
-    `document`: the published streams of this process. Any thread may replace the document. `lost`:
-    true if the last sign of life could not be written. `outdated`: why this version must not run
-    any more; empty if it may run.
+    `document`: the description of the streams of this process, for the other processes. Any thread
+    may replace the document. `lost`: true if the last sign of life could not be written.
+    `outdated`: why this version must not run any more; empty if it may run.
     """
 
     def __init__(

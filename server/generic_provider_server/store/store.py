@@ -79,7 +79,7 @@ class Store:
             await self.read(lambda _: None)
 
     def nothing_is_ready(self, provider: str) -> bool:
-        """Tells whether a claim would certainly find no request.
+        """Tells whether it is certain that the provider has no ready lane.
 
         This is never certain if other processes may write to the database.
         """
@@ -88,9 +88,9 @@ class Store:
     async def do(self, command: Command[Result], *, audit: Audit | None = None) -> Result:
         """Runs and commits the command.
 
-        If this function raises Refused, nothing has changed. The reason STORE_UNAVAILABLE is the
-        exception: then nobody knows whether the command was committed. `audit`: the call whose
-        entry of the audit trail is written in the same transaction.
+        If this function raises Refused, nothing has changed, unless the reason is
+        STORE_UNAVAILABLE: then nobody knows whether the command was committed. `audit`: the call
+        whose entry of the audit trail is written in the same transaction.
         """
         (asked,) = await self.do_all([command], audit=audit)
         return asked.outcome()

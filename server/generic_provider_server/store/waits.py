@@ -28,9 +28,9 @@ class Waits:
 
     @property
     def grace(self) -> float:
-        """After a process has become silent, other processes end a lease of that process when the
-        duration of the lease and this time have passed. This time is longer than `fresh`, so the
-        lease has run out.
+        """Other processes end a lease of a silent process when the silence has lasted for the
+        duration of the lease plus this time. The lease has run out by then, because a process gives
+        leases only for the time `fresh` after its last sign of life, and `fresh` is shorter.
         """
         return self.patience / 2
 

@@ -1,4 +1,4 @@
-"""Tells whether the last sign of life of this process is fresh enough."""
+"""Tells whether the last sign of life of this process is so fresh that leases may be given."""
 
 from __future__ import annotations
 

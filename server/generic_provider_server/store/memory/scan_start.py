@@ -1,4 +1,5 @@
 """Decides where a claim begins to scan the ready lanes, and whether the claim needs to scan at all.
+A claim is a command that searches for ready lanes and hands their requests over.
 
 While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. The dead entries belong
 to lanes that were handed over, and precede the entries of ready lanes. So a claim begins at the

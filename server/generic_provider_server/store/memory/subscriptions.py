@@ -54,7 +54,7 @@ class Kept(NamedTuple):
 
 class RecentSubscriptions:
     def __init__(self) -> None:
-        # a dict finds its oldest key more slowly if many keys were removed
+        # a plain dict would find its oldest key slowly after many keys were removed
         self._kept: OrderedDict[str, Kept] = OrderedDict()
 
     def get(self, subscription: str) -> Kept | None:

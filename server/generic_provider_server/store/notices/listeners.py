@@ -48,7 +48,7 @@ class Listeners:
         _call(self.missed)
 
     def notify_lost(self) -> None:
-        """Reports that the database is lost.
+        """Reports that the writer cannot reach the database.
 
         Nobody knows whether the running transaction was committed.
         """
@@ -58,7 +58,7 @@ class Listeners:
     def notify_unreachable(self) -> None:
         """Reports that the sign of life could not be written.
 
-        The streams may continue for a while.
+        Unlike `notify_lost`, this function does not end the streams.
         """
         _call(self.reached, False)  # noqa: FBT003
 

@@ -50,9 +50,9 @@ class Notice(msgspec.Struct, frozen=True):
         self.ready[provider] = min(since, self.ready.get(provider, since))
 
     def messages(self, server: str, *, ready: Mapping[str, int]) -> Iterator[str]:
-        """Yields the messages for the other processes. They contain the changes of streams that
-        belong to other processes than `server`, and the providers in the parameter `ready`, each
-        with the time since which its oldest ready lane is ready.
+        """Yields the messages for the other processes. The messages contain the changes of streams
+        that belong to other processes than `server`. They also contain the providers in the
+        parameter `ready`, each with the time since which its oldest ready lane has been ready.
 
         The parameter `ready` comes from the throttle. It leaves out providers of the field `ready`
         that must wait, and contains providers of earlier commits that had to wait.

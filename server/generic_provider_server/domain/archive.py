@@ -26,8 +26,8 @@ class ArchiveRecord(Value, frozen=True, kw_only=True):
 
     The archive contains requests that were created before `created_before` and reached a final
     state before `final_before`. `checksum` is the SHA-256 of the file; it is empty until the file
-    is written. `moved`: the database no longer contains the rows of this number of lines at the
-    start of the file. `worker` is the server process that works on the archive.
+    is written. `moved`: the number of lines at the start of the file whose rows are deleted from
+    the database. `worker` is the server process that works on the archive.
     """
 
     number: int
@@ -80,8 +80,8 @@ def file_name(archive: str, checksum: str) -> str:
     """Returns the name of an archive's file.
 
     The name contains a part of the checksum, so that a person can check the file without the
-    server. It also keeps the names of files different: after an older database was restored, a new
-    archive may get the number of an existing file.
+    server. The checksum also keeps the names of files different: after an older database was
+    restored, a new archive may get the number of an existing file.
     """
     return f"{archive}-{checksum[:SHOWN_OF_CHECKSUM]}.ndjson.gz"
 

@@ -207,6 +207,6 @@ def _wrong_services(provider: Provider) -> Iterator[tuple[str, str]]:
         if not service.required_service:
             continue
         if service.kind is not ServiceKind.USAGE:
-            yield field, "only a usage service may require another"
+            yield field, "only a usage service may require another service"
         elif kinds.get(service.required_service) is not ServiceKind.TERMED:
             yield field, f"the provider has no termed service {service.required_service!r}"

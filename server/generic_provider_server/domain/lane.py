@@ -24,8 +24,8 @@ instead of the number of the last hand-over.
 """
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})
-"""If a lease ends for one of these reasons, this counts as a failed attempt of its first unanswered
-request.
+"""If a lease ends for one of these reasons, the end counts as a failed attempt of the first
+unanswered request on the lease.
 """
 
 GRACE = 5 * SECOND
@@ -140,7 +140,7 @@ class LaneChange(Value, frozen=True, kw_only=True):
     of requests that leave the lease; negative for a claim. `answered` is True if the first request
     that the transition finishes was answered under the lease. `unanswered`: the pending requests
     that were handed over and not answered before the lease ended. `ran_out` is True if the lease
-    ran out: its requests use credit until the adapter sends something.
+    ran out. Then its requests still use credit of the stream until the adapter sends something.
     """
 
     lane: Lane
@@ -162,8 +162,9 @@ def claim(
     steady: Instant,
     now: Instant,
 ) -> LaneChange:
-    """Hands over `requests`. These requests must be the first requests of `Lane.due`. `steady`: the
-    server's steady clock.
+    """Hands over `requests`, which must be the first of the requests that `Lane.due` returns.
+
+    `steady`: the time of the server's steady clock.
     """
     given = replace(
         lane,
@@ -298,7 +299,8 @@ def end(
         )
     left = transition.aggregate.queue(lane.provider)
     return LaneChange(
-        lane=_ended(lane if sent else replace(lane, unit=0)),  # this lease covers no request
+        # after a lease that was never sent, unit 0 shows that the last lease covers no request
+        lane=_ended(lane if sent else replace(lane, unit=0)),
         transition=transition,
         freed=len(leased),
         unanswered=tuple([pending for pending in left if pending.number in sent]),

@@ -67,9 +67,9 @@ class Reason(StrEnum):
 class Refused(Exception):
     """An expected refusal.
 
-    The refused call has changed nothing. Only if the reason is STORE_UNAVAILABLE, it may have
-    changed something. `metadata` contains the ids of the objects that caused the refusal, for
-    example of a subscription.
+    The refused call has changed nothing, except perhaps if the reason is STORE_UNAVAILABLE.
+    `metadata` contains the ids of the objects that caused the refusal, for example of a
+    subscription.
     """
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:

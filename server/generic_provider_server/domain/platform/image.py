@@ -63,9 +63,9 @@ class Entitlement(Value, frozen=True, kw_only=True):
     """A platform service that is switched on for the goods of a distributor. Its distributor,
     platform id and goods identify it.
 
-    `service`: the CRM's service with this platform id. If several of these services are on, it is
-    the first one in alphabetical order. `term_end` is set only if the provider's settings say that
-    the platform gets term ends.
+    `service`: the CRM's service with this platform id. If several services with this id are on, it
+    is the first one in alphabetical order. `term_end` is set only if the provider's settings say
+    that the platform gets term ends.
     """
 
     distributor: str
@@ -140,7 +140,10 @@ NOTHING = PlatformImage()
 
 
 class ProvisionedService(Value, frozen=True, kw_only=True):
-    """A service in a request, with the goods of its distributor in the distributor's order."""
+    """A service in a request.
+
+    `items`: the goods of its distributor, in the order of `Distributor.required_goods_types`.
+    """
 
     service: str
     provider_service_id: str

@@ -205,8 +205,8 @@ def _usage(
 def provisioned(
     entitlement: Entitlement, side: PlatformImage, catalogue: Catalogue
 ) -> ProvisionedService:
-    """Returns the entitlement as a request contains it. The image `side` has the items of the
-    entitlement.
+    """Returns the entitlement as a request contains it. `side`: the image from which the items of
+    the entitlement are taken.
     """
     service = _service_of(entitlement, catalogue)
     return ProvisionedService(

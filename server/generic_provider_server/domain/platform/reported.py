@@ -15,7 +15,7 @@ class ReportedItem(Value, frozen=True, kw_only=True):
     """An item in a report.
 
     `goods_type` is the CRM's name of the goods type, `provider_goods_type` the platform's name. If
-    both are empty, the service searches the goods type by the serial number.
+    both are empty, the goods type is found by the serial number.
     """
 
     serial_number: str
@@ -114,8 +114,8 @@ class ReportedElements:
         """Returns the goods of one entitlement.
 
         Their goods types must all be different, but items of different types may have the same
-        serial number. So serial numbers for which exactly one item is reported on the distributor
-        `at` are assigned first, then serial numbers with the fewest possible items.
+        serial number. So the function chooses first for serial numbers with exactly one reported
+        item on the distributor `at`, then for serial numbers with the fewest possible items.
         """
         known = {each: self._known(each, at=at) for each in serial_numbers}
         reported = [item.goods for item in self.items if not at or item.distributor == at]
@@ -145,8 +145,8 @@ class ReportedElements:
         """Yields the entitlements for one entry of the report.
 
         If the serial numbers fit both reported items and a confirmed entitlement with other goods,
-        yields an entitlement for each. Yields no entitlement if only usage services have this
-        platform id, because usage is not reported.
+        yields one entitlement with the reported items and one with the other goods. Yields no
+        entitlement if only usage services have this platform id, because usage is not reported.
         """
         platform_id = reported.provider_service_id
         services = self._catalogue.services.values()
@@ -195,8 +195,8 @@ class ReportedElements:
     def _places_for(self, platform_id: str, goods: Sequence[Goods]) -> set[str]:
         """Returns the distributors that have all these goods.
 
-        If the report names no goods, returns the distributors on which the platform service is on,
-        otherwise the only distributor of the provider.
+        If there are no goods, returns the distributors on which an image has the platform service.
+        If there are none, returns the provider's distributor, if the provider has only one.
         """
         if goods:
             return set.intersection(*map(self._places_of, goods))
@@ -208,11 +208,12 @@ class ReportedElements:
         return every if len(every) == 1 else set()
 
     def _goods_on(self, distributor: str, named: Sequence[Goods]) -> tuple[Goods, ...]:
-        """Returns the goods of the entitlement, in the distributor's order.
+        """Returns the goods of the entitlement, in the order of the distributor's required goods
+        types. `named`: the goods that the report names for the entitlement.
 
-        If all goods that the distributor requires are installed, and the goods in the report are
-        among them, returns all goods that the distributor requires: a platform may know an
-        entitlement by its card alone. Otherwise returns only the goods in the report.
+        If the report contains all goods that the distributor requires, and `named` are among these,
+        returns all of these: a platform may name only the card of an entitlement. Otherwise returns
+        only `named`.
         """
         found = self._catalogue.distributors.get(distributor)
         required = found.required_goods_types if found else ()

@@ -1,1 +1,1 @@
-"""Reset runs bring many subscriptions of a provider to the state of the CRM."""
+"""Contains reset runs, which bring a platform to the state of the CRM for many subscriptions."""

@@ -1,5 +1,5 @@
-"""Examines one subscription for a reset run: computes the requests of the run, and their
-reasons.
+"""Examines one subscription for a reset run: computes the requests of the run, and the differences
+for which the run creates these requests.
 """
 
 from __future__ import annotations
@@ -81,8 +81,10 @@ def examine(
 def selects(
     definition: ResetDefinition, aggregate: Aggregate, *, circumstances: Circumstances
 ) -> bool:
-    """Tells whether the filters of the definition select the subscription. Unlike `examine`, this
-    function may be called for a run that recreates while requests are leased.
+    """Tells whether the filters of the definition select the subscription.
+
+    Unlike `examine`, this function may be called while requests are leased, even if the definition
+    has `recreate`.
     """
     link = aggregate.link(definition.provider)
     if link is None or _is_left_out(link, definition, ()):

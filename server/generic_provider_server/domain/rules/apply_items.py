@@ -115,7 +115,7 @@ def _item_not_found(
     named = {"provider": provider, "distributor": distributor}
     return Refused(
         Reason.ITEM_NOT_FOUND,
-        f"subscription {subscription.number} has no item {serial!r} there",
+        f"subscription {subscription.number} has no matching item {serial!r}",
         subscription=subscription.number,
         serial_number=serial,
         **{key: value for key, value in named.items() if value},

@@ -84,7 +84,7 @@ def replaced(
     subscription: Subscription, action: Replace, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
     if action.state is State.DRAFT or action.state in FINAL:
-        raise InvalidField(("state", f"{action.state.name} cannot be replaced to"))
+        raise InvalidField(("state", f"Replace cannot set the state {action.state.name}"))
     if (action.until is None) == (action.state in TIMED):
         wrong = "is required" if action.until is None else "is not allowed"
         raise InvalidField(("until", f"{wrong} with state {action.state.name}"))

@@ -92,12 +92,16 @@ def _required_is_on(
 
 
 def _required_missing(catalogue: Catalogue, service: Service, distributor: str) -> Refused:
-    where = f"distributor {distributor}" if distributor else "any distributor in use"
-    needed = service.required_service or "nothing but a distributor in use"
+    usage, required = f"usage service {service.code}", service.required_service
+    if distributor:
+        text = f"{usage} requires service {required} to be on at distributor {distributor}"
+    elif required:
+        text = f"{usage} requires a distributor in use that offers it and has service {required} on"
+    else:
+        text = f"{usage} requires a distributor in use that offers it"
     return Refused(
         Reason.REQUIRED_SERVICE_MISSING,
-        f"usage service {service.code} of provider {catalogue.code} requires {needed}, "
-        f"which is not on {where}",
+        f"provider {catalogue.code}: {text}",
         provider=catalogue.code,
         distributor=distributor,
         service=service.code,

@@ -67,8 +67,8 @@ def reconcile(
 def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> None:
     """Cancels corrections that are not needed at their place in the queue.
 
-    Each correction is compared with the state that earlier units leave, so a later action does not
-    make the correction pointless.
+    Each correction is compared with the state of the CRM after the actions of earlier units, so a
+    later action does not make the correction pointless.
     """
     leased = ledger.leased(provider)
     queue = ledger.links[provider].queue

@@ -177,8 +177,8 @@ def _usage(posted: PostedUsage, kind: DifferenceKind, words: str) -> Difference:
 
 
 def _point(distributor: str) -> str:
-    """Returns the code of the distributor for a text. The code is empty if a platform report named
-    no distributor of the provider.
+    """Returns the words for the distributor in a text. `distributor` is empty if a platform report
+    named no distributor of the provider.
     """
     return distributor or "(no viewing point)"
 

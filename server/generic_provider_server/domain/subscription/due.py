@@ -84,7 +84,7 @@ def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
 
 
 def first_end(subscription: Subscription) -> Instant | None:
-    """Returns the time of the automatic end that comes first."""
+    """Returns the time of the automatic end that comes first, or None if there is none."""
     moments = [each for each in (_first_term(subscription), subscription.until) if each]
     return min(moments, default=None)
 

@@ -284,8 +284,8 @@ class Ledger:
         """Tells whether the link is out of sync.
 
         If neither *expected* nor the state of the CRM has changed, the link is out of sync only if
-        it was so before. Usage records are the exception, because they end by themselves. Nobody
-        can change parts of a provider that are in use.
+        it was so before. Usage records are the exception, because they end by themselves. Changes
+        of the provider cause no difference, because parts that are in use cannot change.
         """
         if link.provider in self.as_wanted:
             return False

@@ -37,11 +37,11 @@ def names_certainly_unchanged(former: Aggregate, transition: Transition) -> bool
 
 
 def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:
-    """Tells whether the transition only creates requests that name nothing new.
+    """Tells whether the transition only creates requests, without new items or parts of providers.
 
     A reset that only adds elements is such a transition, because it sends only elements that the
-    CRM wants. Requests that remove an element do not count: the service code in such a request may
-    come from the catalogue only.
+    CRM wants. If a request removes an element, the result is False: the service code in such a
+    request may come from the catalogue only.
     """
     after = transition.aggregate
     return (
@@ -85,7 +85,7 @@ def _frame(aggregate: Aggregate) -> tuple[list[str], list[int]]:
 
 
 def _without(image: PlatformImage, other: PlatformImage) -> PlatformImage:
-    """Returns an image with the parts of `image` that are not also objects in `other`."""
+    """Returns an image with the parts of `image` that are not the same objects in `other`."""
     there = {id(part) for part in (*other.entitlements, *other.items, *other.usages)}
     return PlatformImage(
         entitlements=tuple([part for part in image.entitlements if id(part) not in there]),
@@ -108,7 +108,7 @@ def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | No
         return None
     parts = set(parts_of_action(action))
     for provider, pending in transition.created:
-        # A cancellation may name items that are in no other request, action or image.
+        # A CANCEL_UDR may name items that are in no other request, action or image.
         if pending.request.usage:
             return None
         add_request(parts, provider, pending.request)

@@ -218,9 +218,9 @@ def _whole(
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
     """Links a provider.
 
-    If the action says that the platform already serves the customer, *confirmed* is not empty. With
-    `holds_everything`, *confirmed* is what the CRM wants; without it, an account with unknown
-    contents.
+    If the action says that the platform already serves the customer, *confirmed* is not empty. If
+    `holds_everything` is True, *confirmed* is the image that the CRM wants; otherwise it is an
+    account with unknown contents.
     """
     if code not in ledger.links:
         ledger.links[code] = Link(provider=code)

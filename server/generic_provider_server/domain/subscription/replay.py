@@ -29,8 +29,8 @@ def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]
     """Replays the unsettled actions, and returns them with the states before and after each action.
 
     If no part of an action took effect, takes the action back as a whole, and replays again. The
-    next replay judges refused actions again, because they may have been impossible only after the
-    action that is gone now.
+    next replay judges refused actions again, because they may be possible without the action that
+    was taken back.
     """
     replayed, refused = _replay(ledger, cause=cause)
     while nothing_left := [

@@ -112,8 +112,9 @@ def reject(
 def _corrects(ledger: Ledger, pending: Pending) -> bool:
     """Tells whether the rejection of the request takes nothing back in the CRM.
 
-    Nothing is taken back if no action created the request. Nor is a usage record taken back, unless
-    Add Usage or Cancel Usage named this record: any other record was bought before the action.
+    Nothing is taken back if no action created the request. A usage record is taken back only if the
+    action is Add Usage or Cancel Usage and named this record: any other record was bought before
+    the action.
     """
     usage = pending.request.usage
     match ledger.action(pending.action) if pending.action else None:

@@ -21,7 +21,7 @@ def target_after(
 ) -> PlatformImage:
     """Returns *confirmed* with the effects of `taken`.
 
-    An uncertain element is left out if the CRM does not want it.
+    An uncertain item or entitlement is left out if the CRM does not want it.
     """
     link = aggregate.link(catalogue.code)
     if link is None:

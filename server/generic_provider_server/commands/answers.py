@@ -176,8 +176,8 @@ def _judge_settled(
 
 
 def _judge_archived(response: Response, stored: Archived) -> Verdict:
-    """Decides the verdict from the outcome only, because no adapter works on an archived request
-    any more.
+    """Decides the verdict from the request's final state only, because no adapter works on an
+    archived request any more.
     """
     if judge_final(stored.state, response.status) is ResponseCode.DUPLICATE:
         return Verdict(response.request, ResponseCode.DUPLICATE, stored.state)

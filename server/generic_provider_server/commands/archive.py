@@ -94,7 +94,7 @@ class PutArchive(Value, frozen=True, kw_only=True):
 
 
 class MoveLines(Value, frozen=True, kw_only=True):
-    """Removes the rows of the next lines of the complete file from the tables.
+    """Deletes from the database the rows that the next lines of the complete archive file contain.
 
     Returns None if another process is the worker now.
     """

@@ -31,7 +31,7 @@ from .repeats import created_before
 from .sizes import check_size
 
 CREATED = (ActionState.EXECUTED, ActionState.SETTLED, ActionState.PARTLY_REJECTED)
-"""The states of a Become Subscriber action in which its subscription exists."""
+"""If a Become Subscriber action has one of these states, its subscription exists."""
 
 
 class Done(Value, frozen=True):
@@ -40,8 +40,8 @@ class Done(Value, frozen=True):
 
     `subscription`: None only if a scheduled action has not created the subscription yet, or never
     will. `repeated`: true if an earlier call performed the action; then the caller must read the
-    current state of its requests. `left_out`: providers that got no requests because they were not
-    effective.
+    current state of the action's requests. `left_out`: providers that got no requests because they
+    were not effective.
     """
 
     action: ActionRecord
@@ -52,8 +52,8 @@ class Done(Value, frozen=True):
 
 
 PARTS = 10
-"""The size of an action in its group grows by one for this number of services and items that the
-action names. So no call waits for a group with very many new requests.
+"""This number of services and items in an action increases the size of the command (`Needs.size`)
+by one, so that no call waits for a group with very many new requests.
 """
 
 

@@ -25,7 +25,8 @@ created requests follow.
 class ResetDone(Value, frozen=True):
     """The requests that a reset created.
 
-    `numbers`: if the call is a repeat, the numbers of the requests that the earlier call created.
+    `left_out`: providers that were skipped although they serve the subscription. `numbers`: if the
+    call is a repeat, the numbers of the requests that the earlier call created.
     """
 
     requests: tuple[RequestRecord, ...] = ()
@@ -37,8 +38,8 @@ class ResetSubscription(Value, frozen=True, kw_only=True):
     """Resets one subscription.
 
     `provider`: the provider at which the subscription is reset. If `provider` is empty, the
-    subscription is reset at every effective provider. `digest`: the digest of the call; a repeat
-    has the same digest.
+    subscription is reset at every provider that serves it and is effective; with `recreate`, only
+    if no requests are leased there. `digest`: the digest of the call; a repeat has the same digest.
     """
 
     subscription: str

@@ -1,6 +1,7 @@
 """Works on reset runs step by step.
 
-Each step is bounded, and commits its progress with its results.
+Each step examines a limited number of subscriptions, and commits the progress of the run together
+with the results.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ log = structlog.get_logger()
 OTHER_REQUESTS = "the subscription needs other requests than the planned requests"
 MOST_NAMED = 5
 WRITTEN = 100
-"""After each group of this many subscriptions, the changes of the group are written. So PostgreSQL
-executes the statements while the process computes the next changes.
+"""The changes are written each time after this number of subscriptions, so that PostgreSQL executes
+the statements while the process computes the next changes.
 """
 SKIPPING = frozenset(
     {EntryOutcome.SKIPPED, EntryOutcome.SUPERSEDED, EntryOutcome.CHANGED_SINCE_PREVIEW}

@@ -29,8 +29,8 @@ class Link(Value, frozen=True, kw_only=True):
     `delivered_unit`: the latest unit with a request that was handed over or answered; no older unit
     gets new requests. `refused_correction` is True if a request that no action created was rejected
     since the link was last in sync or reset. Then the next action does not heal the platform.
-    `withheld`: corrections that the service does not create before the next reset, because the
-    platform has rejected them once. `taken_over` is True if the platform already served the
+    `withheld`: corrections that the platform has rejected; the service does not create them again
+    until the link is in sync or reset. `taken_over` is True if the platform already served the
     customer, and the contents of the platform are still unknown. `settle_time`: the time at which a
     request at the provider last reached a final state.
     """

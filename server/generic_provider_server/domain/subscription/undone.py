@@ -17,8 +17,8 @@ class Undone(Value, frozen=True, kw_only=True):
 
     Exactly one field besides `provider` and `gone` is set. `link` is True if the provider does not
     serve the subscription any more. `gone` is True if the rollback has removed a service, item or
-    usage record that the action had added; False if the rollback has restored it. A removed service
-    has the state REMOVED.
+    usage record that the action had added; False if the rollback has restored a former value. A
+    removed service has the state REMOVED.
     """
 
     provider: str = ""

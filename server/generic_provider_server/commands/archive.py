@@ -1,6 +1,4 @@
-"""Creates archives, makes one server process at a time the worker of an archive, and deletes
-archives.
-"""
+"""Creates and deletes archives, and decides which server process works on an archive."""
 
 from __future__ import annotations
 
@@ -156,8 +154,8 @@ def works_on(transaction: Transaction, archive: ArchiveRecord) -> bool:
 
 
 def check_deletable(record: ArchiveRecord, checksum: str) -> None:
-    """Raises Refused if the archive has never had a complete file, or if `checksum` is not that of
-    its file.
+    """Raises Refused if the archive has never had a complete file, or if `checksum` is not the
+    checksum of its file.
     """
     facts = {"archive": record.id, "state": record.state.name}
     if record.state not in (ArchiveState.COMPLETED, ArchiveState.DELETED):

@@ -14,8 +14,7 @@ from peewee import InterfaceError, OperationalError, PeeweeException
 
 from ..domain.refusals import unavailable
 from .database.engine import StoreDamaged
-from .database.postgres import damage_of
-from .database.sqlite import failure_of
+from .database.failures import failure_of
 from .notices.listeners import Listeners
 from .read.endable_read import EndableRead
 from .read.queries import Queries
@@ -59,7 +58,7 @@ class Readers:
             threading.Thread(target=reading.give_up, daemon=True).start()
             raise
         except (PeeweeException, sqlite3.Error) as error:
-            failure = failure_of(error) or damage_of(error)
+            failure = failure_of(error)
             if isinstance(failure, StoreDamaged):
                 self._listeners.notify_damaged(failure)
             elif not isinstance(error, UNREACHABLE):

@@ -4,38 +4,25 @@ coordinates them.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import chain
 from typing import Any, cast
 
 import psycopg
-from peewee import (
-    Database,
-)
+from peewee import Database
 from psycopg import errors
 
 from ..waits import USUAL, Waits
-from .array_literals import array_literal
-from .bulk import Bulk, Row
 from .connections import Reader, checked, connect, database_of
-from .engine import (
-    UNREADABLE,
-    Locked,
-    Overtaken,
-    StoreDamaged,
-    StoreLost,
-    Tables,
-    UnsupportedDatabase,
-)
+from .engine import UNREADABLE, Locked, Overtaken, StoreLost, Tables, UnsupportedDatabase
+from .failures import failure_of
 from .migrate import migrate
 from .number_blocks import COUNTERS, Numbers, Reserve
+from .postgres_tables import PostgresTables
 from .process_clock import ProcessClock
-from .rows import rows_of
 
-CHANNEL = "generic_provider"
 SIGNS_OF_A_START = (
     "refused",
     "No such file",
@@ -52,20 +39,10 @@ SIGNS_OF_A_START = (
 The driver has no error code for this.
 """
 
-AGAIN = (
-    errors.DeadlockDetected,
-    errors.SerializationFailure,
-    errors.QueryCanceled,
-)
+AGAIN = (errors.DeadlockDetected, errors.SerializationFailure, errors.QueryCanceled)
 """After these errors the transaction can be run again, because the database has rolled the
 transaction back, and nothing else has failed.
 """
-
-DAMAGES = (errors.DataCorrupted, errors.IndexCorrupted)
-DAMAGED = (
-    "PostgreSQL has found damaged data: repair the index, or restore the last back-up and compare "
-    "the platforms with it; then restart every server process"
-)
 
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
 # The commit of a reservation need not wait for the disk: the WAL contains the reservation before
@@ -78,7 +55,6 @@ LOST = (psycopg.OperationalError, psycopg.InterfaceError, errors.InFailedSqlTran
 """After these errors the connection is not used again. In most cases nobody knows whether the
 transaction was committed.
 """
-TELL = "SELECT pg_notify(%s, message) FROM unnest(%s::text[]) AS message"
 
 
 class PostgresEngine:
@@ -132,13 +108,13 @@ class PostgresEngine:
             self._disconnect()
             raise StoreLost("the database has become a standby") from error
         except psycopg.Error as error:
-            damage = damage_of(error)
+            failure = failure_of(error)
             if isinstance(error, LOST) or self._is_closed():
                 self._disconnect()
-                raise damage or StoreLost(str(error)) from error
-            if damage is None:
+                failure = failure or StoreLost(str(error))
+            if failure is None:
                 raise
-            raise damage from error
+            raise failure from error
         self._usual.update({name: count for name, count in numbers.given.items() if count})
         try:
             _give_back(aside, numbers)
@@ -181,18 +157,6 @@ class PostgresEngine:
         self._writing = self._aside = None
 
 
-def damage_of(error: BaseException | None) -> StoreDamaged | None:
-    """Returns a StoreDamaged if PostgreSQL has found a damaged page or index, otherwise None.
-
-    `error` may have the driver's error as its cause or context.
-    """
-    if error is None:
-        return None
-    if isinstance(error, DAMAGES):
-        return StoreDamaged(f"{DAMAGED} ({str(error).strip()})")
-    return damage_of(error.__cause__ or error.__context__)
-
-
 @contextmanager
 def _transaction(
     connection: psycopg.Connection[Any], begin: str
@@ -213,81 +177,6 @@ def _transaction(
         with suppress(psycopg.Error):
             connection.execute("ROLLBACK")
         raise
-
-
-class PostgresTables:
-    """The tables of PostgreSQL within a transaction.
-
-    Writing statements are sent immediately, so that the database executes them while the process
-    builds further statements. A statement that returns rows waits for the results of all earlier
-    statements. `commit` sends the statements of `run_last` and `write_last` together with the
-    COMMIT. So a process that hangs never holds locks on the rows that every process changes.
-    `pipeline`: open while the results of writes are awaited.
-    """
-
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection = connection
-        self._cursor = connection.cursor()
-        self._last: list[tuple[str, Sequence[Any]]] = []
-        self.pipeline = ExitStack()
-        self._awaited: deque[Any] = deque()
-        self._written: list[tuple[Bulk, int, psycopg.Cursor[Any]]] = []
-
-    def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
-        self._end_writes()
-        return rows_of(self._cursor.execute(_spoken(statement), parameters))
-
-    def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
-        return self.select(statement, (array_literal(keys),)) if keys else []
-
-    def run(self, statement: str, parameters: Sequence[Any], /) -> None:
-        self._end_writes()
-        self._cursor.execute(_spoken(statement), parameters)
-
-    def run_last(self, statement: str, parameters: Sequence[Any], /) -> None:
-        self._last.append((_spoken(statement), parameters))
-
-    def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
-        rows = list(rows)
-        if not rows:
-            return
-        if not self._written:
-            pipeline = self.pipeline.enter_context(self._connection.pipeline())
-            self._awaited = pipeline.result_queue
-        result = self._connection.execute(statement.postgres, _columns(statement, rows))
-        # without a Sync, a process that hangs would keep its locks; Pipeline.sync would wait here
-        self._connection.pgconn.pipeline_sync()
-        self._awaited.append(None)
-        self._written.append((statement, len(rows), result))
-
-    def _end_writes(self) -> None:
-        """Waits for the results of the writing statements."""
-        self.pipeline.close()
-        written, self._written = self._written, []
-        for statement, count, result in written:
-            if statement.every and result.rowcount < count:
-                raise Overtaken(statement.postgres)
-
-    def write_last(self, statement: Bulk, rows: Iterable[Row], /) -> None:
-        if columns := _columns(statement, list(rows)):
-            self._last.append((statement.postgres, columns))
-
-    def notify(self, messages: Iterable[str], /) -> None:
-        if sent := list(messages):
-            self._last.append((TELL, (CHANNEL, sent)))
-
-    def commit(self) -> None:
-        self._end_writes()
-        statements = "; ".join([*[statement for statement, _ in self._last], "COMMIT"])
-        parameters = [each for _, given in self._last for each in given]
-        # Only a cursor that binds the parameters itself sends several statements in one message.
-        psycopg.ClientCursor(self._connection).execute(statements.encode(), parameters or None)
-
-
-def _columns(statement: Bulk, rows: Sequence[Row]) -> list[str]:
-    if not rows:
-        return []
-    return [array_literal([row[column] for row in rows]) for column in statement.columns]
 
 
 def _check_encoding(database: Any) -> None:
@@ -333,8 +222,3 @@ def _give_back(connection: psycopg.Connection[Any], numbers: Numbers) -> None:
     if spare:
         statements = "; ".join([GIVE_BACK] * len(spare))
         psycopg.ClientCursor(connection).execute(statements.encode(), [*chain(*spare)])
-
-
-@cache
-def _spoken(statement: str) -> str:
-    return statement.replace("IN ({})", "= ANY(%s)").replace("?", "%s")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from operator import itemgetter
@@ -20,6 +20,7 @@ from peewee import Database, PeeweeException, SqliteDatabase
 from .bulk import Bulk, Row
 from .checkpoints import Checkpoints
 from .engine import StoreDamaged, StoreLost, Tables, UnsupportedDatabase
+from .failures import failure_of
 from .migrate import HISTORY, migrate
 from .number_blocks import Numbers
 from .process_clock import ProcessClock
@@ -45,24 +46,6 @@ LARGEST_WAL = 32 * 1024 * 1024
 """When SQLite starts to overwrite the WAL, SQLite truncates the file to this number of bytes.
 
 During a long read the WAL may become larger.
-"""
-
-DAMAGED = (
-    "the database file is damaged: stop the server, restore the last back-up, and compare the "
-    "platforms with it"
-)
-FAILURES: Mapping[int, str] = {
-    sqlite3.SQLITE_FULL: "the disk is full or a quota is used up: free some space",
-    sqlite3.SQLITE_IOERR: "the disk failed, or the largest allowed file size is reached",
-    sqlite3.SQLITE_READONLY: "the database file must not be written: check permissions and mount",
-    sqlite3.SQLITE_CANTOPEN: "a file of the database cannot be opened",
-    sqlite3.SQLITE_BUSY: "another program has locked the database: end its transaction",
-    sqlite3.SQLITE_CORRUPT: DAMAGED,
-    sqlite3.SQLITE_NOTADB: DAMAGED,
-}
-"""Error codes of SQLite that mean a fault of the database file.
-
-Errors that a statement itself causes are not in the table.
 """
 
 sqlite3.register_adapter(bytes, bytes)
@@ -172,21 +155,6 @@ def _named_failures() -> Iterator[None]:
         if failure := failure_of(error):
             raise failure from error
         raise
-
-
-def failure_of(error: BaseException | None) -> StoreLost | StoreDamaged | None:
-    """Returns a StoreLost or a StoreDamaged if the file of the database caused the error, otherwise
-    None.
-
-    If the end of a transaction fails, the error that describes the file is the cause or the context
-    of the error that is raised.
-    """
-    if error is None:
-        return None
-    text = FAILURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-    if text is None:
-        return failure_of(error.__cause__ or error.__context__)
-    return (StoreDamaged if text is DAMAGED else StoreLost)(f"{text} ({error})")
 
 
 class SqliteTables:

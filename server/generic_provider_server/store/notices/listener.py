@@ -13,7 +13,7 @@ import structlog
 
 from ..database.connections import connect
 from ..database.engine import StoreLost, UnsupportedDatabase
-from ..database.postgres import CHANNEL
+from ..database.postgres_tables import CHANNEL
 from ..memory.scan_start import ScanStarts
 from ..waits import Waits
 from .listeners import Listeners

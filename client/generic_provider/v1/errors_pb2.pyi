@@ -3,9 +3,9 @@
 isort:skip_file
 This file defines the reasons for which calls are refused.
 
-A refused call ends with a gRPC status and a google.rpc.ErrorInfo. Its domain is
-"generic_provider", its `reason` is the name of an ErrorReason without the prefix, and its
-metadata names the objects that caused the refusal. With INVALID_ARGUMENT there is also a
+A refused call ends with a gRPC status and a google.rpc.ErrorInfo. In the ErrorInfo, `domain` is
+"generic_provider", `reason` is the name of an ErrorReason without the prefix, and `metadata`
+names the objects that caused the refusal. With INVALID_ARGUMENT there is also a
 google.rpc.BadRequest with the first ten violations. Programs should use the reason; the message
 is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE or
 INTERNAL.
@@ -55,8 +55,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_USAGE_NOT_FOUND: _ErrorReason.ValueType  # 15
     ERROR_REASON_ACTION_NOT_FOUND: _ErrorReason.ValueType  # 16
     ERROR_REASON_REQUEST_NOT_FOUND: _ErrorReason.ValueType  # 17
-    """Metadata, if the request was archived: archive (the id of the archive); and deleted, if the
-    file of the archive was deleted.
+    """Metadata, if the request was archived: archive (the id of the archive), and deleted ("true") if
+    the file of the archive was deleted.
     """
     ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: _ErrorReason.ValueType  # 18
     ERROR_REASON_RESET_RUN_NOT_FOUND: _ErrorReason.ValueType  # 19
@@ -156,9 +156,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 80
     """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
     ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 81
-    """This server process has about 1,000 running calls of this service already; a batch counts as
-    several calls. The server has not processed the call. Every unary RPC can be refused with this
-    reason.
+    """This server process has about 1,000 running calls of this gRPC service already (for example of
+    SubscriptionService); a batch counts as several calls. The server has not processed the call.
+    Every unary RPC can be refused with this reason.
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 85
     """UNAUTHENTICATED: every call can be refused with this reason
@@ -169,9 +169,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 86
     """PERMISSION_DENIED: every call can be refused with this reason
 
-    The caller has no role that may make this call for this provider, or has itself submitted the
-    run that it would approve. Metadata: caller. In the first case also rpc, and provider if
-    the caller may make the call for other providers; in the second case also reset_run.
+    The caller has no role that allows this call for this provider, or the caller has submitted the
+    run itself and may not approve it. Metadata: caller. In the first case also rpc, and provider
+    if the caller may make the call for other providers; in the second case also reset_run.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 90
     """UNAVAILABLE: repeat the call
@@ -219,8 +219,8 @@ ERROR_REASON_ITEM_NOT_FOUND: ErrorReason.ValueType  # 14
 ERROR_REASON_USAGE_NOT_FOUND: ErrorReason.ValueType  # 15
 ERROR_REASON_ACTION_NOT_FOUND: ErrorReason.ValueType  # 16
 ERROR_REASON_REQUEST_NOT_FOUND: ErrorReason.ValueType  # 17
-"""Metadata, if the request was archived: archive (the id of the archive); and deleted, if the
-file of the archive was deleted.
+"""Metadata, if the request was archived: archive (the id of the archive), and deleted ("true") if
+the file of the archive was deleted.
 """
 ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: ErrorReason.ValueType  # 18
 ERROR_REASON_RESET_RUN_NOT_FOUND: ErrorReason.ValueType  # 19
@@ -320,9 +320,9 @@ this database was restored from a backup. Metadata: cursor.
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 80
 """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
 ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 81
-"""This server process has about 1,000 running calls of this service already; a batch counts as
-several calls. The server has not processed the call. Every unary RPC can be refused with this
-reason.
+"""This server process has about 1,000 running calls of this gRPC service already (for example of
+SubscriptionService); a batch counts as several calls. The server has not processed the call.
+Every unary RPC can be refused with this reason.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 85
 """UNAUTHENTICATED: every call can be refused with this reason
@@ -333,9 +333,9 @@ caller was removed while the call ran. A stream can end with this reason too.
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call can be refused with this reason
 
-The caller has no role that may make this call for this provider, or has itself submitted the
-run that it would approve. Metadata: caller. In the first case also rpc, and provider if
-the caller may make the call for other providers; in the second case also reset_run.
+The caller has no role that allows this call for this provider, or the caller has submitted the
+run itself and may not approve it. Metadata: caller. In the first case also rpc, and provider
+if the caller may make the call for other providers; in the second case also reset_run.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 90
 """UNAVAILABLE: repeat the call

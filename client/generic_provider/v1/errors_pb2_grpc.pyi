@@ -3,9 +3,9 @@
 isort:skip_file
 This file defines the reasons for which calls are refused.
 
-A refused call ends with a gRPC status and a google.rpc.ErrorInfo. Its domain is
-"generic_provider", its `reason` is the name of an ErrorReason without the prefix, and its
-metadata names the objects that caused the refusal. With INVALID_ARGUMENT there is also a
+A refused call ends with a gRPC status and a google.rpc.ErrorInfo. In the ErrorInfo, `domain` is
+"generic_provider", `reason` is the name of an ErrorReason without the prefix, and `metadata`
+names the objects that caused the refusal. With INVALID_ARGUMENT there is also a
 google.rpc.BadRequest with the first ten violations. Programs should use the reason; the message
 is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE or
 INTERNAL.

@@ -187,7 +187,7 @@ class StreamPendingRequestsResponse(_message.Message):
         def server_time(self) -> _timestamp_pb2.Timestamp: ...
         @_builtins.property
         def oldest_age(self) -> _duration_pb2.Duration:
-            """The time for which the oldest pending request has been pending, from the same count."""
+            """The time for which the oldest pending request had been pending when `backlog` was counted."""
 
         def __init__(
             self,
@@ -384,7 +384,7 @@ class PullPendingRequestsResponse(_message.Message):
     def subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionRequests]: ...
     @_builtins.property
     def oldest_age(self) -> _duration_pb2.Duration:
-        """The time for which the oldest pending request has been pending, from the same count."""
+        """The time for which the oldest pending request had been pending when `backlog` was counted."""
 
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:
@@ -392,9 +392,9 @@ class PullPendingRequestsResponse(_message.Message):
 
     @_builtins.property
     def waited(self) -> _duration_pb2.Duration:
-        """The time for which the server worked on the call or waited, until `sent_time`. The remaining
-        time of the call may have passed after `sent_time`. So the duration of the leases begins at
-        this instant: the arrival of the answer, less the duration of the call, plus `waited`.
+        """The time for which the server worked on the call or waited, until `sent_time`. Count the
+        duration of the leases from this instant: the time at which you made the call, plus `waited`.
+        The leases cannot have begun earlier, even if the answer was on its way for a long time.
         """
 
     def __init__(
@@ -715,8 +715,8 @@ class ReportPlatformStateRequest(_message.Message):
     @_builtins.property
     def observed_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which you began to read the platform, by the clock of the platform or the adapter.
-        Mandatory in the first message. At most five minutes ahead of the server's clock: a report of a
-        later time would overrule changes that the platform got after it was read.
+        Mandatory in the first message. At most five minutes ahead of the server's clock: with a later
+        time, the report would overrule changes that the platform got after you had read it.
         """
 
     @_builtins.property

@@ -128,7 +128,7 @@ class ProvisioningServiceStub:
     were taken over while nobody knew their contents.
 
     For each named subscription, the report replaces only the confirmed items and entitlements:
-    holder, address and usage are not reported. Afterwards it is certain that the platform knows
+    holder, address and usage are not reported. Afterwards it is certain whether the platform knows
     the subscriber. The call sends nothing to the platform. If the platform differs from the CRM,
     the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
     subscription, brings the platform to the state of the CRM.
@@ -250,7 +250,7 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     were taken over while nobody knew their contents.
 
     For each named subscription, the report replaces only the confirmed items and entitlements:
-    holder, address and usage are not reported. Afterwards it is certain that the platform knows
+    holder, address and usage are not reported. Afterwards it is certain whether the platform knows
     the subscriber. The call sends nothing to the platform. If the platform differs from the CRM,
     the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
     subscription, brings the platform to the state of the CRM.
@@ -405,7 +405,7 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         were taken over while nobody knew their contents.
 
         For each named subscription, the report replaces only the confirmed items and entitlements:
-        holder, address and usage are not reported. Afterwards it is certain that the platform knows
+        holder, address and usage are not reported. Afterwards it is certain whether the platform knows
         the subscriber. The call sends nothing to the platform. If the platform differs from the CRM,
         the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
         subscription, brings the platform to the state of the CRM.

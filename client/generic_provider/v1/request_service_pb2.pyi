@@ -1022,8 +1022,9 @@ class AuditEntry(_message.Message):
     reason: _errors_pb2.ErrorReason.ValueType
     """Why the recorded call was refused."""
     done: _builtins.int
-    """The number of items of a batch that were done; for other calls, the number of calls. For
-    ReportPlatformState it is the number of subscriptions that the report confirmed or changed.
+    """The number of items of a batch that were done; for other calls, the number of calls that were
+    not refused. For ReportPlatformState it is the number of subscriptions that the report
+    confirmed or changed.
     """
     refused: _builtins.int
     """The number of items of a batch that were refused, or could not be applied; for other calls, the

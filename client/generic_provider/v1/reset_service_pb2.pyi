@@ -161,7 +161,7 @@ class ResetRunDefinition(_message.Message):
     provider: _builtins.str
     """A provider's code."""
     first: _builtins.int
-    """Limits the run to the first subscriptions, in the order of their numbers. At least 1."""
+    """Limits the run to this many subscriptions: the first in the order of their numbers. At least 1."""
     full: _builtins.bool
     """The same as `full` in ResetSubscription. The run examines all subscriptions of the provider."""
     recreate: _builtins.bool
@@ -171,10 +171,10 @@ class ResetRunDefinition(_message.Message):
     max_switch_off_percent: _builtins.float
     """The guard. The service counts the subscriptions that are expected to hold an entitlement, among
     the subscriptions that pass the filters `created_…`, `subscription_types` and `subscriptions`.
-    With `first`, a run with `full`, `recreate` or `platform_restored_to` counts only up to the last
-    subscription of the sample; any other run leaves out the OUT_OF_SYNC subscriptions after the
-    sample.
-    If these are at least 100 subscriptions, and the run would take an entitlement from more than
+    If `first` limits the run to a sample, a run with `full`, `recreate` or `platform_restored_to`
+    counts only up to the last subscription of the sample; any other run counts all subscriptions
+    except the OUT_OF_SYNC subscriptions after the sample.
+    If at least 100 subscriptions are counted, and the run would take an entitlement from more than
     this percentage of them, the run is HELD before it sends anything. 0 to 100. If unset, the
     percentage is 10. 0 switches this guard off.
     """
@@ -184,11 +184,11 @@ class ResetRunDefinition(_message.Message):
     """
     cron: _builtins.str
     """Runs begin again and again. The five fields of the expression are minute, hour, day of month,
-    month and day of week, e.g. `30 4 * * MON`. If neither minute nor hour begins with
-    `*`, a run whose time does not exist, because clocks are put forward, begins directly after
-    the change, and a run whose time exists twice, because clocks are put back, begins once.
-    Otherwise a time that does not exist is left out, and a time that exists twice begins two
-    runs.
+    month and day of week, e.g. `30 4 * * MON`. When clocks are put forward, some times do not
+    exist; when clocks are put back, some times exist twice. If neither minute nor hour begins
+    with `*`, a run whose time does not exist begins directly after the change, and a run whose
+    time exists twice begins once. Otherwise a time that does not exist is left out, and a time that
+    exists twice begins two runs.
     """
     time_zone: _builtins.str
     """The time zone of `cron`, an IANA name, e.g. `Europe/Tallinn`. Default UTC."""
@@ -721,8 +721,8 @@ class PreviewResetRunRequest(_message.Message):
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     without_totals: _builtins.bool
-    """If true, the first page has no totals. The call is then faster, because the service must
-    examine all subscriptions of the run for the totals.
+    """If true, the first page has no totals. The call is then faster: only for the totals, the service
+    must examine all subscriptions of the run.
     """
     @_builtins.property
     def definition_fields(self) -> Global___ResetRunDefinition:
@@ -766,7 +766,7 @@ class PreviewResetRunResponse(_message.Message):
         """The platform's own account number."""
         @_builtins.property
         def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]:
-            """If the message has no room for all, only the first."""
+            """If not all differences fit into the message, it contains only the first of them."""
 
         @_builtins.property
         def request_types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
@@ -1098,8 +1098,8 @@ class ListResetRunEntriesResponse(_message.Message):
         """The platform's own account number."""
         @_builtins.property
         def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]:
-            """The differences when the run was planned. Set only if the run was HELD. If the message has no
-            room for all, only the first.
+            """The differences when the run was planned. Set only if the run was HELD. If not all differences
+            fit into the message, it contains only the first of them.
             """
 
         @_builtins.property

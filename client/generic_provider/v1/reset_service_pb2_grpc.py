@@ -246,7 +246,7 @@ class ResetServiceServicer(object):
 
     def ListResetRunEntries(self, request, context):
         """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-        entry if the run neither planned nor needed requests for it. Entries are removed two years
+        entry if it needed no requests and the run planned none for it. Entries are removed two years
         after the run has ended, unless a setting of the server says otherwise.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.

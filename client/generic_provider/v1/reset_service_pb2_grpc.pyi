@@ -116,7 +116,7 @@ class ResetServiceStub:
     """
     ListResetRunEntries: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]
     """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-    entry if the run neither planned nor needed requests for it. Entries are removed two years
+    entry if it needed no requests and the run planned none for it. Entries are removed two years
     after the run has ended, unless a setting of the server says otherwise.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
@@ -231,7 +231,7 @@ class ResetServiceAsyncStub(ResetServiceStub):
     """
     ListResetRunEntries: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]  # type: ignore[assignment]
     """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-    entry if the run neither planned nor needed requests for it. Entries are removed two years
+    entry if it needed no requests and the run planned none for it. Entries are removed two years
     after the run has ended, unless a setting of the server says otherwise.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
@@ -415,7 +415,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunEntriesResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunEntriesResponse]]:
         """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-        entry if the run neither planned nor needed requests for it. Entries are removed two years
+        entry if it needed no requests and the run planned none for it. Entries are removed two years
         after the run has ended, unless a setting of the server says otherwise.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.

@@ -1053,9 +1053,9 @@ class SubscribedService(_message.Message):
     @_builtins.property
     def missing_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Output. The goods types that the distributor requires and does not have. While one is missing,
-        the service is not sent to the platform, even if the service is on. If the names of all
-        services together need more than 256 KiB, further services name only the first type that they
-        lack.
+        the service is not sent to the platform, even if the service is on. If these lists of all
+        services together need more than 256 KiB, the lists of further services contain only the first
+        missing type.
         """
 
     def __init__(
@@ -1203,7 +1203,8 @@ class ProviderLink(_message.Message):
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
         """The differences between the CRM and the platform that will remain when all pending requests are
-        accepted. Set only in GetSubscription. If the message has no room for all, only the first.
+        accepted. Set only in GetSubscription. If not all differences fit into the message, it contains
+        only the first of them.
         """
 
     @_builtins.property

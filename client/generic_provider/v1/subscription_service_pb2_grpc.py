@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SubscriptionServiceStub(object):
-    """The CRM uses this service: it performs actions on subscriptions and shows their results.
+    """The CRM uses this service to perform actions on subscriptions and to read the results.
 
     Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
     support and auditor for Get, List and WatchEvents.
@@ -81,7 +81,7 @@ class SubscriptionServiceStub(object):
 
 
 class SubscriptionServiceServicer(object):
-    """The CRM uses this service: it performs actions on subscriptions and shows their results.
+    """The CRM uses this service to perform actions on subscriptions and to read the results.
 
     Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
     support and auditor for Get, List and WatchEvents.
@@ -240,7 +240,7 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SubscriptionService(object):
-    """The CRM uses this service: it performs actions on subscriptions and shows their results.
+    """The CRM uses this service to perform actions on subscriptions and to read the results.
 
     Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
     support and auditor for Get, List and WatchEvents.

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SubscriptionServiceStub:
-    """The CRM uses this service: it performs actions on subscriptions and shows their results.
+    """The CRM uses this service to perform actions on subscriptions and to read the results.
 
     Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
     support and auditor for Get, List and WatchEvents.
@@ -109,7 +109,7 @@ class SubscriptionServiceStub:
 
 @_typing.type_check_only
 class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
-    """The CRM uses this service: it performs actions on subscriptions and shows their results.
+    """The CRM uses this service to perform actions on subscriptions and to read the results.
 
     Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
     support and auditor for Get, List and WatchEvents.
@@ -187,7 +187,7 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """
 
 class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The CRM uses this service: it performs actions on subscriptions and shows their results.
+    """The CRM uses this service to perform actions on subscriptions and to read the results.
 
     Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
     support and auditor for Get, List and WatchEvents.

@@ -1,4 +1,4 @@
-"""Converts services and items in the form of callers to messages."""
+"""Converts services and items, as callers give them, to messages."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Contains the common parts of Client and AsyncClient: the address of the server, and the names of
-its calls.
+"""Contains the common part of Client and AsyncClient: the settings of the connection, and the RPCs
+of its channel.
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ def reset_subscription(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.ResetSubscriptionResponse, v1.ResetSubscriptionResponse]:
-    """Create the requests that send a subscription's platform the elements that it lacks, and
-    remove elements that it should not hold.
+    """Create the requests that bring the platforms of a subscription to the state of the CRM: they
+    add the elements that a platform lacks, and remove elements that it should not hold.
 
-    If the platform is in sync, no request is created, unless `full` or `recreate` is set. `full`
+    If a platform is in sync, it gets no request, unless `full` or `recreate` is set. `full`
     sends all elements again, and removes all other elements that the platform may hold. `recreate`
     also creates the account again: use it if the platform has lost the account. Without a provider,
     every effective provider is reset. `validate_only` returns the requests that would be created,

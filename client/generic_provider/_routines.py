@@ -120,7 +120,7 @@ async def _run(routine: Callable[[Any], Any], argument: object, pool: Executor) 
     """Runs a coroutine function on the loop, and a plain function in a thread."""
     try:
         if inspect.iscoroutinefunction(routine) or inspect.iscoroutinefunction(
-            getattr(routine, "__call__", None)  # noqa: B004 - an instance may have a coroutine
+            getattr(routine, "__call__", None)  # noqa: B004 - it may be a coroutine function
         ):
             return await routine(argument)
         context = contextvars.copy_context()

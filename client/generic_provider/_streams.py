@@ -32,8 +32,8 @@ The server sends heartbeats at least every 10 s.
 RECONNECT_SECONDS = (0.5, 30.0)
 Hook = TypeVar("Hook", bound=Callable[..., object])
 END_SECONDS = 5.0
-"""The longest time, in seconds, that the adapter waits until the server ends a stopped stream. The
-server needs no longer if the leases of the stream have ended.
+"""The longest time, in seconds, that the adapter waits until the server ends a stopped stream. If
+the leases of the stream have ended, the server needs less time.
 """
 
 

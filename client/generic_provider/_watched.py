@@ -37,7 +37,7 @@ class Watched(Generic[Response, Item]):
     def __init__(self, watch: Watch[Response, Item], timeout: timedelta) -> None:
         self._watch = watch
         self._tries = Tries(timeout)
-        # a lasting stream is opened again for ever
+        # a lasting stream is opened again without a limit of time
         self._limit = timedelta.max if watch.lasting else timeout
         self._heard = time.monotonic()
         self._silent = False

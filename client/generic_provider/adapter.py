@@ -37,10 +37,11 @@ class Adapter:
     request is handed over at least once, so routines must be idempotent, with the request's number
     as the key.
 
-    When a routine returns, its request is accepted. It returns None, the platform's account number,
-    or `Accepted`. A routine raises `Reject` to reject the request. After `RetryLater` or any other
-    exception, the request comes again later. After `PlatformDown`, all requests are given back.
-    Coroutine functions run on the event loop, plain functions run in threads.
+    When a routine returns, its request is accepted. The routine returns None, the platform's
+    account number, or `Accepted`. A routine raises `Reject` to reject the request. After
+    `RetryLater` or any other exception, the request comes again later. After `PlatformDown`, all
+    requests are given back. Coroutine functions run on the event loop, plain functions run in
+    threads.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Adapter:
         """Registers a routine for these types: members of RequestType, or their names."""
         chosen = [RequestType.of(each) for each in types]
         if not chosen:
-            raise ValueError("on() needs the request types that the routine does")
+            raise ValueError("on() needs the types of the requests that the routine applies")
 
         def register(routine: R) -> R:
             for each in chosen:
@@ -134,7 +135,7 @@ class Adapter:
         return hook
 
     def run(self) -> None:
-        """Serves until SIGTERM or Ctrl-C. A second signal ends the process at once, also while
+        """Serves until SIGTERM or Ctrl-C. A second signal ends the process at once, even if
         requests that have begun are not done.
         """
         asyncio.run(self._serve_until_signal())

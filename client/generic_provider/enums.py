@@ -161,7 +161,9 @@ class WaitingFor(Enumeration):
 
 
 class DifferenceKind(Enumeration):
-    """The kind of a difference between the CRM and *expected*, the image of a platform."""
+    """The kind of a difference between the state that the CRM wants and the expected contents of a
+    platform.
+    """
 
     ValueType: TypeAlias = resources.DifferenceKind.ValueType
     SUBSCRIBER_MISSING = resources.DIFFERENCE_KIND_SUBSCRIBER_MISSING

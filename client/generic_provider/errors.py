@@ -159,7 +159,7 @@ class DistributorOccupied(FailedPrecondition):
 
 
 class ItemInUse(FailedPrecondition):
-    """The item is on another subscription.
+    """The item is on another subscription, or its removal from that subscription is not settled.
 
     The metadata has `subscription`; and also `request`, while the removal of the item is pending.
     """
@@ -291,7 +291,7 @@ class PermissionDenied(ProvisioningError):
 
 
 class ServerUnavailable(ProvisioningError):
-    """The server was not reached before the deadline.
+    """The server was not reached before the deadline, or the connection to it broke.
 
     Nobody knows whether the call was processed. A repeat with the same `request_id` is safe.
     """

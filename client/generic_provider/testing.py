@@ -96,8 +96,8 @@ def request(
     account_number: str | None = None,
     **parts: Unpack[Parts],
 ) -> ProvisioningRequest:
-    """Returns a request in the form of a server. If its type needs a part that is not given, the
-    part is invented.
+    """Returns a request as a server sends it. If the type of the request needs a part that is not
+    given, the part is invented.
 
     Each request has a new number, unless `number` is given.
     """

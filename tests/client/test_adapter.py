@@ -304,7 +304,7 @@ def test_types_are_given_as_members_or_by_name_and_others_are_refused_at_once() 
     for wrong in ("ADD_UDRS", "add_udr", 99, 0, True, None, [RequestType.ADD_UDR], print):
         with pytest.raises(ValueError, match="is none of BECOME_SUBSCRIBER, ACTIVATE_SERVICE"):
             adapter.on(RequestType.CANCEL_UDR, wrong)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="needs the request types"):
+    with pytest.raises(ValueError, match="needs the types"):
         adapter.on()
 
 

@@ -60,9 +60,9 @@ def _chosen(arguments: argparse.Namespace) -> list[str]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round of each")
+    parser.add_argument("--quick", action="store_true", help="one short round of each figure")
     parser.add_argument(
-        "--only", nargs="*", default=[], choices=FIGURES, metavar="P1", help="these figures only"
+        "--only", nargs="*", default=[], choices=FIGURES, metavar="P1", help="only these figures"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round to a file")
     return parser.parse_args()

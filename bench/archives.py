@@ -30,7 +30,7 @@ def archive(run: Run, *, kind: str) -> Round:
     """
     database = run.databases.filled(kind, OLD_WHEN_QUICK if run.quick else OLD)
     make_old(database, days=DAYS)
-    if kind == POSTGRESQL:  # no history is a copy of rows that were all changed at once
+    if kind == POSTGRESQL:  # to remove the dead rows of `make_old`, which no real history has
         with closing(copying(database)) as changed:
             changed.run("VACUUM")
     first = count(0, int(PACE * run.seconds) + 1)

@@ -1,6 +1,6 @@
 """Runs the brokers that the relays of P3 use, each as a process of its own in a temporary folder.
 
-Debian installs RabbitMQ where PATH does not lead; the program on its PATH demands root.
+Debian installs RabbitMQ in a folder that is not on the PATH; its program on the PATH demands root.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def found(program: str) -> str | None:
 def rabbitmq(program: str) -> Iterator[Broker]:
     """Yields a node that shares nothing with other nodes of the machine.
 
-    `epmd` is the directory in which Erlang registers its nodes. If the node started it, it would
-    stay after the node.
+    `epmd` is the program at which Erlang registers its nodes. If the node itself started `epmd`,
+    `epmd` would run on after the end of the node.
     """
     port, names = free_port(), free_port()
     with tempfile.TemporaryDirectory(prefix="bench-rabbitmq-") as folder:
@@ -50,7 +50,7 @@ def rabbitmq(program: str) -> Iterator[Broker]:
             "HOME": folder,
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": names,
-            "RABBITMQ_ALLOW_INPUT": 1,  # the shell that starts the node becomes the node
+            "RABBITMQ_ALLOW_INPUT": 1,  # then the process of the shell becomes the node
             "RABBITMQ_CONFIG_FILE": place / "rabbitmq.conf",
             "RABBITMQ_CONF_ENV_FILE": place / "rabbitmq.conf",
             "RABBITMQ_DIST_PORT": free_port(),
@@ -79,7 +79,8 @@ def nats(program: str) -> Iterator[Broker]:
 def versions() -> list[str]:
     """Returns the versions of the brokers that are installed.
 
-    RabbitMQ's folder has its version in its name; asking the program would start an Erlang node.
+    The version of RabbitMQ is read from the name of its folder, because to ask the program would
+    start an Erlang node.
     """
     rabbit, nats_server = found("rabbitmq-server"), found("nats-server")
     told = {"RabbitMQ": str(Path(rabbit).resolve())} if rabbit else {}

@@ -1,7 +1,7 @@
 """Plays a CRM under load: `python -m bench.crm KIND ADDRESS FIRST SECONDS CHANNELS [IN_FLIGHT]`.
 
 Kinds: `single` keeps 64 calls in flight; `batches` keeps IN_FLIGHT batches of 100 actions in
-flight; `paced` offers 150 actions a second. `FIRST`: the first subscription that it changes.
+flight; `paced` offers 150 actions a second. `FIRST`: the first subscription that is changed.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Load:
     async def _keep(
         self, call: Callable[[], Awaitable[object]], *, in_flight: int = IN_FLIGHT
     ) -> float:
-        """Calls again as soon as it has an answer. Returns the number of answers in a second."""
+        """Makes a new call after each answer. Returns the number of answers in a second."""
         start = time.monotonic()
         warm, end = start + WARM_UP * self._seconds, start + self._seconds
         counted = self._called = 0

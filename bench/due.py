@@ -20,7 +20,7 @@ LIVE = 5_000
 """The live actions change only the first LIVE subscriptions."""
 AHEAD = timedelta(seconds=3)
 CHANGES_A_SECOND = 1_500
-"""At least this many subscriptions can be changed in batches."""
+"""In batches, at least this many subscriptions can be changed in a second."""
 
 
 def scheduled(run: Run) -> Round:

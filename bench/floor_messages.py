@@ -38,7 +38,7 @@ def show(
 
 
 def accepted(message: bytes) -> bytes:
-    """Answers as the adapter does."""
+    """Returns the message with which the adapter accepts all requests of a message."""
     answers = api.SendResponsesRequest(provider=PROVIDER)
     for each in api.StreamPendingRequestsResponse.FromString(message).batch.subscriptions:
         for request in each.requests:

@@ -1,5 +1,5 @@
 """Contains the SQL of the floor program: what the server executes for a cycle of P2, with constants
-where its rows always have the same value.
+for the values that are the same in all rows.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def cycles(
     """Returns how many full cycles are done in a second while `batches` calls are in flight.
 
     `database`: the process id of the database's server; 0 if there is none. `watched`: the CRM also
-    reads the result of each action, and a cycle is done when it has read it.
+    reads the result of each action, and a cycle is done when the CRM has read its result.
     """
     start = time.monotonic()
     with (
@@ -141,7 +141,7 @@ def latency(serving: Serving, *, seconds: float, first: int = 0) -> Round:
 
 
 def _note_arrivals(adapter: subprocess.Popen[str], arrived: dict[str, float]) -> None:
-    """Reads the lines of the program until it ends, so that it never waits for a reader."""
+    """Reads the adapter's lines until the adapter ends, so that it need not wait to print more."""
     for text in adapter.stdout or ():
         line = json.loads(text)
         if "arrived" in line:

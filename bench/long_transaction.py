@@ -1,7 +1,7 @@
 """Runs minutes of load beside a transaction that stays open: `python -m bench.long_transaction
 SECONDS`.
 
-While it is open, no dead row of any table can be removed.
+While the transaction is open, no dead row of any table can be removed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .setting import SUBSCRIPTIONS
 
 SECONDS = 600
 LOAD, PACED = 48, 8
-"""In each minute P2's load runs for the first number of seconds, then P4's load for the second."""
+"""In each minute, P2's load runs for LOAD seconds, then P4's load for PACED seconds."""
 TABLES = ("lane", "subscription", "request")
 DEAD = "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname = ANY(%s)"
 

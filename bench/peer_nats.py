@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from itertools import islice
 
-import nats  # type: ignore[import-not-found]  # only the peers have it
+import nats  # type: ignore[import-not-found]  # only in the peers' environment
 import uvloop
 from nats.aio.msg import Msg  # type: ignore[import-not-found]
 from nats.js import JetStreamContext  # type: ignore[import-not-found]

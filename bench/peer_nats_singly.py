@@ -2,7 +2,7 @@
 answered and acknowledged by itself. `python -m bench.peer_nats_singly crm|adapter PORT`, in the
 peers' environment.
 
-Actions and answers have a stream in files each. The broker confirms every message.
+Actions and answers each have a stream, which is stored in files. The broker confirms every message.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from itertools import islice
 
 import uvloop
-from nats.aio.msg import Msg  # type: ignore[import-not-found]  # only the peers have it
+from nats.aio.msg import Msg  # type: ignore[import-not-found]  # only in the peers' environment
 from nats.js import JetStreamContext  # type: ignore[import-not-found]
 from nats.js.api import AckPolicy  # type: ignore[import-not-found]
 

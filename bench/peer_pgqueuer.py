@@ -1,6 +1,6 @@
 """Runs pgqueuer under load: `peer_pgqueuer.py install|produce|work URL`, in the peers' environment.
 
-It uses the fastest driver of pgqueuer and the batches that it recommends. All tables are durable.
+It uses the fastest driver of pgqueuer, and batches as pgqueuer recommends. All tables are durable.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import asyncpg  # type: ignore[import-not-found]  # only the peers have it
+import asyncpg  # type: ignore[import-not-found]  # only in the peers' environment
 import uvloop
 from pgqueuer.qm import QueueManager  # type: ignore[import-not-found]
 from pgqueuer.queries import Queries  # type: ignore[import-not-found]

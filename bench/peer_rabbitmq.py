@@ -14,7 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-import pika  # type: ignore[import-not-found]  # only the peers have it
+import pika  # type: ignore[import-not-found]  # only in the peers' environment
 import uvloop
 from pika.adapters.asyncio_connection import (  # type: ignore[import-not-found]
     AsyncioConnection,

@@ -12,7 +12,7 @@ import sys
 from itertools import islice
 
 import uvloop
-from aio_pika import (  # type: ignore[import-not-found]  # only the peers have it
+from aio_pika import (  # type: ignore[import-not-found]  # only in the peers' environment
     DeliveryMode,
     Message,
     connect,

@@ -12,7 +12,9 @@ from .peers_environment import python_of_peers
 from .processes import program, server, serving_of
 
 CHANNELS = 8
-"""The number of connections to several workers, over which the kernel distributes connections."""
+"""The number of connections to a server with several workers. The kernel distributes the
+connections among the workers.
+"""
 
 
 def peers_beside(run: Run) -> Round:

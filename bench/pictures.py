@@ -48,8 +48,8 @@ class Panel(NamedTuple):
 
 
 def against_aims(measured: Measured, aims: Aims) -> Iterator[Panel]:
-    """Yields a panel for the figures that must be at least, and one for those that must be at most
-    some value.
+    """Yields a panel for the figures that must reach a least value, and a panel for the figures
+    that must not exceed a greatest value.
     """
     for least, title in (
         (True, "At least: the bar must reach the line"),
@@ -72,7 +72,7 @@ def _against(label: str, values: Sequence[float], aim: str) -> Bar:
 
 
 def beside_others(measured: Measured) -> Iterator[Panel]:
-    """Yields what a cycle takes here and elsewhere."""
+    """Yields panels that compare a cycle of the service with the same work in other programs."""
     cycles = [
         ("P2", "µs of the server a cycle", "the server, P2", OURS),
         ("P2", "µs of the floor program a cycle", "the same work without a server", OTHERS),

@@ -22,7 +22,7 @@ class Serving:
     process: int
 
     def memory(self) -> int:
-        """Returns the bytes of the server and its workers. Shared memory counts once."""
+        """Returns the bytes of memory of the server and its workers. Shared memory counts once."""
         return sum(_memory(process) for process in _family(self.process))
 
     def cpu(self) -> float:

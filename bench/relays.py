@@ -1,7 +1,9 @@
-"""Compares the service with relays over brokers, which bring the answers back to the CRM, in turn.
+"""Compares the service with relays, one after the other. A relay carries actions from the CRM to
+the adapter, and the answers back to the CRM, over a message broker.
 
-Each broker is driven in two ways: in batches, as fast as we could, and message by message, as the
-documentation of its usual library shows it. A broker that is not installed is left out.
+Each broker is used in two ways: in batches, which is the fastest way that we found, and message by
+message, as the documentation of its usual library shows it. A broker that is not installed is left
+out.
 """
 
 from __future__ import annotations

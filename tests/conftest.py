@@ -28,7 +28,9 @@ FAILED = pytest.StashKey[bool]()
 SEED = f"{fresh.VARIABLE}={fresh.SEED}"
 
 STORES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
-"""Every kind of store passes the whole suite; a new kind is a name here and a case in `url`."""
+"""The kinds of stores, which all run the whole suite. A new kind needs a name here and a case in
+the fixture `url`.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +55,7 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Many tests wait for other processes, so that each core has time for two (`-n auto`)."""
+    """Runs two processes for each core with `-n auto`, because many tests only wait for others."""
     return len(os.sched_getaffinity(0)) * (2 if config.option.numprocesses == "auto" else 1)
 
 
@@ -74,7 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Excludes from garbage collection what stays until the end."""
+    """Excludes the objects that stay until the end from garbage collection."""
     gc.collect()
     gc.freeze()
 
@@ -134,7 +136,7 @@ def postgres_url(request: pytest.FixtureRequest, _remembered: Remembered) -> Ite
     """An empty database on PostgreSQL."""
     yield _remembered.url
     if request.node.stash.get(FAILED, False):
-        # a store that the test has not closed stays alone in the former database
+        # the failed test may have left a store open, which stays in the former database
         _remembered.make_another()
     else:
         _remembered.restore()

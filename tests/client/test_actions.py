@@ -130,7 +130,7 @@ def test_instants_keep_their_time_zone() -> None:
 
 
 def test_an_instant_without_time_zone_or_out_of_range_is_refused_by_name() -> None:
-    naive = datetime(2026, 7, 1)  # noqa: DTZ001 - its point
+    naive = datetime(2026, 7, 1)  # noqa: DTZ001 - the test needs it
     with pytest.raises(ValueError, match="until must be a datetime with a time zone"):
         actions.Rest(until=naive)
     with pytest.raises(ValueError, match="term_end"):

@@ -19,7 +19,7 @@ from generic_provider import (
 from generic_provider._failures import class_of, error_of, error_of_item
 from generic_provider.v1.errors_pb2 import ErrorReason, FieldViolation, ItemError
 
-OF_ACTIONS = 120  # from there on reasons are those of actions, never of calls
+OF_ACTIONS = 120  # from this number on, reasons are only for actions, not for calls
 REASONS = [
     name.removeprefix("ERROR_REASON_")
     for name, number in ErrorReason.items()

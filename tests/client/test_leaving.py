@@ -1,4 +1,4 @@
-"""An adapter that leaves in good order costs no request an attempt, on a real server."""
+"""Tests on a real server that no failed attempt is counted when an adapter stops normally."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from support.shop import shop
 PENDING, REJECTED = RequestState.PENDING, RequestState.REJECTED
 
 
-class Code(str, Enum):  # noqa: UP042 - StrEnum is told as its value anyway
+class Code(str, Enum):  # noqa: UP042 - str() of a StrEnum returns the value
     NO_CARD = "E42"
 
 
@@ -100,9 +100,8 @@ NOT_LOGGED = {"good", "reject-number", "reject-member", "reject-wordless", "reje
 async def test_nothing_that_a_routine_returns_or_raises_ends_the_adapter(
     kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stop = (
-        "StopIteration" if kind == "plain" else "RuntimeError"
-    )  # of a coroutine, by Python's rules
+    # Python converts a StopIteration of a coroutine to a RuntimeError
+    stop = "StopIteration" if kind == "plain" else "RuntimeError"
     cases = {**ODD, "stop": (raising(StopIteration), PENDING, stop, "")}
 
     async with shop(tmp_path) as crm:

@@ -1,4 +1,4 @@
-"""What integrators test with: routines without a server, and a platform that is made up."""
+"""The tools for tests of integrators: routines without a server, and a fake platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the integrators' manual shows is true: its adapter runs, its tables are the contract's."""
+"""The integrators' manual is true: its adapter runs, and its tables agree with the contract."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAGE = (ROOT / "docs/adapters.md").read_text(encoding="utf-8")
 CONTRACT = (ROOT / "protos/generic_provider/v1/provisioning_service.proto").read_text()
 DURATION = "google.protobuf.Duration"
 MAIN = 'if __name__ == "__main__":'
-# What the check needs to see every rule.
+# With these lines, the check can test every rule.
 PLATFORM = """
 async def slow(_: resources.ProvisioningRequest) -> str:
     await asyncio.sleep(2)

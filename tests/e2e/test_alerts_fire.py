@@ -23,7 +23,7 @@ from support.scraping import free_port
 DASHBOARD = Path(__file__).parents[2] / "docs" / "deployment" / "grafana-dashboard.json"
 
 PATIENCE = 300.0
-"""Seconds: other long tests may run beside this one."""
+"""The seconds that the test waits at most. The test is slow if others run beside it."""
 
 
 @pytest.mark.soak

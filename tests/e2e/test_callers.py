@@ -133,7 +133,7 @@ async def logged(logs: list[Any], text: str) -> None:
 
 
 async def test_certificates_are_replaced_under_load_and_no_call_fails(house: House) -> None:
-    """Clients that stay connected and new ones, which accept the old and the new CA."""
+    """Clients that accept the old and the new CA make calls on old and on new connections."""
     newer = Authority(house.authority.folder.parent / "newer")
     own = [file.read_bytes() for file in house.authority.pair("conax-gateway")]
     both = house.authority.ca.read_bytes() + newer.ca.read_bytes()

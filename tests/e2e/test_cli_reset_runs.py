@@ -56,7 +56,9 @@ def _accept_all(crm: Client) -> None:
 
 
 def _outage(crm: Client, count: int) -> list[str]:
-    """Subscribers who get FILM while the provider is not effective."""
+    """Creates subscribers, who get FILM while the provider is not effective. Returns their
+    numbers.
+    """
     service = ("P", "MAIN", "SPORT")
     numbers = [
         crm.perform(actions.BecomeSubscriber(type="DTH", services=[service])).subscription.number

@@ -129,7 +129,7 @@ def test_a_mismatch_is_one_sentence(
     given = [each for name in options for each in (own_key if name == "own" else (name,))]
 
     listing = "provider", "list", "--timeout=300", *given
-    done = run_process(*listing, server=server, timeout=60)  # what does not pass is not tried again
+    done = run_process(*listing, server=server, timeout=60)  # no second attempt is made
 
     assert done.returncode == 3
     assert done.stderr.startswith(f"Error: {server.address} was not reached: {sentence}")

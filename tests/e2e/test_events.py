@@ -49,7 +49,7 @@ LARGE = {"x": "x" * 4_000}
 BECOME_LARGE = actions.BecomeSubscriber(
     type="DTH", provider="P", holder=Account(parameters=LARGE), address=Address(parameters=LARGE)
 )
-"""Two of its events have 8,000 bytes."""
+"""Two events of this action have 8,000 bytes each."""
 
 
 @pytest_asyncio.fixture
@@ -191,7 +191,7 @@ def _hear(address: str, numbers: list[str], heard: list[str]) -> None:
 async def test_a_watcher_that_does_not_read_costs_a_bounded_amount(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server makes a few megabytes of messages in advance, and the others get everything."""
+    """The server makes a few megabytes of messages in advance. Other watchers get every event."""
     made = 0
     original = EventStreams._event  # noqa: SLF001
 

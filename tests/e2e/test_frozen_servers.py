@@ -1,4 +1,4 @@
-"""Servers, connections and rows that stand still for a while in the middle of everything."""
+"""Servers and connections stop for a while, and rows stay locked, while a CRM changes data."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ class Load:
 
 @dataclass(frozen=True)
 class Size:
-    """`seconds`: how long faults happen. `faults`: all of them, not only servers that freeze."""
+    """`seconds`: how long faults happen. `faults`: True if not only servers freeze, but
+    connections, rows and clocks fail too.
+    """
 
     seconds: float
     servers: int

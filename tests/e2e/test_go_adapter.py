@@ -1,4 +1,4 @@
-"""The manual's adapter in Go, compiled and run against Debian's packages, where they are."""
+"""The manual's adapter in Go, compiled and run with Debian's packages, if they exist."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ GO = DEBIAN / "usr/lib/go-1.19"
 LIBRARY = DEBIAN / "usr/share/gocode/src/google.golang.org/protobuf"
 PROTOC = DEBIAN / "usr/bin/protoc"
 CACHE = Path(tempfile.gettempdir()) / f"gp-go-cache-{os.geteuid()}"
-"""Go finds there what it has compiled for an earlier run; everything takes 10 s of CPU."""
-# What the check needs to see every rule.
+"""Go finds there what an earlier run has compiled. To compile all takes 10 s of CPU time."""
+# With these lines, the check can test every rule.
 CHANGES = (
     ("leaseTime    = 30 * time.Second", "leaseTime    = 3 * time.Second"),
     ("downTime     = 10 * time.Second", "downTime     = 1 * time.Second"),

@@ -1,4 +1,4 @@
-"""What goes wrong outside of the program is one sentence that a person can act upon."""
+"""Each failure outside of the program is reported in one sentence that names the cause."""
 
 from __future__ import annotations
 

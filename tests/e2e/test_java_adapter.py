@@ -1,4 +1,4 @@
-"""The manual's adapter in Java, compiled and run against Debian's packages, where they are."""
+"""The manual's adapter in Java, compiled and run with Debian's packages, if they exist."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLUGIN = DEBIAN / "usr/bin/grpc_java_plugin"
 PROTOC = DEBIAN / "usr/bin/protoc"
 SHORT_LIVED = "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"
 """With these options a program that soon ends needs half as much CPU time."""
-# What the check needs to see every rule.
+# With these lines, the check can test every rule.
 CHANGES = (
     ('"localhost:50051"', 'System.getenv("GENERIC_PROVIDER_SERVER")'),
     (

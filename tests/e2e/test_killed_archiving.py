@@ -1,4 +1,6 @@
-"""A server killed while it makes archives: each request is live, or in one complete archive."""
+"""A server is killed while it makes archives. Each request is in the database, or in one complete
+archive.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,10 @@ from support.soak import forms
 
 SUBSCRIPTIONS = 500
 REQUESTS = 1_500
-"""Settled requests for each round."""
+"""The number of settled requests for each round."""
 
 LONGEST = 0.5
-"""Seconds from the beginning of work to a kill; work on the requests of a round takes longer."""
+"""The most seconds from the beginning of the work to a kill. The work of a round takes longer."""
 
 
 @pytest.mark.timeout(600)
@@ -82,7 +84,9 @@ def live(url: str) -> set[int]:
 
 
 def check(url: str, folder: Path, everything: set[int]) -> None:
-    """Checks that a request in a file is still live only while its archive is not completed."""
+    """Checks that each request is in the database or in a file, and in both only while its archive
+    is not completed.
+    """
     with closing(copying(url)) as database:
         archived = dict(database.run("SELECT number, archive FROM archived").fetchall())
         creating = {

@@ -30,7 +30,7 @@ SUBSCRIBERS = 30
 
 @dataclass
 class Load:
-    """A CRM that changes subscriptions until it is told to stop, and keeps every promise made."""
+    """A CRM that changes subscriptions until `stopped`, and records the acknowledged actions."""
 
     client: AsyncClient
     chance: random.Random
@@ -143,8 +143,8 @@ def _check_platform(platform: Platform, subscription: Subscription) -> None:
 
 
 def _check_order(platform: Platform) -> None:
-    """Checks that only the last request of a subscription arrives again, and that new ones are
-    later.
+    """Checks that only the last request of a subscription arrives again, and that each new request
+    has a greater number.
     """
     last: dict[str, str] = defaultdict(str)
     for line in platform.journal():

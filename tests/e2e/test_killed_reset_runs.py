@@ -38,7 +38,7 @@ PROVIDER = Provider(
 FILM = ("P", "MAIN", "FILM")
 NUMBERS = [f"K{n:04}" for n in range(1_000)]
 PACE = 1_000
-"""So that a run takes a second."""
+"""The subscriptions in a second: with this pace, a run takes a second."""
 
 
 @pytest.mark.timeout(600)

@@ -1,4 +1,4 @@
-"""A watcher that is disconnected all the time, and moved from server to server."""
+"""A watcher that is disconnected again and again, and connects to a random server each time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def three_servers(url: str) -> AsyncIterator[list[str]]:
 
 
 class Load:
-    """A CRM and an adapter that refuses some requests, each call through another server."""
+    """A CRM, and an adapter that rejects some requests. Each call goes to a random server."""
 
     def __init__(self, crms: Sequence[AsyncClient], chance: random.Random) -> None:
         self.crms = crms
@@ -83,7 +83,7 @@ class Load:
 
 
 class MovedWatcher:
-    """It keeps nothing but the cursor of the last event that it has handled."""
+    """A watcher that needs only the cursor of the last event to connect to another server."""
 
     def __init__(self, crms: Sequence[AsyncClient], chance: random.Random) -> None:
         self.crms = crms

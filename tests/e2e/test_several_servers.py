@@ -1,4 +1,4 @@
-"""Several servers and adapters on one PostgreSQL, of which everything may fail at any time."""
+"""Several servers and adapters on one PostgreSQL; each of them may fail at any time."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Size:
 
 @dataclass
 class Load:
-    """A CRM that changes subscriptions through any server, and keeps every promise made."""
+    """A CRM that changes subscriptions through any server, and records the acknowledged actions."""
 
     clients: list[AsyncClient]
     chance: random.Random
@@ -222,9 +222,10 @@ def _check(crm: Client, load: Load, folder: Path, freezes: Counter[str]) -> None
 
 
 def _out_of_order(platform: Platform, freezes: Counter[str]) -> set[str]:
-    """Subscriptions at which a frozen adapter went on with what it had begun under a live lease.
+    """Returns the subscriptions at which a frozen adapter finished a request too late. The adapter
+    had begun this request under a live lease.
 
-    It does one thing at a time, so there is at most one for each time that it was frozen.
+    An adapter works on one request at a time, so each freeze causes at most one late request.
     """
     last: dict[str, str] = {}
     late: Counter[str] = Counter()
@@ -239,7 +240,7 @@ def _out_of_order(platform: Platform, freezes: Counter[str]) -> set[str]:
 
 
 def _check_platform(platform: Platform, subscription: Subscription, *, late: set[str]) -> None:
-    """Checks that the platform holds what the CRM says, or that the service says it may not."""
+    """Checks that the platform holds what the CRM says, or that the link is not in sync."""
     (link,) = subscription.provider_links
     number = subscription.number
     holds = platform.holds(number)

@@ -1,4 +1,4 @@
-"""Processes of the release before run on the new schema while they are replaced one by one."""
+"""Processes of the previous release run on the new schema until each of them is replaced."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_workers_share_the_work_and_those_that_die_are_replaced(
         wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
         assert len(list(crm.list_subscriptions())) == 2 * SUBSCRIBERS
     wait_until(lambda: len(children(server.pid)) == WORKERS, what="the dead one is replaced")
-    assert _performed(metrics) >= SUBSCRIBERS, "what the dead one has done still counts"
+    assert _performed(metrics) >= SUBSCRIBERS, "the actions of the killed process still count"
     wait_until(lambda: _effective(metrics) == 1, what="a gauge of the database is no sum")
     replaced = children(server.pid) - first
     for pid in first & children(server.pid):

@@ -63,7 +63,7 @@ ALLOWED = {
 
 @dataclass
 class House:
-    """A server with a caller for each role, who is named like it."""
+    """A server with a caller for each role. The caller has the name of the role."""
 
     address: str
     channel: grpc.aio.Channel
@@ -267,7 +267,7 @@ async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed
         reflection = stub(house.channel).ServerReflectionInfo(metadata=bearer(house.tokens["crm"]))
         await reflection.write(reflection_pb2.ServerReflectionRequest(list_services=""))
         await reflection.read()
-        await anext(operator.list_providers(), None)  # the others have arrived by then
+        await anext(operator.list_providers(), None)  # the calls above arrived before it
 
         forbid(house.file, "adapter-P", "crm")
 

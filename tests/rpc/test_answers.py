@@ -1,4 +1,4 @@
-"""What a platform tells, as it reaches the CRM."""
+"""What the CRM gets of the answers of a platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit trail over the wire: every RPC leaves what it should, and nothing else."""
+"""The audit trail over the wire: every RPC leaves the right entries, and no others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NEXT_YEAR = datetime.now(UTC) + timedelta(days=365)
 
 @dataclass
 class House:
-    """A server with known callers. `tokens`: by their names."""
+    """A server with known callers. `tokens`: by the callers' names."""
 
     address: str
     tokens: dict[str, str]

@@ -1,4 +1,4 @@
-"""What the service performs by itself is shown like what callers ask for."""
+"""Actions that the service performs by itself are shown like the actions of callers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server takes in a bounded number of calls, so that nobody waits long for those of others."""
+"""A server accepts a limited number of calls, so that no call waits long for other calls."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def full(caller: Caller) -> AsyncIterator[None]:
-    """While the block runs, as many calls of the CRM wait as the server takes in."""
+    """While the block runs, the server has as many waiting calls of the CRM as it accepts."""
     done = await caller.call("PerformAction", BECOME)
     stub = SubscriptionServiceStub(caller.channel)
     waiting = subscriptions.GetActionRequest(action=done.action.id, wait=Duration(seconds=20))
     calls = [stub.GetAction(waiting) for _ in range(MOST)]
     try:
-        get = requests.GetBacklogRequest(provider="P")  # it comes after those on its connection
+        get = requests.GetBacklogRequest(provider="P")  # it arrives after the calls above
         assert not isinstance(await caller.call("GetBacklog", get), Refusal)
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A caller that gives up takes its work with it."""
+"""When a caller gives up a call, the server ends the work for this call."""
 
 from __future__ import annotations
 

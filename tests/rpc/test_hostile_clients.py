@@ -1,4 +1,4 @@
-"""What clients can do that have no credentials and send what no gRPC library sends."""
+"""What clients without credentials can do, if they send bytes that no gRPC library sends."""
 
 from __future__ import annotations
 

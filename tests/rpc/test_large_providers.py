@@ -1,4 +1,4 @@
-"""Others are answered while a large provider is read from its message, or written into one."""
+"""Other callers are answered while a large provider is decoded from a message, or encoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics of a server: their names and labels, and that each moves when its thing happens."""
+"""The metrics of a server: their names and labels, and the events at which each metric changes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ CONTRACT: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Metered:
-    """A server with metrics, and an adapter by hand."""
+    """A server with metrics, and an adapter that the test plays."""
 
     address: str
     metrics: str
@@ -113,7 +113,7 @@ class Metered:
 
 
 def _parsed(text: str) -> tuple[str, dict[str, str]]:
-    """`name{label=value,…}` without quotes."""
+    """Returns the name and the labels in `name{label=value,…}`, without quotes."""
     name, _, labels = text.rstrip("}").partition("{")
     return name, dict(each.split("=") for each in labels.split(",") if each)
 

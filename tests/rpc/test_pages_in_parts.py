@@ -1,4 +1,4 @@
-"""A list that no index finds is examined in parts; page by page, the caller gets all of it."""
+"""A list whose filter has no index is read in parts; its pages together have all entries."""
 
 from __future__ import annotations
 

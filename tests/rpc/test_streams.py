@@ -97,7 +97,7 @@ def answers(batch: api.StreamPendingRequestsResponse.Batch) -> api.SendResponses
 
 
 async def adapters(caller: Caller) -> dict[str, int]:
-    """Requests in flight by adapter."""
+    """Returns the number of requests in flight of each adapter."""
     listed = await caller.call("ListAdapters", requests.ListAdaptersRequest())
     return {each.adapter: each.in_flight for each in listed.adapters}
 

@@ -1,4 +1,4 @@
-"""Tokens count only as they were given."""
+"""Page tokens, ids and lease tokens are accepted only exactly as the server gave them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What once broke a rule when it was tried from outside."""
+"""Each test repeats calls that once broke a rule."""
 
 from __future__ import annotations
 

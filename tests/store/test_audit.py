@@ -1,4 +1,4 @@
-"""The audit trail in the store: with the change, bounded, found again, pruned, archived."""
+"""The audit trail in the store: entries are written with the change, found, pruned and archived."""
 
 from __future__ import annotations
 

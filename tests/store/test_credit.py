@@ -1,4 +1,4 @@
-"""What a stream may still be handed, as commits tell it."""
+"""The number of requests that a stream may still get, according to the notices of commits."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_what_is_on_a_lease_counts_until_it_is_answered_or_given_back(
     bench: Bench, stream: AdapterStream
 ) -> None:
     credit = stream.credit
-    stream.stopping = True  # it is handed only what the test claims for it
+    stream.stopping = True  # so it gets only what the test claims for it
     await bench.become(viewer("S1"))
     await bench.become(viewer("S2"))
     one, two = await bench.claim("SAT", stream=stream.id)
@@ -88,7 +88,7 @@ async def test_what_is_claimed_while_its_stream_ends_goes_back_without_an_attemp
 ) -> None:
     delivery = Delivery(bench.store)
     (number,) = (request.number for request in (await bench.become(viewer("S1"))).requests)
-    claim = delivery._claim  # noqa: SLF001 - what ends the stream comes between
+    claim = delivery._claim  # noqa: SLF001 - the stream ends while it runs
     left = asyncio.Event()
 
     async def claim_meanwhile(*args: Any, **kwargs: Any) -> Any:
@@ -203,7 +203,7 @@ async def test_what_is_handed_over_with_its_action_to_a_stream_that_ends_goes_ba
         if draining is not None:
             await draining
             (request,) = await bench.requests()
-            assert request.waiting_for is WaitingFor.ADAPTER, "withdrawn before the drain is over"
+            assert request.waiting_for is WaitingFor.ADAPTER, "the lease ends before the drain"
         (request,) = (await asked).requests
         async with asyncio.timeout(20):
             while (await bench.request(request.number)).waiting_for is not WaitingFor.ADAPTER:

@@ -44,7 +44,7 @@ class Watched(History):
 
     async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
         self.told = await Told.from_now(self.bench.store)
-        return await History.play(self, steps)  # slots leave `super` no class
+        return await History.play(self, steps)  # `super` does not work in a class with slots
 
     async def _wait(self, seconds: int) -> None:
         await self.told.read()
@@ -57,7 +57,7 @@ class Watched(History):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
+@pytest.mark.timeout(600)  # to shorten a failing history; others take less than a second
 @histories(suite=25, soak=2_000, at_once=25)
 async def test_every_change_is_told_once_and_in_order_whatever_happens(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure

@@ -1,4 +1,4 @@
-"""What is asked at the same time goes into one commit, and comes out as if asked one by one."""
+"""Commands of the same time are committed together, with the same results as one by one."""
 
 from __future__ import annotations
 

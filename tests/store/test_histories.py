@@ -14,7 +14,7 @@ from support.store_histories import play_on_store
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
+@pytest.mark.timeout(600)  # to shorten a failing history; others take less than a second
 @histories(suite=430, soak=5_000, at_once=86)
 async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure

@@ -1,4 +1,4 @@
-"""Somebody else holds a lock in the database: who needs it waits, and nobody else."""
+"""While somebody else holds a lock in the database, only calls that need this lock wait."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
 
 
 class Short(Waits):
-    """A lock is waited for briefly, and then tried for long enough on a slow machine."""
+    """A group waits briefly for a lock. Blocked commands are tried for so long that a slow
+    machine finishes them too.
+    """
 
     @property
     def lock(self) -> float:

@@ -48,7 +48,7 @@ async def test_a_read_that_was_given_up_before_its_statement_began_ends_too(benc
     await asyncio.to_thread(begun.wait)
     read.cancel()
     await asyncio.gather(read, return_exceptions=True)
-    await asyncio.sleep(0.2)  # in which the first attempt to end it comes too early
+    await asyncio.sleep(0.2)  # the first attempt to end the read is made now, too early
     given_up.set()
 
     async with asyncio.timeout(30):

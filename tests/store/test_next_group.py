@@ -1,4 +1,4 @@
-"""Adapters and the CRM share the writer: neither waits until the other has nothing to ask."""
+"""Adapters and the CRM share the writer: neither waits until the other has no more commands."""
 
 from __future__ import annotations
 

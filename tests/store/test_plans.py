@@ -1,4 +1,4 @@
-"""What the service does all the time finds its rows by an index, however large the history is."""
+"""The frequent statements of the service find their rows by an index, even in a long history."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ SMALL_INDEXES = {
     "action_scheduled",
     "provider_link_out_of_sync",
 }
-"""They hold what waits, not what was: these may be read as a whole."""
+"""These indexes contain only rows that wait, and no history, so they may be read as a whole."""
 
 LANES = (
     "INSERT INTO lane (provider, subscription, status, bulk, ready_since, head, head_unit, "
@@ -91,7 +91,7 @@ LANES = (
     "create_time, 9000000000000000, 1, 0, 0, 0, 0, 0, '', '', '', 0, 0, 0 "
     "FROM subscription ORDER BY number LIMIT ?"
 )
-"""Subscriptions that wait for a retry at a provider that nobody asks for."""
+"""Subscriptions that wait for a retry at a provider without adapters."""
 
 ARCHIVED = (
     "INSERT INTO archived (number, state, archive, subscription, provider, unit, position, "
@@ -107,7 +107,7 @@ FORMER_ENTRIES = (
     "INSERT INTO reset_entry (run, subscription, outcome, document) "
     "SELECT ?, number, 2, ? FROM subscription"
 )
-"""A run that was about everybody, and created many of the requests."""
+"""A reset run of all subscriptions, which created many of the requests."""
 
 DRIFTED = 1_000
 EVENTS = "INSERT INTO event (number, time, document) SELECT number, 1, '[]' FROM request"
@@ -404,8 +404,8 @@ def _explained_by_postgresql(
 
 
 def _nodes(plans: Iterable[dict[str, Any]], *, above: str = "") -> Iterator[dict[str, Any]]:
-    """Leaves out an index of which only the first rows are read, as for MIN: from version 17 on,
-    PostgreSQL gives no condition for it.
+    """Yields the nodes of the plans, except an index of which only the first rows are read, as for
+    MIN: from version 17 on, PostgreSQL gives no condition for such an index.
     """
     for plan in plans:
         if above != "Limit" or "Index Name" not in plan or "Filter" in plan:

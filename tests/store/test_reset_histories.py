@@ -42,7 +42,7 @@ class Healed(History):
         full = self.chance.random() < 0.3
         await self._heal(full=full)
         assert await self._reset() == [], "a second run has something to do"
-        await History._say_goodbye(self)  # noqa: SLF001 - slots leave `super` no class
+        await History._say_goodbye(self)  # noqa: SLF001 - no `super` with slots
 
     async def _approve_later(self) -> None:
         """Checks that an approved run sends exactly its plan, whatever has happened since then."""
@@ -115,7 +115,7 @@ class Healed(History):
 class Recreated(Healed):
     """Lets the platforms lose accounts at the end, perhaps while actions are pending.
 
-    Nothing is handed over meanwhile, because what is on a lease is not created anew.
+    Nothing is handed over meanwhile, because a subscription on a lease is not created anew.
     """
 
     async def _say_goodbye(self) -> None:
@@ -133,23 +133,23 @@ class Recreated(Healed):
             self._connect(provider.code)
         await self._heal()
         assert await self._reset() == [], "a second run has something to do"
-        await History._say_goodbye(self)  # noqa: SLF001 - slots leave `super` no class
+        await History._say_goodbye(self)  # noqa: SLF001 - no `super` with slots
 
     async def _created(self, run: RunRecord) -> list[RequestRecord]:
-        made = await Healed._created(self, run)  # noqa: SLF001 - slots leave `super` no class
+        made = await Healed._created(self, run)  # noqa: SLF001 - no `super` with slots
         for number in self.subscriptions if run.definition.recreate else ():
             types = [each.type for each in made if each.subscription == number]
             if RequestType.BECOME_SUBSCRIBER in types:
                 assert types[0] is RequestType.BECOME_SUBSCRIBER
                 assert set(types[1:]) <= {RequestType.ADD_UDR, RequestType.CANCEL_UDR}
-            else:  # nothing is wanted there
+            else:  # the CRM wants nothing at this provider
                 assert set(types) <= REMOVING
         return made
 
 
 @dataclass(slots=True)
 class Restored(Healed):
-    """Backs up the platforms in the middle, and restores them to that at the end."""
+    """Backs up the platforms in the middle, and restores these backups at the end."""
 
     async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
         half = len(steps) // 2
@@ -167,7 +167,7 @@ class Restored(Healed):
         states = await self.truth.check_all()
         assert set(states) <= {SyncState.IN_SYNC}
         assert await self._reset() == [], "a second run has something to do"
-        await History._say_goodbye(self)  # noqa: SLF001 - slots leave `super` no class
+        await History._say_goodbye(self)  # noqa: SLF001 - no `super` with slots
         return states
 
     def _held(self) -> dict[tuple[str, str], Subscriber | None]:
@@ -205,7 +205,7 @@ class Restored(Healed):
         return [each for each in found if (each.settle_time or 0) > time]
 
 
-@pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
+@pytest.mark.timeout(600)  # to shorten a failing history; others take less than a second
 @histories(suite=25, soak=2_000, at_once=25)
 async def test_one_run_brings_everybody_in_sync_whatever_has_happened(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure

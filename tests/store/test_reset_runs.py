@@ -54,7 +54,7 @@ async def test_the_requests_of_a_run_name_it_and_yield_to_live_ones(runs: Runs) 
 
 
 async def test_a_held_run_does_exactly_what_its_entries_said(runs: Runs) -> None:
-    """Actions in between change what would be needed, or are new."""
+    """Between plan and approval, actions bring S1 in sync, and change what S2 and S4 need."""
     await runs.outage("S1", "S2", "S3")
     await runs.bench.become(viewer("S4"))
     await runs.bench.accept_all("SAT")
@@ -73,7 +73,7 @@ async def test_a_held_run_does_exactly_what_its_entries_said(runs: Runs) -> None
     approved = await runs.approve(run)
 
     assert (approved.state, approved.approved_by) == (RunState.COMPLETED, "Olev")
-    assert await runs.approve(run) == approved, "the answer may be lost"
+    assert await runs.approve(run) == approved, "a repeat, because the answer may be lost"
     assert await runs.outcomes(run) == {
         "S1": SUPERSEDED,
         "S2": EntryOutcome.CHANGED_SINCE_PREVIEW,
@@ -204,7 +204,7 @@ async def test_a_cancelled_run_leaves_its_requests_pending_and_creates_no_more(r
 
 
 class _Cancelling:
-    """Works on a run until it has slept so often, and cancels it then."""
+    """Works on a run, and cancels the run after this many pauses of the work."""
 
     def __init__(self, runs: Runs, *, after: int) -> None:
         self._runs, self._after = runs, after
@@ -250,7 +250,7 @@ async def test_a_run_that_was_interrupted_goes_on_where_it_stopped(runs: Runs) -
     while not (await runs.get(run)).requests_created:
         await runs.bench.store.refresh()
         await first.step()
-        if not first._tasks:  # noqa: SLF001 - it may be as fast as that
+        if not first._tasks:  # noqa: SLF001 - the run has ended already
             break
     await first.stop()
 

@@ -1,4 +1,4 @@
-"""A subscription that cannot be processed keeps nobody else from what the clock does."""
+"""A subscription that cannot be processed does not stop the duties for other subscriptions."""
 
 from __future__ import annotations
 

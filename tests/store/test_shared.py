@@ -333,7 +333,7 @@ async def test_actions_of_very_many_requests_share_a_transaction_each_with_numbe
     for each in done:
         numbers = [request.number for request in each.outcome().requests]
         assert numbers == list(range(numbers[0], numbers[0] + len(many)))
-    assert max(commits) == 3  # others may be empty: they tell other processes what has changed
+    assert max(commits) == 3  # a commit without commands only sends a notice
 
 
 async def test_a_reset_run_of_a_process_that_is_gone_is_taken_over(

@@ -1,4 +1,4 @@
-"""A database that stands still and closes nothing: who waits for it hears so in time."""
+"""A database stops and closes no connection: callers that wait for it get an error in time."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ async def test_it_is_noticed_without_a_call(
 async def test_an_action_whose_process_stood_still_in_its_transaction_is_unavailable(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """The database ends the session, as it must, because the transaction has locks. That is also
-    so while the process has not read the results of its writes.
+    """The database must end the session, because the transaction has locks. It does so even if the
+    process has not read the results of its writes.
     """
     clock = HandClock()
     bench = Bench(open_store(postgres_url, clock=clock, waits=SHORT), clock)
@@ -147,6 +147,6 @@ async def _becomes(bench: Bench, number: str) -> bool:
     try:
         await bench.become(viewer(number))
     except Refused as refused:
-        assert refused.reason is Reason.STORE_UNAVAILABLE  # noqa: PT017 - it may be repeated
+        assert refused.reason is Reason.STORE_UNAVAILABLE  # noqa: PT017 - the caller repeats it
         return False
     return True

@@ -118,7 +118,7 @@ def _output(wanted: int) -> tuple[IO[str], Connection]:
 def _become(
     arguments: Sequence[str], environment: Mapping[str, str], out: Connection, err: Connection
 ) -> None:
-    signal(SIGINT, default_int_handler)  # a run in the background ignores it
+    signal(SIGINT, default_int_handler)  # the signal is ignored if the tests run in the background
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
     out.close()

@@ -184,7 +184,7 @@ class Life:
     def accept(self, provider: str) -> int:
         """Accepts the first request of the lease, and returns its number."""
         lease = self.leases[provider]
-        assert lease.done, "an answer without a deed"
+        assert lease.done, "accepted, but not applied on the platform"
         lease.done -= 1
         number = lease.requests.pop(0).number
         if not lease.requests:
@@ -196,7 +196,7 @@ class Life:
         """Rejects the first request of the lease, which ends the lease."""
         lease = self.leases.pop(provider)
         number = lease.requests[0].number
-        assert not lease.done, "an answer against the deed"
+        assert not lease.done, "rejected, but applied on the platform"
         refused = reject(self.there, number, circumstances=self.circumstances, error_code="E7")
         self._take(refused)
         return number
@@ -338,7 +338,7 @@ class Life:
         """
         former, self.aggregate = self.aggregate, transition.aggregate
         unsettled = len(self.aggregate.performed)
-        if unsettled < FEW or unsettled % FEW == 0:  # the slow way takes long for many
+        if unsettled < FEW or unsettled % FEW == 0:  # the full computation takes long for many
             named = names_of(former) if former else NO_NAMES
             assert names_after(former, named, transition) == names_of(self.aggregate)
             if former and only_known_names_sent(former, transition):

@@ -51,11 +51,11 @@ def _check_state(life: Life) -> None:
         state = after(state, performed, catalogues=life.catalogues)
     assert state
     assert without_usage(state, now=life.now) == there.desired, (
-        "not the fold of base and the unsettled actions"
+        "desired is not base with the unsettled actions applied"
     )
     check_rules(there.desired, life.catalogues)
     assert there.desired.live or not there.desired.items
-    assert all(there.link(code) for code in there.desired.linked), "linked without a link"
+    assert all(there.link(code) for code in there.desired.linked), "no link to a linked provider"
 
 
 def _check_queue(life: Life, link: Link) -> None:
@@ -69,7 +69,7 @@ def _check_lease(life: Life, link: Link) -> None:
     """Checks that the requests of a live lease are the first of the queue."""
     lease = life.leases.get(link.provider)
     leased = [pending.number for pending in lease.requests] if lease else []
-    assert [pending.number for pending in link.queue][: len(leased)] == leased, "a lease was cut"
+    assert [pending.number for pending in link.queue][: len(leased)] == leased, "not first in queue"
 
 
 def _check_in_sync(life: Life, link: Link) -> None:
@@ -115,8 +115,8 @@ def _refused(life: Life, provider: str) -> list[Finished]:
 
 
 def _corrects(pending: Pending) -> bool:
-    """Tells whether the request counts as a correction. A request for usage does, because the usage
-    may move along with its goods.
+    """Tells whether the request counts as a correction. A request for usage always counts, because
+    the usage may move along with its goods.
     """
     return pending.origin is not RequestOrigin.ACTION or pending.request.usage is not None
 

@@ -42,7 +42,7 @@ SETTINGS: Mapping[str, object] = {
     "log_min_messages": "fatal",
     "fsync": "off",
     "full_page_writes": "off",
-    "dynamic_shared_memory_type": "mmap",  # in its folder, so that nothing is left of a killed one
+    "dynamic_shared_memory_type": "mmap",  # files in the server's folder, which is removed
 }
 """With these settings commits survive a kill of the server's processes, but not a crash of the
 machine.

@@ -126,9 +126,9 @@ class Server(rpc.ProvisioningServiceServicer):
         self.losing = 0
         """The server loses the answers to this many calls of SendResponses."""
         self.full = False
-        """The server refuses the next stream, and asks for a second of patience."""
+        """If True, the server refuses the next stream, and asks the adapter to wait a second."""
         self.busy = False
-        """The server refuses the next call of SendResponses, because it has too many calls."""
+        """If True, the server refuses the next call of SendResponses with TOO_MANY_CALLS."""
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.refused: set[str] = set()

@@ -46,7 +46,7 @@ class StepClock:
 
 @dataclass
 class StandingStill:
-    """Causes random faults. Each lasts for a tenth to twice the patience of the servers. Faults
+    """Causes random faults. Each lasts for 0.1 to 2 times the patience of the servers. Faults
     that need the database do nothing while it is restarted.
     """
 

@@ -90,7 +90,7 @@ class Truth:
         assert state
         now = self.bench.clock.now
         shown = without_usage(aggregate.desired, now=now)
-        assert without_usage(state, now=now) == shown, "not the fold of the unsettled actions"
+        assert without_usage(state, now=now) == shown, "desired differs from the replay"
         check(aggregate.desired, catalogues)
         assert aggregate.desired.live or not aggregate.desired.items
 

@@ -68,7 +68,9 @@ CASES: dict[str, tuple[dict[str, str], int, int]] = {
     "ResetRunHeld": ({'reset_runs{state="HELD"}': "1x20 0x10"}, 18, 25),
     "WrongCredentials": ({"refused_credentials_total": "0+300x20 6000x20"}, 12, 35),
 }
-"""For each alert: what Prometheus has read, a sample a minute; when it fires, when it has ended."""
+"""For each alert: the samples that Prometheus has read, one for each minute; the minute at which
+the alert fires; and the minute at which it has ended.
+"""
 
 
 def expressions() -> list[str]:

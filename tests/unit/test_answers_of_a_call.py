@@ -1,4 +1,4 @@
-"""Many answers in one call are judged by hundreds, so that nobody else waits for all of them."""
+"""The answers of a call are judged in groups of 100, so that other calls wait only for a group."""
 
 from __future__ import annotations
 

@@ -66,7 +66,9 @@ RUN: list[Content] = [
 
 
 LEFT_OUT = {"handover", "due_time", "expected_revision", "bulk"}
-"""What an archive leaves out of requests and actions: what matters only before they are final."""
+"""The fields of requests and actions that an archive leaves out, because they matter only before
+the final state.
+"""
 RENAMED = {"attempts": "delivery_attempts", "kind": "action"}
 
 

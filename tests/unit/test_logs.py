@@ -1,4 +1,4 @@
-"""What becomes of log lines that cannot be written, and of texts that imitate other facts."""
+"""Log lines that cannot be written, and texts of callers that imitate other fields of a line."""
 
 from __future__ import annotations
 

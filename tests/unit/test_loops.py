@@ -1,4 +1,4 @@
-"""What is repeated goes on, and what is costly is repeated seldom."""
+"""Repeated work continues after an error, and costly work is repeated seldom."""
 
 from __future__ import annotations
 

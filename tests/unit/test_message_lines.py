@@ -1,4 +1,4 @@
-"""The fields of a line that becomes a message."""
+"""The fields of a line of a file that is converted to a message."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ BECOME = RequestType.BECOME_SUBSCRIBER
 
 @dataclass(frozen=True)
 class Entitled:
-    """The contents of a service: its term end. `code`, which requests show, makes no difference."""
+    """The contents of a service: its term end. `code` is for requests; comparisons ignore it."""
 
     end: int | None
     code: str = field(compare=False, repr=False)

@@ -225,7 +225,7 @@ class Undo(Books):
 
 
 def _spent(before: Sub, act: Act) -> Sub:
-    """Returns the state in which the end counts as done, whatever is taken back."""
+    """Returns the state in which the automatic end has happened, even if it is taken back."""
     after = before.copy()
     if not isinstance(act.action, do.StopServices):
         after.until = None if before.until and before.until <= act.at else before.until

@@ -208,7 +208,7 @@ def test_a_rest_whose_end_is_refused_goes_on_without_one() -> None:
 
 
 def test_an_end_touches_no_provider_that_the_subscription_is_not_linked_to() -> None:
-    """The replay decides it: there the term is over already."""
+    """In the replay of the end, the term of SPORT is over already, so the end links no provider."""
     life = Life(served(viewer(SPORT)).providers)
     term = on("MAIN", "SPORT", term_end=TOMORROW)
     life.perform(viewer(term, online("MAIN", "SPORT")))

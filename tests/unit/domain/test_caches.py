@@ -1,4 +1,4 @@
-"""What is computed the short way is what the slow way gives."""
+"""A value that is computed by a shortcut equals the value of the full computation."""
 
 from __future__ import annotations
 

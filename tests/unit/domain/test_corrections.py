@@ -1,4 +1,4 @@
-"""What is still needed, and what became pointless, once something was taken back."""
+"""Which requests are needed, and which are pointless, after a part of an action was taken back."""
 
 from __future__ import annotations
 

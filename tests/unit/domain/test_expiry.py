@@ -1,4 +1,4 @@
-"""Expiry takes all that is pending at a provider; the CRM's changes stand."""
+"""Expiry ends all requests that are pending at a provider; the CRM keeps its changes."""
 
 from __future__ import annotations
 

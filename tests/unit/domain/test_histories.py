@@ -1,6 +1,6 @@
 """Random histories of one subscription, with simulated platforms as the truth.
 
-A failure tells the steps of the shortest history found that leads to it, and its story.
+A failure shows the steps and the story of the shortest failing history that was found.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ ACTIONS = (
     REMOVE_SPORT,
 )
 MOST = 100 * SECOND
-"""How long a lease lives in all."""
+"""The longest duration of a lease with all its extensions."""
 
 READY, LEASED, DELAYED = LaneState
 DRAWN = {
@@ -62,7 +62,9 @@ DRAWN = {
 
 @dataclass(slots=True)
 class Story:
-    """One lane, and what its stream is told of it; `number` chooses among what is possible."""
+    """One lane, and what its stream is told of it. The argument `number` of a step chooses one of
+    the possible variants.
+    """
 
     lane: Lane = Lane(provider="SAT", subscription="S1")
     aggregate: Aggregate | None = None
@@ -125,8 +127,8 @@ class Story:
             self._change(reject(self.lane, self.there, circumstances=self.circumstances))
 
     def end(self, number: int) -> None:
-        """Ends the lease for any reason. Its requests are touched, and a failed attempt of the
-        first may count.
+        """Ends the lease for one of the possible reasons. Its requests are marked as `touched` if
+        they were sent. For some reasons, a failed attempt of the first request is counted.
         """
         if not self.lane.is_leased:
             return

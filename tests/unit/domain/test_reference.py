@@ -93,7 +93,7 @@ AMONG = {
 
 
 class Mirrored(Lifetime):
-    """A life that the model leads beside the service."""
+    """A lifetime that is played on the service and on the model."""
 
     def __post_init__(self) -> None:
         self.life = Mirror(self.providers)

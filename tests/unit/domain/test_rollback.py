@@ -1,4 +1,4 @@
-"""Rejection = rebase: what was refused is taken back, what came after is replayed."""
+"""After a rejection, the refused part is taken back, and later actions are replayed."""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ JAAN = ChangeSubscriber(Account(name="Jaan"))
 
 
 def rejected_while_q_is_leased() -> Hybrid:
-    """Q has OTTX off and a new holder on a lease; P refuses to switch NEWS off."""
+    """At Q, OTTX is off, and the request for a new holder is on a lease. P rejects the request that
+    switches NEWS off.
+    """
     both = Hybrid.served("NEWS", "OTTX")
     both.perform(Deactivate())
     both.serve("Q")

@@ -118,7 +118,7 @@ async def running(
     The parts of the server stop in the reverse order of their start. If `port_shared` is True,
     other processes may serve on the same port. `on_gone` is called again and again while the
     database file is gone, and once if the server cannot listen on its address any more. `show`
-    serves the metrics of this process; if it is None, they are served at the address of the
+    serves the metrics of this process; if it is None, they are served at the address in the
     settings.
     """
     async with AsyncExitStack() as stack:

@@ -158,7 +158,7 @@ def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
         try:
             _write(file, text)
             os.fsync(folder)
-        # An error without a file name would look like an error of the output.
+        # The command would report an error without a file name as an error of its output.
         except OSError as error:
             raise WrongCallers(f"{file} cannot be written: {error.strerror}") from None
     finally:

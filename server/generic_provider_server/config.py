@@ -42,7 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="The database: sqlite:///FILE (sqlite:////FILE for an absolute path) or "
             "postgresql://USER:PASSWORD@HOST/NAME, which several servers may share. Every user of "
-            "this machine can see the option: give a password in the variable."
+            "this machine can see the command line: give a password in the variable."
         ),
     ] = "sqlite:///generic-provider.db"
     notifications_database: Annotated[

@@ -30,9 +30,9 @@ class _Servicer(health_pb2_grpc.HealthServicer):
     """Answers with the same status for each service of this server.
 
     Everybody who reaches the address may watch the health, and each watcher needs memory, so the
-    number of watchers is limited. The servicer of the gRPC library writes under a lock, so there a
-    watcher that does not read its messages would block all others. In this servicer it blocks no
-    other watcher.
+    number of watchers is limited. The servicer of the gRPC library writes under a lock: a watcher
+    that does not read its messages would block all others. In this servicer, such a watcher blocks
+    no other watcher.
     """
 
     def __init__(self, max_watchers: int) -> None:

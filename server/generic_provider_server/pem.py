@@ -45,7 +45,7 @@ class Certificates:
         if hasattr(self, "_read"):
             check_in_time(certificate=self._certificate, key=self._key)
         certificate, key, *clients = read = [file.read_bytes() for file in self.files]
-        if read != before:  # the old key does not belong to the new certificate
+        if read != before:  # the key that was read may not belong to the certificate
             raise OSError("the files of TLS changed while they were read")
         self._read = grpc.ssl_server_certificate_configuration(
             [(key, certificate)], root_certificates=clients[0] if clients else None

@@ -32,7 +32,7 @@ PAUSE = 1.0
 """The seconds after which a dead process is replaced."""
 FIRST_SECONDS = 10.0
 """The additional seconds that a new process gets until its first beat, because the interpreter must
-start before.
+start first.
 """
 
 log = structlog.get_logger()
@@ -110,7 +110,7 @@ class Workers:
 
     def _listen(self) -> None:
         """Waits until a process reports or ends, but at most for `waits.beat`. Kills each process
-        that was silent for too long: the kernel would go on to give connections to a frozen
+        that was silent for too long, because the kernel also gives new connections to a frozen
         process.
         """
         beat = self._waits.beat
@@ -121,7 +121,7 @@ class Workers:
                 self._heard[process] = now
                 if address is not None:
                     self._serving.add(process)
-        # after a long pause this process was frozen, perhaps together with the others
+        # if the last call was long ago, this process was frozen, perhaps together with the others
         if now - self._listened_at > 2 * beat:
             self._heard = {each: max(heard, now) for each, heard in self._heard.items()}
         self._listened_at = now
@@ -173,8 +173,8 @@ def _beat(parent: Connection, pause: float) -> None:
 
 
 def _end_with_parent() -> None:
-    """Drains this process when its parent has died: nobody would replace or stop the process any
-    more, and it would keep the address from the next server.
+    """Drains this process when its parent has died: nobody would replace or stop this process any
+    more, and the next server could not use the address.
     """
     if parent := parent_process():
         wait([parent.sentinel])

@@ -110,8 +110,8 @@ class CallAudit:
     """Creates the audit entry of one call.
 
     `request`: the message, or the first message of a stream; None if it could not be decoded.
-    `malformed`: the number of malformed answers in the message. There is no command for a malformed
-    answer.
+    `malformed`: the number of malformed answers in the message. They are counted here, because
+    no command contains them.
     """
 
     __slots__ = (

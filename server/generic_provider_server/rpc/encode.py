@@ -33,8 +33,8 @@ from .encode_parts import account, address, item, now, put_time, subscribed_serv
 from .paging import MOST_BYTES, first_page
 
 MOST_MISSING_BYTES = 256 * 1024
-"""The size in bytes of all missing goods types of a subscription above which each further service
-names only the first goods type that it lacks.
+"""If the missing goods types of a subscription need more than this number of bytes, each further
+service names only the first goods type that it lacks.
 """
 
 
@@ -89,8 +89,8 @@ def _put_services(
 
 
 def _put_missing(lacking: Sequence[str], into: pb.SubscribedService, *, room: int) -> int:
-    """Puts the goods types that a service lacks; if they need more than `room` bytes, only the
-    first. Returns the bytes that they need.
+    """Puts the goods types that a service lacks into the message, but only the first of them if
+    all together need more than `room` bytes. Returns the number of bytes that all need.
     """
     size = sum([len(goods_type.encode()) + 2 for goods_type in lacking])
     into.missing_goods_types.extend(lacking if size <= room else lacking[:1])
@@ -152,8 +152,8 @@ def first_differences(found: Iterable[Difference], *, beside: int = 0) -> list[p
 
 
 def target(held: PlatformImage, code: str, catalogues: Catalogues, into: pb.PlatformTarget) -> None:
-    """Encodes the image of a platform. The items of its services have no parameters, because the
-    items of the image have them.
+    """Encodes the image of a platform. The items in the services are encoded without parameters,
+    because the items of the image are encoded with their parameters.
     """
     into.SetInParent()  # so that the field is set even if the target is empty
     catalogue = catalogues[code]

@@ -106,7 +106,7 @@ def _after(token: str, filters: bytes, start: Position, key: bytes) -> Position 
     body = verified(token, key)
     try:
         given, after = msgspec.msgpack.decode(body or b"", type=tuple[bytes, Any])
-    except msgspec.MsgspecError:  # a lease token is signed with the same key
+    except msgspec.MsgspecError:  # for example a lease token, which is signed with the same key
         return None
     return after if given == filters and type(after) is type(start) else None
 

@@ -27,9 +27,9 @@ characters, line and paragraph separators.
 class DecodedAnswers:
     """The decoded answers of one call.
 
-    `commands`: judge the well-formed answers. Each command judges at most MOST_TOGETHER answers,
-    because other commands wait for it. `malformed`: the violations in each malformed answer, by the
-    position of the answer in the call, from 0.
+    `commands`: the commands that judge the well-formed answers. Each command judges at most
+    MOST_TOGETHER answers, because other commands wait for it. `malformed`: the violations in each
+    malformed answer, by the position of the answer in the call, from 0.
     """
 
     request: api.SendResponsesRequest

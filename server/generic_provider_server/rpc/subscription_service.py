@@ -78,7 +78,7 @@ class SubscriptionServicer(EventStreams):
             done = asked.outcome()
         except Refused as refused:
             into.error.CopyFrom(item_error(refused))
-        except Exception:  # noqa: BLE001 - a bad item must not fail the others
+        except Exception:  # noqa: BLE001 - the other actions are performed nevertheless
             into.error.CopyFrom(item_error(internal("BatchPerformActions")))
         else:
             action(done.action, self._store.catalogues, with_performed=False, into=into.action)
@@ -187,7 +187,7 @@ class SubscriptionServicer(EventStreams):
 def _command(request: api.PerformActionRequest, call: IncomingCall) -> Command[Done]:
     try:
         return perform_of(request, call, with_requests=False)
-    except Exception as error:  # noqa: BLE001 - a bad item must not fail the others
+    except Exception as error:  # noqa: BLE001 - the other actions are performed nevertheless
         refused = error if isinstance(error, Refused) else internal("BatchPerformActions")
         return RefuseItem(refused)
 

@@ -166,7 +166,7 @@ async def test_what_is_unknown_is_counted_and_told_and_fails_nothing(crm: AsyncC
     assert whats == {"subscription": 3, "account_number": 3, "id": 1}
     wrong = {each.why for each in told.examples}
     assert "subscription S1 has account number AS1" in wrong
-    assert "2 subscriptions have it: S2, S3" in wrong
+    assert "2 subscriptions have this account number: S2, S3" in wrong
     assert "items[0].serial_number is required" in wrong
     assert told.examples[-1].of_subscription == "S1"
 

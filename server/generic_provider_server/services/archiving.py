@@ -1,10 +1,10 @@
 """Makes archives in the background, one after the other.
 
 First the whole file is written, while the tables stay unchanged. When the file is complete and
-durable, its checksum is stored. Then the file gets its final name, and its lines are removed from
-the tables, a few in each transaction. So each request is at any time in the tables or in one
-complete file. If a process is killed, another process continues, because the record of the archive
-shows the progress.
+durable, its checksum is stored. Then the file gets its final name, and the rows that it contains
+are removed from the tables, a few in each transaction. So each request is at any time in the tables
+or in one complete file. If a process is killed, another process continues, because the record of
+the archive shows the progress.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ POLL_SECONDS = 1.0
 
 AFTER_TROUBLE_SECONDS = 10.0
 LEAST_MOVED, MOST_MOVED = 250, 1_000
-"""The smallest and the greatest number of lines that one transaction removes. `TransactionSize`
+"""The smallest and the greatest number of rows that one transaction removes. `TransactionSize`
 chooses the number between them.
 """
 
@@ -187,7 +187,7 @@ def _still_ours(archive: ArchiveRecord | None) -> ArchiveRecord:
 
 
 def _counted(archive: ArchiveRecord, lines: Sequence[Content]) -> ArchiveRecord:
-    """Returns the record with the requests of these lines counted."""
+    """Returns the record after adding the requests in these lines to its counts and times."""
     requests = [line for line in lines if isinstance(line, RequestLine)]
     if not requests:
         return archive

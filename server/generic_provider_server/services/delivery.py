@@ -50,9 +50,9 @@ class Delivery:
         store.listeners.missed.append(self.cut)
 
     def hand_over(self, transaction: Transaction) -> None:
-        """Gives streams with credit leases on the requests that the transaction makes ready, so
-        that no claim has to find them later. The function leaves out providers with other ready
-        requests. The writer's thread calls this function before the changes are written.
+        """When a transaction makes requests ready, gives leases on them to streams with credit, so
+        that no claim has to find these requests later. The function leaves out providers with other
+        ready requests. The writer's thread calls this function before the changes are written.
         """
         if self._draining:
             return
@@ -60,7 +60,7 @@ class Delivery:
             streams = self._waiting(provider, transaction.notice)
             if streams:
                 claim = self._claim_of(provider, tuple([stream.demand() for stream in streams]))
-                # one by one, so that the leases before a failure are known
+                # one by one, so that the leases that were given before a failure are known
                 for stream_id, handed in claim.hand_over(transaction, subscriptions):
                     transaction.notice.handed_over[stream_id].append(handed)
 
@@ -112,7 +112,9 @@ class Delivery:
 
     @contextmanager
     def stream(self, stream: AdapterStream) -> Iterator[AdapterStream]:
-        """Serves the stream while the `with` block runs. When the stream ends, its leases end."""
+        """Serves the stream while the `with` block runs. When the stream ends, its leases end,
+        unless the server drains.
+        """
         self._refuse_while_draining()
         catalogue_of(self._store.catalogues, stream.provider)
         self.streams[stream.id] = stream

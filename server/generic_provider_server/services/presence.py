@@ -108,7 +108,7 @@ class Presence:
         return [*self._streams(), *elsewhere]
 
     async def _sign_off(self) -> None:
-        """Gives the leases of this process up, so that they belong to no process. The leases stay
+        """Gives up the leases of this process, so that they belong to no process. The leases stay
         live until they run out.
 
         If the database cannot be reached, other processes will end these leases.

@@ -38,9 +38,9 @@ class Terms(Value, frozen=True, kw_only=True):
 class Subscriber(Value, frozen=True, kw_only=True):
     """An entry of a report.
 
-    `wrong`: the reason why the entry is malformed. `malformed`: the fields with a malformed number
-    of the subscriber. No subscription is searched by these fields. If `held` is None, the platform
-    does not know the subscriber.
+    `wrong`: the reason why the entry is malformed. `malformed`: the names of those of the fields
+    `account_number` and `subscription` that are malformed; these fields are not used to find the
+    subscription. If `held` is None, the platform does not know the subscriber.
     """
 
     account_number: str = ""
@@ -127,9 +127,9 @@ class Reporting:
     async def _named(
         self, subscribers: Iterable[Subscriber]
     ) -> tuple[list[tuple[Subscriber, str]], list[str]]:
-        """Returns two lists: the entries that name exactly one subscription, each with the number
-        of the subscription, and the numbers of the subscriptions that malformed or ambiguous
-        entries name.
+        """Returns two lists. The first list contains the entries that name exactly one
+        subscription, each with the number of the subscription. The second list contains the numbers
+        of the subscriptions that malformed or ambiguous entries name.
 
         Malformed and ambiguous entries are counted as unknown, but their subscriptions do not count
         as missing.
@@ -205,8 +205,9 @@ class Reporting:
             if missing > most:
                 raise Refused(
                     Reason.REPORT_INCOMPLETE,
-                    f"the report does not name at least {missing} of {linked} subscriptions, and "
-                    f"{terms.max_missing_percent:g} % may be missing; its entries were applied",
+                    f"at least {missing} of {linked} subscriptions are missing in the report, and "
+                    f"only {terms.max_missing_percent:g} % may be missing; "
+                    "the entries of the report were applied",
                     linked=str(linked),
                     most=str(most),
                     missing=str(missing),
@@ -259,8 +260,9 @@ def _unclear(numbers: Sequence[str]) -> str:
     """
     if not numbers:
         return "no subscription has this account number"
-    several = ", ".join(numbers[:3])
-    return f"{len(numbers)} subscriptions have it: {several}" if len(numbers) > 1 else ""
+    if len(numbers) == 1:
+        return ""
+    return f"{len(numbers)} subscriptions have this account number: {', '.join(numbers[:3])}"
 
 
 def _chunks(values: Sequence[Part], most: int) -> Iterator[Sequence[Part]]:

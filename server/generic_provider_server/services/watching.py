@@ -250,7 +250,7 @@ class Watching:
     def _too_old(self, place: EventPlace, *, oldest: int) -> Refused:
         return Refused(
             Reason.CURSOR_TOO_OLD,
-            "events after the cursor were removed since, because they were too old",
+            "events after the cursor have been removed, because they were too old",
             cursor=self.cursor(place),
             oldest=self.cursor(EventPlace(oldest)),
         )

@@ -131,7 +131,7 @@ def _check(common: Common, *, part: bool) -> None:
         )
     if common.at and part:
         raise click.UsageError(
-            "--at needs --whole: fields that no option names may change before that time"
+            "--at needs --whole: until that time, fields that you do not name can change"
         )
 
 

@@ -161,8 +161,8 @@ def memory(*, memory: Path, journal: bool, report: bool) -> None:
 def compare(client: Client, output: Output, *, provider: str, memory: Path) -> None:
     """Compare a simulated platform with the CRM.
 
-    Prints every subscription that is not IN_SYNC, or that the CRM shows IN_SYNC although the
-    platform differs. Also prints every subscriber that the CRM does not know.
+    Prints every subscription that is not IN_SYNC, or that the CRM shows as IN_SYNC although
+    the platform differs. Also prints every subscriber that the CRM does not know.
     """
     with platform_in(memory) as platform:
         wrong = list(differences(client, platform, provider=provider))

@@ -27,7 +27,7 @@ NOTHING_OLD = (
     "No request is old enough, so the archive contains at most reset runs, actions that created no "
     "requests, and entries of the audit trail. A request is archived if it was created before the "
     "given time, its action is settled, it has had its final state for 24 hours plus the longest "
-    "max_lease_time of all providers, and no subscription shows it as the last error."
+    "max_lease_time of all providers, and it did not cause the last error of a subscription."
 )
 PERFORMED_BY = click.option(
     "--performed-by", default="", help="The name of the person. Default: the user of this machine."

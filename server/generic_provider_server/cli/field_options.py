@@ -21,7 +21,7 @@ OTHERS = {
     "schedule_time": "at",
     "subscriptions_per_second": "pace",
 }
-"""The name of the parameter for each field whose option has a parameter of another name."""
+"""For each field whose parameter has another name: the name of the parameter."""
 WORD = re.compile(r"(?<!['\"\w.-])[a-z]+(?:_[a-z]+)+(?!['\"\w.-])")
 """Matches a field name in a sentence. Words in quotes are values."""
 INDEX = re.compile(r"\[(\d*)[^\]]*\]")

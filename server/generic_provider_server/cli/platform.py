@@ -127,7 +127,7 @@ def _counts(of: Mapping[str, object]) -> Iterator[str]:
     yield f"subscribers reported       {of['received']}"
     yield f"  as was known             {of['unchanged']}"
     yield f"  changed                  {of['changed']}"
-    yield f"  skipped, requests since  {of['skipped']}"
+    yield f"  skipped                  {of['skipped']}"
     yield f"  unknown here             {of['unknown_subscriptions']}"
 
 
@@ -140,13 +140,16 @@ def _lines(report: ReportPlatformStateResponse) -> Iterator[str]:
         pending = report.skipped_pending
         yield f"skipped: {pending} with pending requests; report again when these are settled"
     if recent := report.skipped - report.skipped_pending:
-        yield f"skipped: {recent} had requests less than 5 minutes before the observed time;"
+        yield (
+            f"skipped: {recent} had requests less than 5 minutes before the observed time, "
+            "or later;"
+        )
         # The time is shown in whole seconds.
         after = report.repeat_after.ToDatetime() + timedelta(seconds=1)
-        yield f"  read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later and report that"
+        yield f"  read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later, and report it"
     if unnamed := report.unnamed_skipped:
-        yield f"not named, but not missing: {unnamed} with pending requests, or requests since;"
-        yield "  read the platform again when they are settled, and report that"
+        yield f"not named, but not counted as missing: {unnamed} with pending or recent requests;"
+        yield "  read the platform again when the requests are settled, and report it"
 
 
 def _example(example: ReportPlatformStateResponse.Example) -> tuple[str, str, str]:

@@ -174,8 +174,8 @@ def show(client: Client, output: Output, *, code: str, toml: bool) -> None:
 
 
 MEANING = {
-    "effective": "requests are created and handed over; what changed meanwhile is sent by the "
-    "next action on a subscription, or by a reset",
+    "effective": "requests are created and handed over; what changed while the provider "
+    "was not effective is sent by the next action on a subscription, or by a reset",
     "not-effective": "actions change the CRM only; no requests are created or handed over",
 }
 

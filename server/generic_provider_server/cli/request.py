@@ -59,7 +59,10 @@ FILTERS = (
     click.option("--reset-run", type=Id("U"), default="", help="Only requests of this reset run."),
     click.option("--reference", default="", help="Only requests of actions with this reference."),
     click.option(
-        "--adapter", "last_adapter", default="", help="Only requests that this adapter got last."
+        "--adapter",
+        "last_adapter",
+        default="",
+        help="Only requests whose last hand-over was to this adapter.",
     ),
     click.option("--error-code", default="", help="Only requests with this error code."),
     click.option(

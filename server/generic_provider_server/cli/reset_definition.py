@@ -89,9 +89,9 @@ FIELDS = (
     click.option(
         "--max-switch-off-percent",
         type=Number(0, 100),
-        help="Hold the run if it would take an entitlement from a greater share of the "
-        "subscriptions that hold one (default: 10; 0: never). If fewer than 100 subscriptions hold "
-        "an entitlement, the run continues.",
+        help="Hold the run if it would take an entitlement from more than this percentage of the "
+        "subscriptions that hold one (default: 10; 0: never hold). If fewer than 100 subscriptions "
+        "hold an entitlement, the run continues.",
     ),
     click.option(
         "--pace", type=click.IntRange(1), help="Reset at most this many subscriptions in a second."

@@ -46,7 +46,8 @@ def _default(setting: Described) -> str:
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     envvar=f"{PREFIX}CONFIG",
-    help=f"A TOML file with settings, named like the options with _ for -.  [{PREFIX}CONFIG]",
+    help="A TOML file with settings. A setting has the name of its option, with _ in place of -."
+    f"  [{PREFIX}CONFIG]",
 )
 @setting_options
 @click.option(

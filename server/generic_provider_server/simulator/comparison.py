@@ -10,7 +10,7 @@ from .platform import EMPTY, Platform, item_text, service_text
 
 
 def differences(client: Client, platform: Platform, *, provider: str) -> Iterator[str]:
-    """Yields a line for each subscription that is not IN_SYNC, or that the CRM shows IN_SYNC
+    """Yields a line for each subscription that is not IN_SYNC, or that the CRM shows as IN_SYNC
     although the platform differs. Also yields a line for each subscriber that the CRM does not
     know.
     """

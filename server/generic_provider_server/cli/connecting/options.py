@@ -94,8 +94,8 @@ def _options(default: str | None) -> list[Callable[[Callable[..., R]], Callable[
             "token",
             callback=_token,
             metavar="TEXT",
-            words="Your token. Every user of this machine can see an option: use the variable, "
-            "or token_file in a profile.",
+            words="Your token. Every user of this machine can see the command line: use the "
+            "variable, or token_file in a profile.",
         ),
         _option("key", type=PEM, metavar="FILE", words="The private key of --cert (PEM)."),
         _option(

@@ -99,7 +99,7 @@ def _other_name(connection: Connection, address: tuple[str, int], host: str) -> 
 def _speaks_tls(plain: socket.socket) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    # no request is sent on this connection, because only the server's first answer counts
+    # the certificate is not checked, because this connection only shows whether the server uses TLS
     context.verify_mode = ssl.CERT_NONE
     try:
         with context.wrap_socket(plain) as secured:

@@ -98,7 +98,7 @@ def test_a_preview_says_that_the_guard_does_not_hold_a_small_run(
     preview = _said(server, "reset", "run", "preview", _define(server))
 
     assert "1 of 1 subscriptions with an entitlement would lose one (100.0 %)" in preview
-    assert "The guard needs at least 100 subscriptions with an entitlement." in preview
+    assert "The guard never holds a run in which fewer than 100 subscriptions" in preview
     assert "fewer than 100" in " ".join(run("reset", "run", "define", "--help").stdout.split())
 
 
@@ -137,7 +137,7 @@ def test_the_rejected_requests_of_a_run_are_named(server: Server, crm: Client) -
     submitted = _said(server, "reset", "run", "submit", _define(server), "--watch")
     (run_,) = crm.list_reset_runs()
     show = f"generic-provider reset run show {run_.id}"
-    assert submitted.endswith(f"  next         once none is pending: {show}\n")
+    assert submitted.endswith(f"  next         when no request is pending: {show}\n")
 
     answer(crm, "P", status=ResponseStatus.REJECTED)
     _accept_all(crm)

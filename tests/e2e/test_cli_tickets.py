@@ -130,7 +130,7 @@ def test_a_refusal_is_shown_until_somebody_repeats_the_action(
     assert f": generic-provider action swap-item {number} {again}\n" in text
     assert f"older ones: generic-provider action list --subscription {number}\n" in text
     assert re.search(
-        r"last error .*E42 not on this card \(over: the platform accepted R\S+ after it\)", text
+        r"last error .*E42 not on this card \(the platform accepted R\S+ after this error\)", text
     )
     _swapped(crm, number, old=card)
     accept_all(crm, provider)
@@ -246,7 +246,7 @@ def test_after_an_outage_an_older_rejection_is_not_blamed(
     missed = _explained(server, number)
     assert "last error" in missed
     assert f"next        perhaps {provider} was made not effective at 20" in missed
-    assert "and what the CRM changed then was not sent; send what is missing" in missed
+    assert "and later changes in the CRM were not sent; send what is missing" in missed
     assert missed.rstrip().endswith(reset)
     crm.reset_subscription(number)
     _refuse(crm, provider)

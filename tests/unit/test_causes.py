@@ -25,7 +25,7 @@ UNCERTAIN = ProviderLink(provider="P", differences=[Difference(kind=DifferenceKi
 REFUSED = ProviderLink(provider="P", last_error=ProviderLink.LastError(request="R1"))
 TAKEN_OVER = SubscriptionAction()
 TAKEN_OVER.performed.become_subscriber.existing.add(provider="P")
-OFF = "P was made not effective at 1970-01-01 00:00:00Z, and what the CRM changed then was not sent"
+OFF = "P was made not effective at 1970-01-01 00:00:00Z, and later changes in the CRM were not sent"
 UNANSWERED = "a request ended without an answer, so nobody knows whether the platform applied it"
 REPORT = "the report of P at 1970-01-01 00:01:00Z showed other contents"
 

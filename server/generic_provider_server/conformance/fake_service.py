@@ -68,9 +68,10 @@ class FakeService(ProvisioningServiceServicer):
         return [each for each in self.answers if each.request == request.number]
 
     async def until(self, condition: Callable[[], object], *, seconds: float) -> bool:
-        """Waits until the condition is true or the time is over, and returns whether it is true.
+        """Waits until the condition is true or the time is over.
 
-        The condition is checked after each call of the adapter.
+        Returns whether the condition is true. The condition is checked after each call of the
+        adapter.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -112,7 +113,7 @@ class FakeService(ProvisioningServiceServicer):
 
     def drain(self, stream: CheckedStream) -> None:
         stream.drained = True
-        stream.say(Message(drain=Message.Drain(reason="a drain is played")))
+        stream.say(Message(drain=Message.Drain(reason="the check simulates a drain")))
 
     async def StreamPendingRequests(
         self, request: v1.StreamPendingRequestsRequest, context: Any
@@ -124,13 +125,13 @@ class FakeService(ProvisioningServiceServicer):
         try:
             if self.refusing:
                 self.refusing -= 1
-                await context.abort(grpc.StatusCode.UNAVAILABLE, "a refusal is played")
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the check simulates a refusal")
             async for message in stream.messages():
                 if isinstance(message, Message):
                     yield message
                     continue
                 if message is not grpc.StatusCode.OK:
-                    await context.abort(message, "a cut stream is played")
+                    await context.abort(message, "the check simulates a cut stream")
                 return
         finally:
             stream.closed_at = now()
@@ -141,7 +142,7 @@ class FakeService(ProvisioningServiceServicer):
     async def PullPendingRequests(
         self, request: v1.PullPendingRequestsRequest, context: Any
     ) -> v1.PullPendingRequestsResponse:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the check is of streams")
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the check tests only streams")
         raise AssertionError
 
     async def SendResponses(
@@ -154,7 +155,7 @@ class FakeService(ProvisioningServiceServicer):
         await asyncio.sleep(max(held, default=0))
         for each in request.responses:
             if (status := self.lost.pop(each.request, None)) is not None:
-                await context.abort(status, "a lost answer is played")
+                await context.abort(status, "the check simulates a lost answer")
         return v1.SendResponsesResponse(results=results)
 
     async def ExtendLeases(
@@ -176,7 +177,7 @@ class FakeService(ProvisioningServiceServicer):
     async def ReportPlatformState(
         self, requests: AsyncIterator[v1.ReportPlatformStateRequest], context: Any
     ) -> v1.ReportPlatformStateResponse:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the check is of streams")
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the check tests only streams")
         raise AssertionError
 
     def _look_at(self, time_remaining: float | None) -> None:
@@ -196,7 +197,9 @@ class FakeService(ProvisioningServiceServicer):
                 code=code,
             )
         )
-        return v1.ResponseResult(request=response.request, code=code, message="as played")
+        return v1.ResponseResult(
+            request=response.request, code=code, message="verdict of the check"
+        )
 
     def _judge(self, response: v1.ProvisioningResponse) -> Code:
         number, status = response.request, response.status

@@ -57,7 +57,7 @@ class Play:
         self.terms = terms
         self.patience = terms.patience.total_seconds()
         # The numbers differ from the numbers of an earlier check, because the platform may still
-        # hold its subscribers.
+        # hold the subscribers of that check.
         self._numbers = itertools.count(int(time.time()) * 1_000 % 10**10)
 
     async def stream(self) -> CheckedStream:

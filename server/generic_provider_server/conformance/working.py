@@ -1,4 +1,4 @@
-"""Contains scenarios with requests that take an adapter long."""
+"""Contains scenarios with requests on which an adapter works for a long time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .subscriber import Subscriber
 
 AGAIN_SECONDS = 0.3
 ON_THE_WAY_SECONDS = 0.5
-"""The seconds after a newer lease is sent in which an answer with the older token may still
-arrive.
+"""After a newer lease is sent, an answer with the older token may still arrive for this number of
+seconds.
 """
 SHARE_OF_LEASE = 0.8
 """The share of the lease that the work takes. The share is so small that an answer would be in time
@@ -157,7 +157,8 @@ async def cut_in_work(play: Play) -> None:
         raise Broken(13, f"{unbegun.number} was begun after its stream had ended")
     if lease.released:
         play.findings.kept(13, "the rest of a lease was released after its stream had ended")
-    elif not lease.told_ended:  # an adapter need not release what an extension has told it to end
+    # an adapter need not release a lease if it was told that the lease has ended
+    elif not lease.told_ended:
         raise Broken(13, "the rest of a lease was not released after its stream had ended")
 
 

@@ -22,7 +22,7 @@ def _possible(platform: Platform) -> Iterator[str]:
     code, off, actions = platform.link.provider, platform.switched_off, platform.actions
     if off and actions and is_later(actions[0].create_time, off.time):
         when = moment(off, "time")
-        yield f"{code} was made not effective at {when}, and what the CRM changed then was not sent"
+        yield f"{code} was made not effective at {when}, and later changes in the CRM were not sent"
     if platform.expired:
         number, when = platform.expired.number, moment(platform.expired, "settle_time")
         yield f"{number} expired at {when}, because no adapter answered it in time"

@@ -1,7 +1,7 @@
 """Explains on one screen the state of a subscription at its platforms.
 
-Only the texts of the lines `difference` come from the server: domain.subscription.differences
-writes them.
+The texts of the lines `difference` come from the server (domain.subscription.differences). This
+package writes all other texts.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def _since(platform: Platform) -> str:
     accepted, last = platform.confirmation, platform.link.last_error
     if not accepted or accepted.settle_time.ToDatetime() <= last.time.ToDatetime():
         return ""
-    return f" (over: the platform accepted {accepted.number} after it)"
+    return f" (the platform accepted {accepted.number} after this error)"
 
 
 def _request(request: ProvisioningRequest) -> str:

@@ -77,8 +77,8 @@ def what_next(newest: ProvisioningRequest) -> str:
     """Returns the advice about an item, from the newest request that names it.
 
     If this request removed the item, the advice is to report the platform, because the item may
-    still work there. Otherwise the advice is to explain the subscription, because that shows what
-    happened to the request.
+    still work there. Otherwise the advice is the command `subscription explain`, because it
+    shows what happened to the request.
     """
     if not _removed(newest):
         return advised("see", "subscription", "explain", newest.subscription)

@@ -26,7 +26,7 @@ nobody needs them (etag).
 """
 MOST_SHOWN = 10
 GUARD_LEAST = 100
-"""The guard stops a run only if at least this number of subscriptions have an entitlement."""
+"""The guard holds a run only if at least this number of subscriptions hold an entitlement."""
 
 
 def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
@@ -40,7 +40,10 @@ def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
         + (", so the run would be held" if totals.held else "")
     )
     if totals.losing and totals.holding < GUARD_LEAST:
-        yield f"The guard needs at least {GUARD_LEAST} subscriptions with an entitlement."
+        yield (
+            f"The guard never holds a run in which fewer than {GUARD_LEAST} subscriptions hold an "
+            "entitlement."
+        )
 
 
 def definition_lines(definition: ResetRunDefinition) -> Iterator[str]:
@@ -84,7 +87,7 @@ def run_lines(run: ResetRun) -> Iterator[str]:
         yield f"  next         {rejected}"
     elif run.requests_pending:
         show = command("reset", "run", "show", run.id)
-        yield f"  next         once none is pending: {show}"
+        yield f"  next         when no request is pending: {show}"
     if run.state == ResetRunState.HELD:
         yield from (f"  next         {each}" for each in _decisions(run))
 

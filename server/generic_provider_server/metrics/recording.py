@@ -52,7 +52,7 @@ OUTCOMES = (REFUSED, *[state.name for state in ActionState])
 class Recording:
     """The figures of this process. Use it only on the event loop; any thread may call `figures`.
 
-    `loop`: reads the gauges of the database.
+    `loop`: reads the gauges from the database.
     """
 
     def __init__(self, store: Store, presence: Presence, watching: Watching) -> None:

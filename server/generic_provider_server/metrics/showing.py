@@ -22,8 +22,8 @@ from .figures import Figures, families
 
 Read = Callable[[], Figures]
 Show = Callable[[Read], AbstractContextManager[None]]
-"""A function that returns a context manager. While its block runs, the figures of the process are
-served. The function calls `Read` for the current figures.
+"""A function that returns a context manager. While the `with` block runs, the figures of the
+process are served. The argument of the function, a `Read`, returns the current figures.
 """
 
 SEND_SECONDS = 1.0

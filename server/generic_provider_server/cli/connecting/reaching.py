@@ -27,8 +27,8 @@ def refuse_unreachable(connection: Connection, *, again: bool = False) -> None:
     """Raises NotReached if the host name has no address, or if client and server do not use TLS in
     the same way. Does nothing for any other reason.
 
-    `again`: true if another attempt follows. Then a host name that has no address at the moment is
-    no reason.
+    `again`: true if another attempt follows. Then the function does nothing if the host
+    name has no address at the moment.
     """
     if why := _why_not_reached(connection, again=again):
         raise NotReached(f"{connection.server} was not reached: {why}")

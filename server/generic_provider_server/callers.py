@@ -119,7 +119,7 @@ def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, KnownCal
 
     `again`: true if the file had callers before. Then a file without callers is wrong, because an
     editor or a full disk may have emptied it. A file that the command `caller remove` has left
-    without callers is right.
+    without callers is accepted.
     """
     callers = read_callers(file)
     if again and not callers and file.read_bytes() != HEADING.encode():

@@ -64,7 +64,7 @@ class Described(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A value, and its origin: an option, a variable or a line of the file."""
+    """A value, and its origin: an option, a variable or the file."""
 
     value: object
     origin: str

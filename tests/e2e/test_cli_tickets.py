@@ -320,7 +320,9 @@ def test_an_activation_that_is_stuck_again_and_again_can_be_cancelled(
     request = take(crm, provider).request
 
     cancel = f"generic-provider request cancel {request} --end-lease --reason WHY"
-    assert f"; if it can never succeed [role operator]: {cancel}\n" in _explained(server, number)
+    assert f"; if the request can never succeed [role operator]: {cancel}\n" in _explained(
+        server, number
+    )
 
 
 def test_actions_find_their_subscription_by_card_and_by_account(

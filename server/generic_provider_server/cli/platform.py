@@ -54,7 +54,8 @@ def platform() -> None:
     type=Number(0, 100),
     default=5,
     show_default=True,
-    help="With --complete: refuse the report if a greater share of all subscriptions is missing.",
+    help="With --complete: refuse the report if more than this percentage of all subscriptions is "
+    "missing.",
 )
 @remote
 def report(
@@ -70,9 +71,9 @@ def report(
     """Report the contents of the platform from FILE.
 
     Each line is a PlatformSubscription in JSON. It has account_number or subscription, and either
-    all items and entitlements, or missing. Or FILE is CSV, named *.csv: its columns are paths of
-    fields, like account_number or items[0].serial_number. FILE may be compressed by gzip; - is
-    standard input.
+    all items and entitlements, or "missing": true. Or FILE is CSV, named *.csv: its columns are
+    paths of fields, like account_number or items[0].serial_number. FILE may be compressed by gzip;
+    - is standard input.
 
     A report creates no requests. If the report differs from the CRM, the subscription is
     OUT_OF_SYNC afterwards, and a reset brings the platform to the state of the CRM. The same file

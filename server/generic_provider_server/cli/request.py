@@ -95,10 +95,12 @@ def request() -> None:
 @filter_options
 @created_options
 @click.option(
-    "--settled-from", type=INSTANT, help="List requests that became final at or after this time."
+    "--settled-from",
+    type=INSTANT,
+    help="List requests that reached a final state at or after this time.",
 )
 @click.option(
-    "--settled-to", type=INSTANT, help="List requests that became final before this time."
+    "--settled-to", type=INSTANT, help="List requests that reached a final state before this time."
 )
 @click.option("--oldest-first", is_flag=True, help="List the oldest requests first.")
 @limit_option

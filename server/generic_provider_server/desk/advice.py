@@ -157,4 +157,4 @@ def _until_answered(request: ProvisioningRequest, *, most: timedelta) -> str:
 
 def _cancel(request: str, *options: str) -> str:
     words = "request", "cancel", request, *options, "--reason", "WHY"
-    return advised("if it can never succeed", *words)
+    return advised("if the request can never succeed", *words)

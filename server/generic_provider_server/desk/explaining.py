@@ -82,8 +82,8 @@ class Explanation(NamedTuple):
             say_folded("", more_in(archives))
 
     def _sent(self, used: Usage) -> str:
-        """Describes the newest request about a usage record and its state; empty if the caller may
-        not read requests.
+        """Describes the newest request about a usage record, with the state of the request; empty
+        if the caller may not read requests.
         """
         for request in self.facts.requests or ():
             if request.usage.reference == used.reference and request.provider == used.provider:

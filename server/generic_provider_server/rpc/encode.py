@@ -1,8 +1,8 @@
 """Encodes values as messages.
 
 A function with the parameter `into` fills that message; if `into` is None, the function fills and
-returns a new message. A caller passes a field of its own message as `into`. A message that is
-passed to a constructor is copied instead, and the copy takes as long as the encoding. For speed,
+returns a new message. A caller passes a field of its own message as `into`: a message that is
+passed to a constructor would be copied, and the copy takes as long as the encoding. For speed,
 fields that are often empty are not set if they are empty.
 """
 

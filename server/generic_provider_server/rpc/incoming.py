@@ -49,8 +49,8 @@ class IncomingCall:
 
     @property
     def audit(self) -> CallAudit:
-        """The object that records the call in the audit trail. Use it only after the message was
-        decoded, or could not be decoded, because the first use reads the message.
+        """The object that records the call in the audit trail. Use this object only after the
+        attempt to decode the message, because the first use reads the message.
         """
         if self._audit is None:
             self._audit = CallAudit(

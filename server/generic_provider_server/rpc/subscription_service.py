@@ -101,8 +101,8 @@ class SubscriptionServicer(EventStreams):
         return api.GetActionResponse(action=action(record, self._store.catalogues))
 
     async def _action_of(self, checks: Checks, request: api.GetActionRequest) -> int:
-        """Returns the number of the requested action; 0 if no action can have this id, or none has
-        this request id. Raises InvalidField.
+        """Returns the number of the requested action; 0 if no action can have this id, or no action
+        has this request id. Raises InvalidField.
         """
         if request.WhichOneof("key") == "action":
             number = checks.numbered("action", request.action, letter="A")

@@ -198,7 +198,7 @@ class Watching:
             self._waiting.discard(waiting)
 
     async def _rows(self, place: EventPlace) -> list[StoredEvents]:
-        """Returns at least one row, and perhaps more, from the place on."""
+        """Returns one or more rows, beginning with the row of the place."""
         if self._recent and self._recent[0].number <= place.row:
             return [row for row in self._recent if row.number >= place.row]
         rows: list[StoredEvents] = await self.read(methodcaller("event_rows", place.row))

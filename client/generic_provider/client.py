@@ -127,9 +127,9 @@ class Client(Base):
 
         `observed_time`: the time at which reading the platform began. `complete`: true if the
         entries name every subscriber of the platform, so that all others count as missing.
-        `max_missing_percent`: a complete report raises ReportIncomplete if a greater share is
-        missing; default 5. The call has no timeout and is not repeated. After ServerUnavailable,
-        send the whole report again, which is always safe.
+        `max_missing_percent`: a complete report raises ReportIncomplete if more than this
+        percentage of the subscriptions is missing; default 5. The call has no timeout and is not
+        repeated. After ServerUnavailable, send the whole report again, which is always safe.
         """
         report = Report(
             provider,

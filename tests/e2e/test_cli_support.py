@@ -310,7 +310,7 @@ def test_a_request_in_work_is_cancelled_only_by_ending_its_lease(
     request = take(crm, provider).request
     cancel = ("request", "cancel", request, "--reason=stuck")
 
-    said = "adapter puller; set --end-lease to take it away [REQUEST_LEASED]"
+    said = "adapter puller; set --end-lease to end the lease [REQUEST_LEASED]"
     assert said in run(*cancel, server=server).stderr
     assert "REJECTED" in _said(server, *cancel, "--end-lease")
 

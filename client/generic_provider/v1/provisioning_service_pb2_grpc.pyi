@@ -85,8 +85,8 @@ class ProvisioningServiceStub:
         `sent_time` of the stream's first message plus the time since you opened the stream. The
         computed time is never behind the server's clock. If a later message has a `sent_time` ahead
         of the computed time, correct the computed time to this `sent_time`. Begin no request of a
-        lease in these cases: its duration is over; no message has arrived on its stream for 12 s;
-        its stream has ended without `drain`. Release such a lease through any server if it has
+        lease whose duration is over. Unless the stream has sent `drain`, begin no request of its
+        leases after the stream has ended, or while no message has arrived on it for 12 s. Release such a lease through any server if it has
         requests that you have not begun: no attempt is counted, and these requests are handed over
         again immediately. If a lease seems to be over, or more than half over, when it arrives,
         release it and open a new stream, because then you compute the server's time anew.
@@ -207,8 +207,8 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
         `sent_time` of the stream's first message plus the time since you opened the stream. The
         computed time is never behind the server's clock. If a later message has a `sent_time` ahead
         of the computed time, correct the computed time to this `sent_time`. Begin no request of a
-        lease in these cases: its duration is over; no message has arrived on its stream for 12 s;
-        its stream has ended without `drain`. Release such a lease through any server if it has
+        lease whose duration is over. Unless the stream has sent `drain`, begin no request of its
+        leases after the stream has ended, or while no message has arrived on it for 12 s. Release such a lease through any server if it has
         requests that you have not begun: no attempt is counted, and these requests are handed over
         again immediately. If a lease seems to be over, or more than half over, when it arrives,
         release it and open a new stream, because then you compute the server's time anew.
@@ -332,8 +332,8 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
             `sent_time` of the stream's first message plus the time since you opened the stream. The
             computed time is never behind the server's clock. If a later message has a `sent_time` ahead
             of the computed time, correct the computed time to this `sent_time`. Begin no request of a
-            lease in these cases: its duration is over; no message has arrived on its stream for 12 s;
-            its stream has ended without `drain`. Release such a lease through any server if it has
+            lease whose duration is over. Unless the stream has sent `drain`, begin no request of its
+            leases after the stream has ended, or while no message has arrived on it for 12 s. Release such a lease through any server if it has
             requests that you have not begun: no attempt is counted, and these requests are handed over
             again immediately. If a lease seems to be over, or more than half over, when it arrives,
             release it and open a new stream, because then you compute the server's time anew.

@@ -424,8 +424,8 @@ class _DifferenceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Differ
     DIFFERENCE_KIND_USAGE_SURPLUS: _DifferenceKind.ValueType  # 9
     """The platform has a usage record that the CRM does not name."""
     DIFFERENCE_KIND_UNCERTAIN: _DifferenceKind.ValueType  # 10
-    """Nobody knows whether the platform holds the element: its last request was handed over and then
-    ended without an answer.
+    """Nobody knows whether the platform holds the element: its last request was handed over, and
+    then ended without an answer that says so.
     """
 
 class DifferenceKind(_DifferenceKind, metaclass=_DifferenceKindEnumTypeWrapper):
@@ -453,8 +453,8 @@ DIFFERENCE_KIND_USAGE_MISSING: DifferenceKind.ValueType  # 8
 DIFFERENCE_KIND_USAGE_SURPLUS: DifferenceKind.ValueType  # 9
 """The platform has a usage record that the CRM does not name."""
 DIFFERENCE_KIND_UNCERTAIN: DifferenceKind.ValueType  # 10
-"""Nobody knows whether the platform holds the element: its last request was handed over and then
-ended without an answer.
+"""Nobody knows whether the platform holds the element: its last request was handed over, and
+then ended without an answer that says so.
 """
 Global___DifferenceKind: _TypeAlias = DifferenceKind  # noqa: Y015
 

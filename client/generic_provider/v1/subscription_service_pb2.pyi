@@ -170,8 +170,8 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
     """Tells whether the requests of the action are live or bulk. While both kinds wait, the server
-    hands over four live subscriptions for each bulk subscription. A live action makes all pending
-    requests of its subscription live.
+    hands over the requests of four subscriptions with live requests, then of one subscription that
+    has only bulk requests. A live action makes all pending requests of its subscription live.
     """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
@@ -1271,7 +1271,7 @@ class PerformActionResponse(_message.Message):
     @_builtins.property
     def providers_left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Providers that got no requests because they were not effective. When such a provider is
-        effective again, the next action or a reset sends the elements that its platform lacks. Empty
+        effective again, the next action or a reset brings its platform to the state of the CRM. Empty
         if `repeated` is true.
         """
 

@@ -170,8 +170,8 @@ def _off_lease(
     if not end:
         raise Refused(
             Reason.REQUEST_LEASED,
-            f"request {request_number(pending.number)} is in work at adapter {lane.adapter}; "
-            "set end_lease to take it away",
+            f"request {request_number(pending.number)} is leased by adapter {lane.adapter}; "
+            "set end_lease to end the lease",
             request=request_number(pending.number),
             adapter=lane.adapter,
         )

@@ -23,7 +23,7 @@ MOST_AT_ONCE = 500
 """The greatest number of requests that one claim gives to a stream."""
 
 MOST_BULK_AT_ONCE = 100
-"""The greatest number of bulk subscriptions in one claim. The number is small, because live actions
+"""The greatest number of bulk lanes in one claim. The number is small, because live actions
 wait for the claim.
 """
 
@@ -36,8 +36,8 @@ MORE_BYTES = 512
 """The number of bytes that each request needs in a message in addition to its stored form."""
 
 LIVE_TURNS = 4
-"""While live and bulk subscriptions wait, the server hands over this number of live subscriptions
-for each bulk subscription.
+"""While live and bulk lanes wait, the server hands over this number of live lanes for each bulk
+lane.
 """
 
 

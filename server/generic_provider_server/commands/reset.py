@@ -105,7 +105,7 @@ class ResetSubscription(Value, frozen=True, kw_only=True):
         if self.recreate and lane.is_leased:
             return Refused(
                 Reason.REQUEST_LEASED,
-                f"requests of subscription {self.subscription} are in work at adapter "
+                f"requests of subscription {self.subscription} are leased by adapter "
                 f"{lane.adapter}; try again when they are answered",
                 subscription=self.subscription,
                 provider=provider,

@@ -33,7 +33,7 @@ def _notes(done: PerformActionResponse) -> Iterator[str]:
     for provider in done.providers_left_out:
         yield (
             f"{provider} is not effective, so it got no requests; once it is effective again, "
-            "the next action or a reset sends the elements that its platform lacks"
+            "the next action or a reset brings its platform to the state of the CRM"
         )
     for each in done.subscription.services:
         if each.missing_goods_types:

@@ -19,8 +19,8 @@ from .subscription.transition import Circumstances, Transition
 from .values import SECOND, Instant, Value
 
 UNANSWERED = -1
-"""If a hand-over of a request ended without an answer, the row of the request contains this value
-instead of the number of the last hand-over.
+"""If a hand-over of a request ended without an answer ACCEPTED or REJECTED, the row of the
+request contains this value instead of the number of the last hand-over.
 """
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,19 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from generic_provider import AsyncClient, actions
+from generic_provider import AsyncClient
 from generic_provider.v1 import provider_service_pb2 as providers
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
+from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
-from generic_provider_server.rpc.call_limit import CALL
+from generic_provider_server.domain.refusals import Refused
+from generic_provider_server.rpc.call_limit import CALL, CallLimit
 from support.calling import METHODS, Caller, Refusal
 
 MOST = 10
@@ -41,27 +44,27 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def full(caller: Caller) -> AsyncIterator[None]:
-    """While the block runs, the server has as many waiting calls of the CRM as it accepts."""
+async def full(caller: Caller) -> AsyncIterator[subscriptions.GetActionRequest]:
+    """While the block runs, as many calls wait for an action as the server accepts. Yields the
+    message of these calls.
+    """
     done = await caller.call("PerformAction", BECOME)
     stub = SubscriptionServiceStub(caller.channel)
     waiting = subscriptions.GetActionRequest(action=done.action.id, wait=Duration(seconds=20))
     calls = [stub.GetAction(waiting) for _ in range(MOST)]
     try:
-        get = requests.GetBacklogRequest(provider="P")  # it arrives after the calls above
+        get = requests.GetBacklogRequest(provider="P")  # it comes after those on its connection
         assert not isinstance(await caller.call("GetBacklog", get), Refusal)
-        yield
+        yield waiting
     finally:
         for call in calls:
             call.cancel()
 
 
-async def test_what_is_too_much_is_refused_at_once_and_says_when_to_come_again(
-    caller: Caller,
-) -> None:
-    async with full(caller):
+async def test_a_refused_call_says_when_to_repeat_it(caller: Caller) -> None:
+    async with full(caller) as waiting:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await SubscriptionServiceStub(caller.channel).PerformAction(BECOME)
+            await SubscriptionServiceStub(caller.channel).GetAction(waiting)
 
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     details = dict(refused.value.trailing_metadata() or ())["grpc-status-details-bin"]
@@ -71,16 +74,60 @@ async def test_what_is_too_much_is_refused_at_once_and_says_when_to_come_again(
     assert retry.retry_delay.ToTimedelta().total_seconds() == 1
 
 
+async def test_waiting_calls_cause_no_refusal_of_other_calls(caller: Caller) -> None:
+    async with full(caller) as waiting:
+        action = await caller.call(
+            "GetAction", subscriptions.GetActionRequest(action=waiting.action)
+        )
+        performed = await caller.call("PerformAction", BECOME)
+
+    assert action.action.id == waiting.action
+    assert performed.reason == "SUBSCRIPTION_EXISTS"
+
+
+async def test_waiting_pulls_cause_no_refusal_of_releases(caller: Caller) -> None:
+    stub = ProvisioningServiceStub(caller.channel)
+    pull = provisioning.PullPendingRequestsRequest(provider="P", adapter="puller")
+    waiting = provisioning.PullPendingRequestsRequest(
+        provider="P", adapter="puller", wait=Duration(seconds=20)
+    )
+    calls = [stub.PullPendingRequests(waiting) for _ in range(MOST)]
+    pulled = await caller.call("PullPendingRequests", pull)
+    too_many = await caller.call("PullPendingRequests", waiting)
+    released = await caller.call(
+        "ReleaseLeases", provisioning.ReleaseLeasesRequest(lease_tokens=["none"])
+    )
+    for call in calls:
+        call.cancel()
+
+    assert not pulled.subscriptions
+    assert too_many.reason == "TOO_MANY_CALLS"
+    assert len(released.results) == 1
+
+
 async def test_adapters_and_operators_are_not_kept_out_by_the_crm(caller: Caller) -> None:
-    async with full(caller):
-        refused = await caller.call("PerformAction", BECOME)
-        pull = provisioning.PullPendingRequestsRequest(provider="P", adapter="puller")
+    async with full(caller) as waiting:
+        refused = await caller.call("GetAction", waiting)
+        pull = provisioning.PullPendingRequestsRequest(
+            provider="P", adapter="puller", wait=Duration(seconds=20)
+        )
         pulled = await caller.call("PullPendingRequests", pull)
         listed = await caller.call("ListRequests", requests.ListRequestsRequest())
 
     assert refused.reason == "TOO_MANY_CALLS"
     assert len(pulled.subscriptions) == 1
     assert len(listed.requests) == 1
+
+
+def test_running_calls_count_until_they_end() -> None:
+    limit = CallLimit()
+    with limit.taken(CALL * MOST):
+        with pytest.raises(Refused), limit.taken(CALL):
+            pass
+        with limit.taken(CALL, waits=True):
+            pass
+    with limit.taken(CALL * MOST):
+        pass
 
 
 async def test_a_batch_counts_as_much_as_it_carries(caller: Caller) -> None:
@@ -95,15 +142,13 @@ async def test_a_batch_counts_as_much_as_it_carries(caller: Caller) -> None:
 
 async def test_the_client_comes_again_by_itself(caller: Caller, address: str) -> None:
     async with AsyncClient(address) as crm:
-        async with full(caller):
-            become = actions.BecomeSubscriber(type="DTH", provider="P")
-            asked = asyncio.create_task(crm.perform(become, subscription="S2"))
-            effective = pb.PROVIDER_STATE_EFFECTIVE
-            provider = await crm.get_provider("P")
-        done = await asked
+        async with full(caller) as waiting:
+            asked = asyncio.create_task(crm.get_action(waiting.action, wait=timedelta(seconds=0.1)))
+            await crm.get_provider("P")
+            assert not asked.done()
+        action = await asked
 
-    assert provider.state == effective
-    assert done.subscription.number == "S2"
+    assert action.id == waiting.action
 
 
 async def test_long_lists_of_adapters_and_operators_are_one_call(caller: Caller) -> None:

@@ -214,7 +214,8 @@ def _unary(
             calls.begin(call)
             try:
                 request = rpc.checked(raw, call)
-                with limit.taken(size_of(request) if rpc.is_batch else CALL):
+                size = size_of(request) if rpc.is_batch else CALL
+                with limit.taken(size, waits=rpc.waits(request)):
                     response = await behaviour(request, call)
                 call.succeeded()
                 return response

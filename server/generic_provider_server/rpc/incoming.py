@@ -117,6 +117,10 @@ class Rpc(NamedTuple):
             call.check_provider(request.provider)
         return request
 
+    def waits(self, request: Any) -> bool:
+        """Tells whether a unary call with this message waits for an event."""
+        return self.lasting and (request.wait.seconds > 0 or request.wait.nanos > 0)
+
     def decode(self, raw: bytes) -> Any:
         try:
             return self.message.FromString(raw)

@@ -1,8 +1,9 @@
 """Runs full cycles over NATS JetStream in batches: `python -m bench.peer_nats crm|adapter PORT`, in
 the peers' environment.
 
-One stream has the actions, another the answers; the broker stores both in files. It confirms every
-message, and messages are acknowledged together when the answers to them have been confirmed.
+One stream has the actions, another the answers; the broker stores both in files, and confirms each
+message. The adapter acknowledges many actions together, after the broker has confirmed the answers
+to these actions.
 """
 
 from __future__ import annotations

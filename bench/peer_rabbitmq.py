@@ -1,8 +1,9 @@
 """Runs full cycles over RabbitMQ in batches: `python -m bench.peer_rabbitmq crm|adapter PORT`, in
 the peers' environment.
 
-Actions and answers have a quorum queue each. Every message is persistent and confirmed, and
-messages are acknowledged together when the answers to them have been confirmed.
+Actions and answers have a quorum queue each. Every message is persistent, and the broker confirms
+it. The adapter acknowledges many actions together, after the broker has confirmed the answers to
+these actions.
 """
 
 from __future__ import annotations

@@ -40,7 +40,9 @@ async def keep_backlog(
 
 
 def changes(*, count: int = 20_000) -> Iterator[bytes]:
-    """Yields endlessly many messages, each with the same change as the load on our service."""
+    """Yields messages without end: first one for each subscription that adds NEWS, then one for
+    each that removes NEWS, and so on. The load on our service performs the same changes.
+    """
     while True:
         for action in ("add_services", "remove_services"):
             for n in range(count):

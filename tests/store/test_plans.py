@@ -372,8 +372,10 @@ def _is_large(alias: str, statement: str) -> bool:
 
 
 def _counts(statement: str) -> bool:
-    """Tells whether the statement counts, and therefore reads, all pending requests (once for all
-    streams) or all subscriptions of a reset run (once for each run).
+    """Tells whether the statement counts all pending requests or all subscriptions of a reset run.
+
+    Such a statement may read a whole table, because it rarely runs: once for all streams, or once
+    for each run.
     """
     return 'SUM("t1"."pending")' in statement or 'COUNT(1) AS "links"' in statement
 

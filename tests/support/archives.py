@@ -47,7 +47,9 @@ class Contents(NamedTuple):
 
 
 class RunsInside(NamedTuple):
-    """The reset runs in a file. `entries`: the run and the subscription of each entry."""
+    """The reset runs in a file. `entries`: the id of the run and the number of the subscription, for
+    each entry of a run.
+    """
 
     runs: list[int]
     entries: list[tuple[int, str]]

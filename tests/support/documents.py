@@ -9,10 +9,10 @@ from .bench import Bench
 
 
 async def with_document(bench: Bench, url: str, number: str, document: bytes) -> bytes:
-    """Replaces the document of a subscription, which no command can do, and returns the former
-    document.
+    """Writes the document (the encoded subscription) directly into the database, because no
+    command writes such a document. Returns the former document.
 
-    From then on its leases belong to no process, as after a drain.
+    Afterwards the leases of the subscription belong to no process, as after a drain.
     """
     await bench.store.do(Disown(server=bench.store.server))
     await bench.store.close()

@@ -275,7 +275,7 @@ def _batches(shown: Iterable[Shown]) -> Iterator[list[Shown]]:
 
 
 def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRequestsResponse:
-    """Returns the message with the batch. Each subscription is copied only once."""
+    """Returns the message with the batch."""
     response = api.StreamPendingRequestsResponse()
     response.batch.subscriptions.extend(subscriptions)
     return response

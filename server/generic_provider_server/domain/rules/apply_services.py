@@ -55,7 +55,8 @@ def stop_services(subscription: Subscription, action: StopServices, *, at: Insta
 def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant) -> Subscription:
     """Stops each listed service whose term has ended.
 
-    A service does not stop if a rollback has taken its term end back.
+    After a rollback, actions are applied again. Then a listed service may have another term end, or
+    none, and goes on.
     """
     over = {service.place for service in subscription.services if ended(service, at=at)}
     selected = [selection for selection in action.services if selection.place in over]

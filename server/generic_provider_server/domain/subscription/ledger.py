@@ -194,7 +194,7 @@ class Ledger:
         return False
 
     def put_back(self, provider: str, changed: Pending) -> None:
-        """Replaces the pending request with the number of `changed`."""
+        """Stores `changed` in place of the pending request that has the same number."""
         link = self.links[provider]
         queue = tuple([changed if p.number == changed.number else p for p in link.queue])
         self.links[provider] = replace(link, queue=queue)
@@ -210,7 +210,7 @@ class Ledger:
         return self.performed[number]
 
     def change(self, changed: UnsettledAction) -> UnsettledAction:
-        """Replaces the unsettled action with the number of `changed`."""
+        """Stores `changed` in place of the unsettled action that has the same id."""
         self.performed[changed.id] = changed
         return changed
 

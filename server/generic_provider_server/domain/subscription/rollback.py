@@ -190,8 +190,8 @@ def _is_taken_back(
     """Tells whether the effect of the rejected request is undone in `state`: the elements that the
     request added are gone, and the elements that the request removed are there again.
 
-    After a rejected BECOME_SUBSCRIBER, the provider must be unlinked, or the CRM must want the same
-    at the provider as before the action.
+    The effect of a BECOME_SUBSCRIBER is undone if `state` is not linked to the provider, or if the
+    CRM wants the same contents at the provider as before the action.
     """
     old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
     match request.type:

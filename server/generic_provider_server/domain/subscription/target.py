@@ -1,4 +1,5 @@
-"""Computes the contents that a platform should hold after some requests.
+"""Computes what a platform should hold for a subscription after it has applied the requests of a
+hand-over.
 
 Adapters that can only overwrite a whole subscriber need these contents.
 """

@@ -55,7 +55,12 @@ Part = ServicesPart | ItemPart | HolderPart | UsagePart | StatePart | ProviderPa
 
 
 class ActionError(Value, frozen=True, kw_only=True):
-    """The first reason for which an action was taken back or changed."""
+    """Tells why an action was refused when it was due, cancelled, or taken back wholly or in part.
+
+    The reason CHANGED_BY_ROLLBACK means that the action remains valid, but that the rollback of
+    another action has changed its effect. If the action itself is rejected later, the new reason
+    replaces CHANGED_BY_ROLLBACK.
+    """
 
     reason: Reason
     request: int = 0

@@ -47,8 +47,8 @@ class Contents(NamedTuple):
 
 
 class RunsInside(NamedTuple):
-    """The reset runs in a file. `entries`: the id of the run and the number of the subscription, for
-    each entry of a run.
+    """The reset runs in a file. `entries`: for each entry of a run, the id of the run and the
+    number of the subscription.
     """
 
     runs: list[int]

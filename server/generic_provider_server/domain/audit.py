@@ -14,10 +14,11 @@ class AuditEntry(Value, frozen=True, kw_only=True):
     """An entry about one call, or about many calls of the same kind by the same caller.
 
     `time` and `call` together identify the entry. `call` is a random number; in an entry about many
-    calls, it is a digest of what these calls have in common. `resource` is the id of the object that the call
-    created or changed. `detail` is the kind of the action; for other calls, it is the state in the
-    call and the reason that the caller gave. `code` is a gRPC status code. If the entry is about
-    one call, `done` and `refused` count the items of the call; otherwise they count the calls.
+    calls, it is a digest of what these calls have in common. `resource` is the id of the object
+    that the call created or changed. `detail` is the kind of the action; for other calls, it is the
+    state in the call and the reason that the caller gave. `code` is a gRPC status code. If the
+    entry is about one call, `done` and `refused` count the items of the call; otherwise they count
+    the calls.
     """
 
     time: Instant

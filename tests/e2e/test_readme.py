@@ -1,4 +1,6 @@
-"""Checks that the README and the table of settings are true. The code type-checks and runs."""
+"""Checks that the README and the table of settings are true. The code in the README passes the type
+checker, and runs.
+"""
 
 from __future__ import annotations
 

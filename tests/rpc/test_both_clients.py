@@ -110,7 +110,7 @@ async def _served(ask: Ask, number: str) -> None:
 
 
 async def _report(ask: Ask) -> None:
-    """Reports that the platform does not know S1, and that another service is on for S2."""
+    """Reports that the platform does not know S1."""
     held = [PlatformSubscription(subscription="S1", missing=True)]
     told = await ask(
         "report_platform_state", "P", held, observed_time=datetime.now(UTC) + timedelta(minutes=5)

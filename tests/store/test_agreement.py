@@ -74,7 +74,9 @@ SUBSCRIPTIONS: dict[str, Values] = {
 
 @dataclass(slots=True)
 class Listed(History):
-    """Plays a history, and compares what is shown of the same state."""
+    """Plays a history. Then checks that every filter of a list shows the matching elements of the
+    whole list, and that the counts agree with the lists.
+    """
 
     async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
         await self._do(steps)

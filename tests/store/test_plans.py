@@ -232,7 +232,9 @@ async def _live(url: str) -> None:
 
 
 async def _reset(bench: Bench) -> None:
-    """Runs of each kind are previewed, planned, approved, carried out and looked at."""
+    """Runs of each kind are previewed, carried out and looked at. One of them is also planned and
+    approved.
+    """
     runs, now = Runs(bench), bench.clock.now
     named = (number(1), number(2))
     for fields in (

@@ -113,7 +113,7 @@ class Healed(History):
 
 @dataclass(slots=True)
 class Recreated(Healed):
-    """Lets the platforms lose accounts at the end, perhaps while actions are pending.
+    """Lets the platforms lose accounts at the end, perhaps while requests are pending.
 
     Nothing is handed over meanwhile, because a subscription on a lease is not created anew.
     """

@@ -1,4 +1,6 @@
-"""Processes on one PostgreSQL that stand still: what others do with their leases, and when."""
+"""Server processes stand still: what the other processes on the same database do with the leases of
+such a process, and when.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def life_of(bench: Bench) -> SignOfLife:
 
 
 def fall_silent(bench: Bench) -> None:
-    """From now on the process writes no sign of life, and does not remove its last one."""
+    """From now on the process writes no sign of life, and its last one stays until the
+    store is closed.
+    """
     life_of(bench)._try = lambda: True  # type: ignore[method-assign]  # noqa: SLF001
 
 

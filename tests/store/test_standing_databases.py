@@ -21,7 +21,9 @@ from support.stalling import StallingProxy, stalling_proxy
 
 SHORT = Waits(patience=1.0)
 IN_TIME = 15.0
-"""The database has a second to answer, and two for a new connection; machines may be slow."""
+"""The seconds within which every call must have failed. The database has only one second to answer,
+and two for a new connection, but machines may be slow.
+"""
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def make(server: Server, **settings: int | timedelta) -> Adapter:
 
 
 class Platform:
-    """A platform that finishes each request only when the test says so."""
+    """A platform that finishes no request before the test sets `finish`."""
 
     def __init__(self) -> None:
         self.begun: asyncio.Queue[str] = asyncio.Queue()

@@ -333,8 +333,8 @@ class Life:
                 self.lose(provider)
 
     def _take(self, transition: Transition) -> None:
-        """Applies the change, and checks the values that are derived from the change and not from
-        the whole aggregate.
+        """Applies the change. The service computes some values from the change alone; checks that
+        they are the same as the values computed from the whole aggregate.
         """
         former, self.aggregate = self.aggregate, transition.aggregate
         unsettled = len(self.aggregate.performed)

@@ -23,7 +23,9 @@ OTHERS = {
 }
 """For each field whose parameter has another name: the name of the parameter."""
 WORD = re.compile(r"(?<!['\"\w.-])[a-z]+(?:_[a-z]+)+(?!['\"\w.-])")
-"""Matches a field name in a sentence. Words in quotes are values."""
+"""Matches the name of a field in a sentence, if the name has several words: a single word may be
+ordinary English. Words in quotes are values.
+"""
 INDEX = re.compile(r"\[(\d*)[^\]]*\]")
 
 

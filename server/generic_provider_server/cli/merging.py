@@ -23,7 +23,8 @@ WHOLE = click.Option(
 def merge(client: Client, request: PerformActionRequest, *, command: str, whole: bool) -> None:
     """Gives each field of the new holder or address its present value, unless an option names it.
 
-    The server refuses the request if the subscription changes in the meantime.
+    The server refuses the request if the subscription changes in the meantime. `whole`: the fields
+    that no option names stay empty.
     """
     name = PARTS[command]
     change = getattr(request, command.replace("-", "_"))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def progress(*, of_bytes: bool = False) -> Progress:
-    """Returns progress bars with their descriptions."""
+    """Returns a display of progress bars on standard error. `of_bytes`: the bars count bytes."""
     from rich import progress as bars  # noqa: PLC0415 - most commands show no progress
     from rich.console import Console  # noqa: PLC0415
 

@@ -154,8 +154,10 @@ class Perform(Value, frozen=True, kw_only=True):
         )
 
     def _prepared(self, transaction: Transaction) -> tuple[AnyAction, SubscriptionRecord | None]:
-        """Returns the action with the number of its subscription, and the subscription before the
-        action.
+        """Returns the action, and the subscription before it (None if there is none).
+
+        A Become Subscriber without a number gets the next free number. Raises Refused if the
+        subscription does not have the expected revision.
         """
         if not isinstance(self.action, BecomeSubscriber):
             former = transaction.subscription(self.subscription)

@@ -76,7 +76,7 @@ def _not_effective(platform: Platform) -> str:
 
 def _asked(platform: Platform, again: Again) -> str:
     """Returns the advice for the CRM: to perform an action, or to wait for the beginning of a usage
-    record. Returns an empty text if the CRM has nothing to do.
+    record. Returns an empty text if there is no advice.
     """
     if platform.not_sent:
         items = {

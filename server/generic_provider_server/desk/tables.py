@@ -82,8 +82,11 @@ def _narrowed(widest: Sequence[int], least: Sequence[int], *, width: int) -> lis
 def _split(
     widths: list[int], least: Sequence[int], *, foldable: Sequence[bool], width: int
 ) -> list[list[int]]:
-    """Divides the columns of a row among several lines. A column that folds becomes narrower if it
-    then fits, in few lines, beside the preceding columns.
+    """Divides the columns of a row among several lines, and returns the columns of each line.
+
+    A column that does not fit beside the preceding columns begins a new line. A foldable column is
+    made narrower instead if its cells then fit, in about MOST_FOLDS lines at most. The function
+    changes `widths`.
     """
     lines: list[list[int]] = [[0]]
     for column in range(1, len(widths)):

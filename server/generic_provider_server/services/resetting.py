@@ -24,7 +24,7 @@ from .transaction_size import TransactionSize
 
 LEAST_SENT, MOST_SENT = 10, 400
 QUERIES = 10
-"""The number of queries after which the progress of the examination is stored."""
+"""In the stage COUNT, the number of queries after which the progress is stored."""
 
 AFTER_FAILURE = 1.0
 """The pause, in seconds, before a run continues after an error."""

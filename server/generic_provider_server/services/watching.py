@@ -113,7 +113,7 @@ class Watching:
         return f"{self._store.id}-{place.row}-{place.events}"
 
     def place(self, cursor: str) -> EventPlace:
-        """Returns the place that the cursor names. Raises Refused if the cursor is from another
+        """Returns the place that the cursor names. Raises Refused if the cursor is not one of this
         store.
         """
         found = _CURSOR.fullmatch(cursor)
@@ -184,8 +184,9 @@ class Watching:
         `until`.
 
         Returns the number of this row or, if none has arrived, of the next row. The watcher needs
-        no row with a smaller number. A timer ends the wait, because an asyncio timeout would lose
-        rows that arrive before the task runs again.
+        no row with a smaller number. A timer ends the wait and sets the number of the next row at
+        the same moment. After an asyncio timeout this number would be read only when the task runs
+        again, and rows that arrive before would be lost.
         """
         waiting = _Waiting(wanted, place.row)
         loop = asyncio.get_running_loop()

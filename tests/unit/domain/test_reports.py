@@ -226,7 +226,9 @@ def test_an_item_that_nobody_knows_is_of_the_type_that_is_lacking() -> None:
 
 @pytest.mark.parametrize("distributor", ["MAIN", ""])
 def test_a_service_whose_card_has_left_is_known_by_its_serial_numbers(distributor: str) -> None:
-    """Another card has the serial number of the box, so items do not tell which number is which."""
+    """The report lists another card with the serial number 1 of the confirmed box. So only the
+    confirmed entitlement shows which of the numbers 3 and 1 is the card.
+    """
     goods = Goods("SMARTCARD", "3"), Goods("DECODER", "1")
     there = Entitlement(distributor="MAIN", provider_service_id="1001", goods=goods)
     items = (CARD, ReportedItem(serial_number="5", provider_goods_type="STB", distributor="MAIN"))

@@ -68,7 +68,8 @@ def doubt_everything(known: PlatformImage) -> PlatformImage:
 
 
 def _doubted(there: tuple[Part, ...], named: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Returns the parts in `there` and in `named`. Each part in `named` is uncertain.
+    """Returns all parts that are in `there` or in `named`. In the result, the parts in `named` are
+    uncertain.
 
     If both contain the same usage record with different ends, the record with the later end is
     kept.

@@ -132,7 +132,7 @@ def without_usage(subscription: Subscription, *, now: Instant) -> Subscription:
 
 
 def _usages(aggregate: Aggregate) -> list[Usage]:
-    """Returns the usage records that the CRM wants or a platform holds."""
+    """Returns the usage records that the CRM wants, and those that a platform holds."""
     held = [posted.usage for link in aggregate.links for posted in link.confirmed.usages]
     return [*aggregate.desired.usages, *held]
 

@@ -138,7 +138,7 @@ def uses_of(aggregate: Aggregate) -> frozenset[Use]:
 
 
 def uses_named(action: AnyAction) -> frozenset[Use]:
-    """Returns the parts of each provider that a scheduled action names, in the same form as
+    """Returns the parts of providers that the scheduled action names, in the same form as
     `uses_of`.
     """
     return uses_of_parts(frozenset(parts_named(action)))

@@ -30,8 +30,8 @@ the error.
 
 
 class Answers:
-    """Sends answers in the order of `put`. Keeps answers that came too late or out of order, so that
-    no routine runs again when the server hands the same request over again.
+    """Sends answers in the order of `put`. Keeps answers that came too late or out of order, so
+    that no routine runs again when the server hands the same request over again.
 
     While a call of SendResponses runs, further answers are collected for the next batch.
     """

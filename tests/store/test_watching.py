@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -245,6 +245,53 @@ async def test_many_watchers_that_wait_cost_one_query(
         first, second = await takes
     assert first == second
     assert len(asked) <= 3
+
+
+async def test_a_watcher_that_begins_slowly_misses_nothing_if_all_others_leave(
+    bench: Bench, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new watcher asks for the end of the events. Before it gets the answer, another watcher
+    gets further events and leaves, and the next row is being read.
+    """
+    bounds, rows = LateAnswer("event_bounds"), LateAnswer("event_rows")
+    async with AsyncExitStack() as new_stack:
+        async with watcher(watching, start=None) as other:
+            taken = asyncio.create_task(other.take(3))
+            await asyncio.sleep(0)
+            monkeypatch.setattr(Store, "read", bounds.read_with(Store.read))
+            beginning = asyncio.create_task(
+                new_stack.enter_async_context(watcher(watching, start=None))
+            )
+            await bounds.asked.wait()
+            await bench.become(viewer("S1"))
+            await taken
+            monkeypatch.setattr(Store, "read", rows.read_with(Store.read))
+            await bench.become(viewer("S2"))
+            await rows.asked.wait()
+        bounds.answered.set()
+        new = await beginning
+        taking = asyncio.create_task(new.take(3))
+        await asyncio.sleep(0)
+        rows.answered.set()
+        assert [each.event.subscription for each in await taking] == ["S1"] * 3
+
+
+class LateAnswer:
+    """Holds the answers to a query back until `answered` is set."""
+
+    def __init__(self, query: str) -> None:
+        self._query = query
+        self.asked, self.answered = asyncio.Event(), asyncio.Event()
+
+    def read_with(self, original: Callable[..., Awaitable[object]]) -> Callable[..., object]:
+        async def read(store: Store, question: object) -> object:
+            found = await original(store, question)
+            if f"'{self._query}'" in repr(question):
+                self.asked.set()
+                await self.answered.wait()
+            return found
+
+        return read
 
 
 async def test_a_kind_of_a_newer_version_is_left_out(bench: Bench, watching: Watching) -> None:

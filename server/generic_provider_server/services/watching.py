@@ -136,7 +136,8 @@ class Watching:
         """
         bounds = await self.read(methodcaller("event_bounds"))
         place = self._checked(start, bounds)
-        if not self._watchers:
+        if not self._watchers and self._next < bounds.next:
+            # Never back: rows that `_follow` is reading now would hide the rows before them.
             self._next = bounds.next
             self._recent.clear()
         watcher = _Watcher(asyncio.current_task(), place)

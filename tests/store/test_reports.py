@@ -87,6 +87,31 @@ async def test_two_complete_reports_at_once_miss_only_whom_neither_names(bench: 
     assert [await known(bench, number) for number in ("S1", "S2")] == [Known.YES, Known.YES]
 
 
+async def test_whom_another_report_names_while_a_report_ends_is_not_missing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await served(bench, "S1", "S2", "S3")
+    first, second = await begun(bench), await begun(bench)
+    do, named = bench.store.do, asyncio.Event()
+
+    async def done_after_another(command: Report, **options: Any) -> object:
+        if command.entries[0].unnamed:
+            await second.take(there("S1"))
+            taking.append(asyncio.create_task(second.take(there("S2"))))
+            await named.wait()
+        elif command.entries[0].subscription == "S2":
+            named.set()
+        return await do(command, **options)
+
+    taking: list[asyncio.Task[None]] = []
+    monkeypatch.setattr(bench.store, "do", done_after_another)
+    await first.finish()
+    await asyncio.gather(*taking)
+    assert first.outcomes[Outcome.MISSING] == 1
+    wanted = {"S1": Known.YES, "S2": Known.YES, "S3": Known.NO}
+    assert {number: await known(bench, number) for number in wanted} == wanted
+
+
 async def test_a_report_begins_anew_with_nobody_named(bench: Bench) -> None:
     await served(bench, "S1", "S2")
     interrupted = await begun(bench)

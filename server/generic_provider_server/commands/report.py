@@ -37,13 +37,15 @@ class Entry(Value, frozen=True, kw_only=True):
     """The part of a report about one subscription.
 
     If `held` is None, the platform does not know the subscription. A `doubtful` entry has only one
-    effect: the subscription does not count as missing.
+    effect: the subscription does not count as missing. An `unnamed` entry stands for a subscription
+    that the report does not name.
     """
 
     subscription: str
     account_number: str = ""
     held: Reported | None
     doubtful: bool = False
+    unnamed: bool = False
 
 
 class Report(Value, frozen=True, kw_only=True):
@@ -77,7 +79,11 @@ class Report(Value, frozen=True, kw_only=True):
         link = record.aggregate.link(self.provider) if record else None
         if record is None or link is None:
             return _unknown("there is no such subscription at the provider")
-        if self.report_time:
+        if entry.unnamed:
+            # Another report may have named it since the search for unnamed subscriptions.
+            if transaction.is_reported(self.provider, number, since=self.report_time):
+                return EntryResult(outcome=Outcome.UNCHANGED)
+        elif self.report_time:
             transaction.mark_reported(self.provider, number, report_time=self.report_time)
         if entry.doubtful:
             return EntryResult(outcome=Outcome.UNKNOWN)

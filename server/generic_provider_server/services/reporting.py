@@ -115,7 +115,9 @@ class Reporting:
         if self.terms.complete:
             await self._guard()
             async for numbers in self._missing():
-                entries = [Entry(subscription=number, held=None) for number in numbers]
+                entries = [
+                    Entry(subscription=number, held=None, unnamed=True) for number in numbers
+                ]
                 for part in _chunks(entries, MOST_IN_TRANSACTION):
                     results = await self._apply(part, audit=self.audit)
                     self.outcomes[Outcome.MISSING] += sum(

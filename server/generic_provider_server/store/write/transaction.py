@@ -204,6 +204,17 @@ class Transaction(Changes):
             row = {"provider": provider, "subscription": subscription, "report_time": report_time}
             self._write(sql.MARK_REPORTED, key, row)
 
+    def is_reported(self, provider: str, subscription: str, *, since: Instant) -> bool:
+        """Tells whether a complete report that began at `since` or later has named the
+        subscription.
+        """
+        key = provider, subscription
+        here = self._rows.get(sql.MARK_REPORTED, {}).get(key)
+        if here is not None and here["report_time"] >= since:
+            return True
+        stored = self._tables.select(sql.REPORT_TIME, key)
+        return any(row.report_time >= since for row in stored)
+
     def remember(self, request_id: str, *, created: str, digest: bytes) -> None:
         self.request_ids[request_id] = created, digest
         row = {"id": request_id, "created": created, "digest": digest}

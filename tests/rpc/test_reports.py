@@ -141,6 +141,24 @@ async def test_what_requests_may_have_overtaken_is_skipped(crm: AsyncClient) -> 
     )
 
 
+async def test_an_older_report_is_skipped(crm: AsyncClient) -> None:
+    await served_already(crm, "S1")
+    later = soon()
+    earlier = later - timedelta(minutes=1)
+    nothing = [PlatformSubscription(subscription="S1")]
+    told = await crm.report_platform_state("P", nothing, observed_time=later)
+    assert told == ReportPlatformStateResponse(received=1, changed=1, out_of_sync=1)
+
+    older = await crm.report_platform_state("P", [there("S1")], observed_time=earlier)
+    skipped = ReportPlatformStateResponse(received=1, skipped=1, out_of_sync=1)
+    skipped.repeat_after.FromDatetime(later)
+    assert older == skipped
+    everything = await crm.report_platform_state(
+        "P", [], observed_time=earlier, complete=True, max_missing_percent=100
+    )
+    assert everything == ReportPlatformStateResponse(unnamed_skipped=1, out_of_sync=1)
+
+
 async def test_what_is_unknown_is_counted_and_told_and_fails_nothing(crm: AsyncClient) -> None:
     await served_already(crm, "S1", "S2")
     twice = ExistingAccount(provider="P", account_number="AS2", holds_everything=True)

@@ -174,6 +174,7 @@ class History(Adapters):
         (result,) = await self.bench.store.do(report)
         self.log.append(f"{provider} reports {number}: {result.outcome.name}")
         stale = bool(link.queue) or link.settle_time > time - 300 * SECOND
+        stale = stale or link.observed_time > time
         assert (result.outcome is Outcome.SKIPPED) == stale
 
     async def _lose(self) -> None:

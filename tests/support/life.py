@@ -283,12 +283,18 @@ class Life:
         self, provider: str, held: Reported | None, *, observed_time: Instant | None = None
     ) -> bool:
         """Reports what the platform holds. Returns False if requests may have changed the platform
-        since then.
+        since then, or if a later report was applied.
         """
         observed_time = observed_time or Instant(self.now + CLOCKS)
         if overtaken(self.link(provider), observed_time=observed_time):
             return False
-        told = report(self.there, provider, held=held, circumstances=self.circumstances)
+        told = report(
+            self.there,
+            provider,
+            held=held,
+            observed_time=observed_time,
+            circumstances=self.circumstances,
+        )
         self._take(told.transition)
         return True
 

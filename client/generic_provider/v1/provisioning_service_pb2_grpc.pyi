@@ -136,7 +136,8 @@ class ProvisioningServiceStub:
     A subscription is skipped if it has pending requests at the provider, because the platform may
     have changed since it was read. For the same reason it is skipped if one of its requests
     reached its final state after `observed_time` or in the five minutes before. Report the
-    subscription again later.
+    subscription again later. A subscription is also skipped if an earlier call has changed
+    *confirmed* by a report with a later `observed_time`.
 
     Each message is applied when it arrives, so a report can name millions of subscriptions. If the
     stream breaks or the call is refused, the applied messages stay applied, and `complete` has no
@@ -258,7 +259,8 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     A subscription is skipped if it has pending requests at the provider, because the platform may
     have changed since it was read. For the same reason it is skipped if one of its requests
     reached its final state after `observed_time` or in the five minutes before. Report the
-    subscription again later.
+    subscription again later. A subscription is also skipped if an earlier call has changed
+    *confirmed* by a report with a later `observed_time`.
 
     Each message is applied when it arrives, so a report can name millions of subscriptions. If the
     stream breaks or the call is refused, the applied messages stay applied, and `complete` has no
@@ -413,7 +415,8 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         A subscription is skipped if it has pending requests at the provider, because the platform may
         have changed since it was read. For the same reason it is skipped if one of its requests
         reached its final state after `observed_time` or in the five minutes before. Report the
-        subscription again later.
+        subscription again later. A subscription is also skipped if an earlier call has changed
+        *confirmed* by a report with a later `observed_time`.
 
         Each message is applied when it arrives, so a report can name millions of subscriptions. If the
         stream breaks or the call is refused, the applied messages stay applied, and `complete` has no

@@ -141,10 +141,8 @@ def _lines(report: ReportPlatformStateResponse) -> Iterator[str]:
         pending = report.skipped_pending
         yield f"skipped: {pending} with pending requests; report again when these are settled"
     if recent := report.skipped - report.skipped_pending:
-        yield (
-            f"skipped: {recent} had requests less than 5 minutes before the observed time, "
-            "or later;"
-        )
+        yield f"skipped: {recent} had requests less than 5 minutes before the observed time,"
+        yield "  or later, or a report with a later observed time;"
         # The time is shown in whole seconds.
         after = report.repeat_after.ToDatetime() + timedelta(seconds=1)
         yield f"  read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later, and report it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from ..domain.platform.reported import Reported, Unknown
-from ..domain.subscription.report import CLOCKS, overtaken, report
+from ..domain.subscription.report import overtaken, readable_from, report
 from ..domain.values import Instant, Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
@@ -90,11 +90,15 @@ class Report(Value, frozen=True, kw_only=True):
         if entry.account_number and link.account_number not in ("", entry.account_number):
             return _unknown(f"subscription {number} has account number {link.account_number}")
         if overtaken(link, observed_time=self.observed_time):
-            after = None if link.queue else Instant(link.settle_time + CLOCKS)
+            after = None if link.queue else readable_from(link)
             return EntryResult(outcome=Outcome.SKIPPED, repeat_after=after)
         circumstances = transaction.circumstances(number)
         applied = report(
-            record.aggregate, self.provider, held=entry.held, circumstances=circumstances
+            record.aggregate,
+            self.provider,
+            held=entry.held,
+            observed_time=self.observed_time,
+            circumstances=circumstances,
         )
         if applied.transition.aggregate is record.aggregate:
             return EntryResult(outcome=Outcome.UNCHANGED, unknown=applied.unknown)

@@ -44,7 +44,13 @@ def held(*entitlements: ReportedEntitlement) -> Reported:
 
 def found(life: Life, said_by_platform: Reported | None) -> tuple[tuple[str, str], ...]:
     """Applies the report, and returns the ids that the provider does not have."""
-    told = report(life.there, SAT, held=said_by_platform, circumstances=life.circumstances)
+    told = report(
+        life.there,
+        SAT,
+        held=said_by_platform,
+        observed_time=Instant(life.now + CLOCKS),
+        circumstances=life.circumstances,
+    )
     life.aggregate = told.transition.aggregate
     return told.unknown
 
@@ -100,6 +106,16 @@ def test_a_report_overtaken_by_requests_is_skipped() -> None:
     life.perform(AddServices((NEWS,)))
     life.wait(2 * 86_400)
     assert not life.report(SAT, None), "requests are pending"
+
+
+def test_an_older_report_never_hides_the_drift_that_a_later_one_has_found() -> None:
+    life = served(viewer(SPORT))
+    read_at = Instant(life.now + CLOCKS + 10)
+    assert life.report(SAT, held(), observed_time=read_at)
+    assert not life.report(SAT, held(SPORT_THERE), observed_time=Instant(read_at - 1))
+    assert life.link(SAT).sync_state is SyncState.OUT_OF_SYNC
+    assert life.report(SAT, held(SPORT_THERE), observed_time=read_at)
+    assert life.in_sync(SAT)
 
 
 @pytest.mark.parametrize("says", [held(SPORT_THERE), held(), None])

@@ -32,7 +32,8 @@ class Link(Value, frozen=True, kw_only=True):
     `withheld`: corrections that the platform has rejected; the service does not create them again
     until the link is in sync or reset. `taken_over` is True if the platform already served the
     customer, and the contents of the platform are still unknown. `settle_time`: the time at which a
-    request at the provider last reached a final state.
+    request at the provider last reached a final state. `observed_time`: the time at which the
+    platform was read for the last report that has changed the link; 0 if there is none.
     """
 
     provider: str
@@ -46,6 +47,7 @@ class Link(Value, frozen=True, kw_only=True):
     withheld: tuple[Request, ...] = ()
     taken_over: bool = False
     settle_time: Instant = Instant(0)
+    observed_time: Instant = Instant(0)
 
     def expected(self, *, now: Instant, before_unit: int | None = None) -> PlatformImage:
         """Returns *confirmed* with the effects of the pending requests.

@@ -34,9 +34,16 @@ class Applied(Value, frozen=True, kw_only=True):
 
 def overtaken(link: Link, *, observed_time: Instant) -> bool:
     """Tells whether requests may have changed the platform since `observed_time`, the time at which
-    the contents of the platform were read.
+    the contents of the platform were read, or whether a report with a later time was applied.
     """
-    return bool(link.queue) or link.settle_time > observed_time - CLOCKS
+    return bool(link.queue) or observed_time < readable_from(link)
+
+
+def readable_from(link: Link) -> Instant:
+    """Returns the earliest `observed_time` of a report that may change the link, if no request is
+    pending.
+    """
+    return max(Instant(link.settle_time + CLOCKS), link.observed_time)
 
 
 def should_be_named(aggregate: Aggregate, link: Link, *, observed_time: Instant) -> bool:
@@ -52,7 +59,12 @@ def should_be_named(aggregate: Aggregate, link: Link, *, observed_time: Instant)
 
 
 def report(
-    aggregate: Aggregate, provider: str, *, held: Reported | None, circumstances: Circumstances
+    aggregate: Aggregate,
+    provider: str,
+    *,
+    held: Reported | None,
+    observed_time: Instant,
+    circumstances: Circumstances,
 ) -> Applied:
     """Replaces the confirmed items and entitlements by those in the report.
 
@@ -69,7 +81,9 @@ def report(
         confirmed, unknown = _confirmed(link.confirmed, wanted, elements), tuple(elements.unknown)
     if confirmed == link.confirmed and not link.taken_over:
         return Applied(transition=Transition(aggregate=aggregate), unknown=unknown)
-    ledger.links[provider] = replace(link, confirmed=confirmed, taken_over=False)
+    ledger.links[provider] = replace(
+        link, confirmed=confirmed, taken_over=False, observed_time=observed_time
+    )
     return Applied(transition=ledger.transition(), unknown=unknown)
 
 

@@ -93,6 +93,17 @@ def test_what_heals_the_platform_stays_ahead_of_the_action_that_changes_it_again
     assert not one.life.differences("P")
 
 
+def test_nothing_heals_a_subscriber_who_was_refused() -> None:
+    one = Hybrid.with_services("NEWS", "OTTX", "OTTY")
+    one.life.switch("Q", effective=False)
+    one.perform(StopServices((on("OTTX"),)))
+    one.life.switch("Q", effective=True)
+    one.perform(added("SPORT"))
+    assert "RESET DEACTIVATE_SERVICE OTTX" in one.pending("Q")
+    one.reject("Q")
+    assert one.pending("Q") == []
+
+
 def test_a_late_answer_does_not_send_a_refused_correction_again() -> None:
     one = Hybrid.with_services("NEWS", "SPORT")
     one.life.lease("P")

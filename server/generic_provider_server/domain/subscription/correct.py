@@ -13,7 +13,7 @@ from ..platform.image import Known, PlatformImage, Request
 from ..platform.named_elements import Name
 from ..platform.named_elements import names as names_of
 from ..platform.plan import plan
-from ..platform.request_effects import has, holds
+from ..platform.request_effects import effect, has, holds
 from ..values import RequestState, RequestType
 from .ledger import Ledger
 from .pending_requests import Pending
@@ -68,16 +68,19 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
     """Cancels corrections that are not needed at their place in the queue.
 
     Each correction is compared with the state of the CRM after the actions of earlier units, so a
-    later action does not make the correction pointless.
+    later action does not make the correction pointless. It is also compared with what the platform
+    holds after the requests before it: they may have been cancelled since it was created.
     """
     leased = ledger.leased(provider)
-    queue = ledger.links[provider].queue
-    waiting = [p for p in queue if not p.action and p.number not in leased]
-    for unit, corrections in groupby(waiting, key=lambda pending: pending.unit):
+    corrections = [p for p in ledger.links[provider].queue if not p.action]
+    for unit, pendings in groupby(corrections, key=lambda pending: pending.unit):
         wanted = ledger.image(state_at(ledger, unit), catalogue)
-        for pending in corrections:
-            if pointless(wanted, pending.request):
+        ahead = ledger.expected(provider, before_unit=unit)
+        for pending in pendings:
+            if pending.number not in leased and in_vain(ahead, wanted, pending.request):
                 ledger.abandon(provider, pending, RequestState.CANCELLED)
+            else:
+                ahead = effect(ahead, pending.request)
 
 
 def _needed(ledger: Ledger, provider: str, catalogue: Catalogue) -> tuple[Request, ...]:
@@ -144,7 +147,18 @@ def _owners(
     return owners
 
 
-def pointless(wanted: PlatformImage, request: Request) -> bool:
+def in_vain(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
+    """Tells whether the CRM does not want the effect of the request; or whether the platform, when
+    the request reaches it, has that effect already, or does not know the subscriber.
+
+    `ahead`: the image of the platform after the requests before this one.
+    """
+    become = request.type is RequestType.BECOME_SUBSCRIBER
+    unknown = ahead.known is Known.NO and wanted.known is Known.YES and not become
+    return _unwanted(wanted, request) or unknown or has(ahead, request)
+
+
+def _unwanted(wanted: PlatformImage, request: Request) -> bool:
     """Tells whether the CRM does not want the effect of the request.
 
     The cancellation of a usage record is also needed if the CRM wants another record with the same

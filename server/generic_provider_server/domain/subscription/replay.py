@@ -7,12 +7,11 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from ..platform.image import Known, PlatformImage, Request
-from ..platform.request_effects import effect, has
+from ..platform.request_effects import effect
 from ..refusals import Refused
-from ..values import RequestState, RequestType, Subscription
+from ..values import RequestState, Subscription
 from .aggregate import Link
-from .correct import pointless
+from .correct import in_vain
 from .due import without_usage
 from .ledger import Ledger
 from .pending_requests import Pending
@@ -144,21 +143,11 @@ def _cancel_pointless(
     for unit, requests in groupby(mine, key=lambda pending: pending.unit):
         ahead = ledger.expected(provider, before_unit=unit)
         for pending in requests:
-            request = pending.request
-            in_vain = whole or pointless(wanted, request) or _needless(ahead, wanted, request)
-            if in_vain and pending.number not in leased:
+            needless = whole or in_vain(ahead, wanted, pending.request)
+            if needless and pending.number not in leased:
                 ledger.abandon(provider, pending, RequestState.CANCELLED)
             else:
-                ahead = effect(ahead, request)
-
-
-def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
-    """Tells whether the request would be in vain: when it reaches the platform, the platform has
-    the effect of the request already, or does not know the subscriber.
-    """
-    become = request.type is RequestType.BECOME_SUBSCRIBER
-    unknown = ahead.known is Known.NO and wanted.known is Known.YES and not become
-    return unknown or has(ahead, request)
+                ahead = effect(ahead, pending.request)
 
 
 def _replaceable(

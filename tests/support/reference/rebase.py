@@ -178,9 +178,12 @@ class Rebase(Undo):
         return None
 
     def _pointless(self, req: Req) -> bool:
-        """Tells whether the request is a correction whose effect is not wanted in the state at its
-        place in the order.
+        """Tells whether the effect of the correction is not wanted in the state at its place in the
+        order, or whether the platform will not know the subscriber.
         """
+        ahead = self.expected(req.provider, before=req)
+        if KNOWN not in ahead.there and req.order.type is not BECOME:
+            return True
         state = self.base
         for act in self.acts:
             if act.unit < req.unit:

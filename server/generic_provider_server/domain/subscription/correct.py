@@ -68,8 +68,9 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
     """Cancels corrections that are not needed at their place in the queue.
 
     Each correction is compared with the state of the CRM after the actions of earlier units, so a
-    later action does not make the correction pointless. It is also compared with what the platform
-    holds after the requests before it: they may have been cancelled since it was created.
+    later action does not make the correction pointless. A correction is also pointless if the
+    platform does not know the subscriber when the correction reaches it: a BECOME_SUBSCRIBER before
+    it may have been refused.
     """
     leased = ledger.leased(provider)
     corrections = [p for p in ledger.links[provider].queue if not p.action]
@@ -77,7 +78,7 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
         wanted = ledger.image(state_at(ledger, unit), catalogue)
         ahead = ledger.expected(provider, before_unit=unit)
         for pending in pendings:
-            if pending.number not in leased and in_vain(ahead, wanted, pending.request):
+            if pending.number not in leased and pointless(ahead, wanted, pending.request):
                 ledger.abandon(provider, pending, RequestState.CANCELLED)
             else:
                 ahead = effect(ahead, pending.request)
@@ -147,15 +148,14 @@ def _owners(
     return owners
 
 
-def in_vain(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
-    """Tells whether the CRM does not want the effect of the request; or whether the platform, when
-    the request reaches it, has that effect already, or does not know the subscriber.
+def pointless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
+    """Tells whether the CRM does not want the effect of the request, or the platform does not know
+    the subscriber when the request reaches it.
 
     `ahead`: the image of the platform after the requests before this one.
     """
     become = request.type is RequestType.BECOME_SUBSCRIBER
-    unknown = ahead.known is Known.NO and wanted.known is Known.YES and not become
-    return _unwanted(wanted, request) or unknown or has(ahead, request)
+    return (ahead.known is Known.NO and not become) or _unwanted(wanted, request)
 
 
 def _unwanted(wanted: PlatformImage, request: Request) -> bool:

@@ -7,11 +7,11 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from ..platform.request_effects import effect
+from ..platform.request_effects import effect, has
 from ..refusals import Refused
 from ..values import RequestState, Subscription
 from .aggregate import Link
-from .correct import in_vain
+from .correct import pointless
 from .due import without_usage
 from .ledger import Ledger
 from .pending_requests import Pending
@@ -143,11 +143,12 @@ def _cancel_pointless(
     for unit, requests in groupby(mine, key=lambda pending: pending.unit):
         ahead = ledger.expected(provider, before_unit=unit)
         for pending in requests:
-            needless = whole or in_vain(ahead, wanted, pending.request)
+            request = pending.request
+            needless = whole or has(ahead, request) or pointless(ahead, wanted, request)
             if needless and pending.number not in leased:
                 ledger.abandon(provider, pending, RequestState.CANCELLED)
             else:
-                ahead = effect(ahead, pending.request)
+                ahead = effect(ahead, request)
 
 
 def _replaceable(

@@ -116,6 +116,35 @@ async def test_a_process_that_was_taken_for_dead_does_not_remove_the_file(
     assert len(other.contents(done).requests) == done.requests_archived == 1
 
 
+async def test_a_file_that_cannot_be_read_is_removed_even_if_the_folder_cannot_be_cleared(
+    two: list[Archivist], tmp_path: Path
+) -> None:
+    one, _ = two
+    asked = await one.ask()
+    folder: Any = StaleFolder(one.folder)
+    with pytest.raises(OSError, match="Stale"):
+        await Archiving(one.bench.store, folder).work()
+
+    assert (await one.now(asked)).state is ArchiveState.FAILED
+    assert not list(tmp_path.rglob("*.gz"))
+
+
+class StaleFolder:
+    """A folder that can neither be read nor listed."""
+
+    def __init__(self, folder: ArchiveFolder) -> None:
+        self._folder = folder
+
+    def open(self, _: ArchiveRecord) -> NoReturn:
+        raise OSError(ESTALE, "Stale file handle")
+
+    def clear(self, _: ArchiveRecord) -> NoReturn:
+        raise OSError(ESTALE, "Stale file handle")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._folder, name)
+
+
 class UnreadableFolder:
     """A folder whose file cannot be read. `before` is called before the first attempt."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
@@ -274,6 +275,37 @@ async def test_a_watcher_that_begins_slowly_misses_nothing_if_all_others_leave(
         await asyncio.sleep(0)
         rows.answered.set()
         assert [each.event.subscription for each in await taking] == ["S1"] * 3
+
+
+async def test_a_watcher_gets_new_events_after_the_last_events_were_lost(
+    bench: Bench, watching: Watching
+) -> None:
+    """The last commits are lost when an asynchronous standby becomes the database."""
+    async with watcher(watching) as first:
+        for n in range(6):
+            await bench.become(viewer(f"S{n}"))
+        await first.take(2 + 6 * 3)
+    await bench.store.do(LosesTheLastEvents(rows=4))
+    async with watcher(watching, start=None) as new:
+        taking = asyncio.create_task(new.take(3))
+        await asyncio.sleep(0)
+        await bench.become(viewer("S9"))
+        assert {each.event.subscription for each in await taking} == {"S9"}
+
+
+@dataclass(frozen=True)
+class LosesTheLastEvents:
+    rows: int
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, transaction: Transaction) -> None:
+        tables = transaction._tables  # noqa: SLF001
+        (counter,) = tables.select("SELECT value FROM counter WHERE name = ?", ("event",))
+        last = counter.value - self.rows
+        tables.run("DELETE FROM event WHERE number > ?", (last,))
+        tables.run("UPDATE counter SET value = ? WHERE name = ?", (last, "event"))
 
 
 class LateAnswer:

@@ -157,8 +157,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
     ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 81
     """This server process has about 1,000 running calls of this gRPC service already (for example of
-    SubscriptionService); a batch counts as several calls. The server has not processed the call.
-    Every unary RPC can be refused with this reason.
+    SubscriptionService); a batch counts as several calls. Calls with `wait` have a second limit of
+    the same size. The server has not processed the call. Every unary RPC can be refused with this
+    reason.
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 85
     """UNAUTHENTICATED: every call can be refused with this reason
@@ -321,8 +322,9 @@ ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 80
 """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
 ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 81
 """This server process has about 1,000 running calls of this gRPC service already (for example of
-SubscriptionService); a batch counts as several calls. The server has not processed the call.
-Every unary RPC can be refused with this reason.
+SubscriptionService); a batch counts as several calls. Calls with `wait` have a second limit of
+the same size. The server has not processed the call. Every unary RPC can be refused with this
+reason.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 85
 """UNAUTHENTICATED: every call can be refused with this reason

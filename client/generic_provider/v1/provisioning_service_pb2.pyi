@@ -934,7 +934,7 @@ class ReportPlatformStateResponse(_message.Message):
     """The number of subscriptions for which the report has changed *confirmed*."""
     skipped: _builtins.int
     """The number of subscriptions that were skipped, because requests may have changed them since the
-    platform was read, or because a later report has changed them.
+    platform was read, or because a later report has found a difference.
     """
     missing: _builtins.int
     """The number of subscriptions that the platform does not know any more. The report names them as
@@ -955,7 +955,7 @@ class ReportPlatformStateResponse(_message.Message):
     unnamed_skipped: _builtins.int
     """The number of subscriptions that a complete report does not name, but that do not count as
     missing, because requests may have changed them since the platform was read, or because a later
-    report has changed them. `skipped` does not contain them.
+    report has found a difference. `skipped` does not contain them.
     """
     @_builtins.property
     def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportPlatformStateResponse.Example]:

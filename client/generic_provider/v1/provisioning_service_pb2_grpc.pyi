@@ -86,10 +86,11 @@ class ProvisioningServiceStub:
         computed time is never behind the server's clock. If a later message has a `sent_time` ahead
         of the computed time, correct the computed time to this `sent_time`. Begin no request of a
         lease whose duration is over. Unless the stream has sent `drain`, begin no request of its
-        leases after the stream has ended, or while no message has arrived on it for 12 s. Release such a lease through any server if it has
-        requests that you have not begun: no attempt is counted, and these requests are handed over
-        again immediately. If a lease seems to be over, or more than half over, when it arrives,
-        release it and open a new stream, because then you compute the server's time anew.
+        leases after the stream has ended, or while no message has arrived on it for 12 s. In these
+        cases release the requests that you have not begun, through any server: no attempt is
+        counted, and these requests are handed over again immediately. If a lease seems to be over,
+        or more than half over, when it arrives, release it and open a new stream, because then you
+        compute the server's time anew.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
@@ -136,8 +137,8 @@ class ProvisioningServiceStub:
     A subscription is skipped if it has pending requests at the provider, because the platform may
     have changed since it was read. For the same reason it is skipped if one of its requests
     reached its final state after `observed_time` or in the five minutes before. Report the
-    subscription again later. A subscription is also skipped if an earlier call has changed
-    *confirmed* by a report with a later `observed_time`.
+    subscription again later. A subscription is also skipped if a report with a later
+    `observed_time` has found a difference.
 
     Each message is applied when it arrives, so a report can name millions of subscriptions. If the
     stream breaks or the call is refused, the applied messages stay applied, and `complete` has no
@@ -209,10 +210,11 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
         computed time is never behind the server's clock. If a later message has a `sent_time` ahead
         of the computed time, correct the computed time to this `sent_time`. Begin no request of a
         lease whose duration is over. Unless the stream has sent `drain`, begin no request of its
-        leases after the stream has ended, or while no message has arrived on it for 12 s. Release such a lease through any server if it has
-        requests that you have not begun: no attempt is counted, and these requests are handed over
-        again immediately. If a lease seems to be over, or more than half over, when it arrives,
-        release it and open a new stream, because then you compute the server's time anew.
+        leases after the stream has ended, or while no message has arrived on it for 12 s. In these
+        cases release the requests that you have not begun, through any server: no attempt is
+        counted, and these requests are handed over again immediately. If a lease seems to be over,
+        or more than half over, when it arrives, release it and open a new stream, because then you
+        compute the server's time anew.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
@@ -259,8 +261,8 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     A subscription is skipped if it has pending requests at the provider, because the platform may
     have changed since it was read. For the same reason it is skipped if one of its requests
     reached its final state after `observed_time` or in the five minutes before. Report the
-    subscription again later. A subscription is also skipped if an earlier call has changed
-    *confirmed* by a report with a later `observed_time`.
+    subscription again later. A subscription is also skipped if a report with a later
+    `observed_time` has found a difference.
 
     Each message is applied when it arrives, so a report can name millions of subscriptions. If the
     stream breaks or the call is refused, the applied messages stay applied, and `complete` has no
@@ -335,10 +337,11 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
             computed time is never behind the server's clock. If a later message has a `sent_time` ahead
             of the computed time, correct the computed time to this `sent_time`. Begin no request of a
             lease whose duration is over. Unless the stream has sent `drain`, begin no request of its
-            leases after the stream has ended, or while no message has arrived on it for 12 s. Release such a lease through any server if it has
-            requests that you have not begun: no attempt is counted, and these requests are handed over
-            again immediately. If a lease seems to be over, or more than half over, when it arrives,
-            release it and open a new stream, because then you compute the server's time anew.
+            leases after the stream has ended, or while no message has arrived on it for 12 s. In these
+            cases release the requests that you have not begun, through any server: no attempt is
+            counted, and these requests are handed over again immediately. If a lease seems to be over,
+            or more than half over, when it arrives, release it and open a new stream, because then you
+            compute the server's time anew.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -415,8 +418,8 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         A subscription is skipped if it has pending requests at the provider, because the platform may
         have changed since it was read. For the same reason it is skipped if one of its requests
         reached its final state after `observed_time` or in the five minutes before. Report the
-        subscription again later. A subscription is also skipped if an earlier call has changed
-        *confirmed* by a report with a later `observed_time`.
+        subscription again later. A subscription is also skipped if a report with a later
+        `observed_time` has found a difference.
 
         Each message is applied when it arrives, so a report can name millions of subscriptions. If the
         stream breaks or the call is refused, the applied messages stay applied, and `complete` has no

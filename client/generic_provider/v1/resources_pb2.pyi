@@ -425,7 +425,7 @@ class _DifferenceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Differ
     """The platform has a usage record that the CRM does not name."""
     DIFFERENCE_KIND_UNCERTAIN: _DifferenceKind.ValueType  # 10
     """Nobody knows whether the platform holds the element: its last request was handed over, and
-    then ended without an answer that says so.
+    then ended without the platform's answer.
     """
 
 class DifferenceKind(_DifferenceKind, metaclass=_DifferenceKindEnumTypeWrapper):
@@ -454,7 +454,7 @@ DIFFERENCE_KIND_USAGE_SURPLUS: DifferenceKind.ValueType  # 9
 """The platform has a usage record that the CRM does not name."""
 DIFFERENCE_KIND_UNCERTAIN: DifferenceKind.ValueType  # 10
 """Nobody knows whether the platform holds the element: its last request was handed over, and
-then ended without an answer that says so.
+then ended without the platform's answer.
 """
 Global___DifferenceKind: _TypeAlias = DifferenceKind  # noqa: Y015
 

@@ -147,8 +147,9 @@ def _lines(report: ReportPlatformStateResponse) -> Iterator[str]:
         after = report.repeat_after.ToDatetime() + timedelta(seconds=1)
         yield f"  read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later, and report it"
     if unnamed := report.unnamed_skipped:
-        yield f"not named, but not counted as missing: {unnamed} with pending or recent requests;"
-        yield "  read the platform again when the requests are settled, and report it"
+        yield f"not named, but not counted as missing: {unnamed} with pending or recent requests,"
+        yield "  or with a later report; read the platform again when the requests are settled,"
+        yield "  and report it"
 
 
 def _example(example: ReportPlatformStateResponse.Example) -> tuple[str, str, str]:

@@ -68,9 +68,17 @@ class Report(Value, frozen=True, kw_only=True):
 
         Raises Unprocessable for the first subscription that cannot be processed.
         """
+        unnamed = [entry.subscription for entry in self.entries if entry.unnamed]
+        # Another report may have named them since the search for unnamed subscriptions.
+        named = transaction.reported(self.provider, unnamed, since=self.report_time)
         numbers = transaction.one_by_one([entry.subscription for entry in self.entries])
         return tuple(
-            [self._apply(transaction, e) for e, _ in zip(self.entries, numbers, strict=True)]
+            [
+                EntryResult(outcome=Outcome.UNCHANGED)
+                if entry.unnamed and number in named
+                else self._apply(transaction, entry)
+                for entry, number in zip(self.entries, numbers, strict=True)
+            ]
         )
 
     def _apply(self, transaction: Transaction, entry: Entry) -> EntryResult:
@@ -79,11 +87,7 @@ class Report(Value, frozen=True, kw_only=True):
         link = record.aggregate.link(self.provider) if record else None
         if record is None or link is None:
             return _unknown("there is no such subscription at the provider")
-        if entry.unnamed:
-            # Another report may have named it since the search for unnamed subscriptions.
-            if transaction.is_reported(self.provider, number, since=self.report_time):
-                return EntryResult(outcome=Outcome.UNCHANGED)
-        elif self.report_time:
+        if self.report_time and not entry.unnamed:
             transaction.mark_reported(self.provider, number, report_time=self.report_time)
         if entry.doubtful:
             return EntryResult(outcome=Outcome.UNKNOWN)
@@ -104,7 +108,9 @@ class Report(Value, frozen=True, kw_only=True):
             return EntryResult(outcome=Outcome.UNCHANGED, unknown=applied.unknown)
         transaction.put(number, applied.transition)
         outcome = Outcome.MISSING if entry.held is None else Outcome.CHANGED
-        return EntryResult(outcome=outcome, unknown=applied.unknown)
+        return EntryResult(
+            outcome=outcome if applied.changed else Outcome.UNCHANGED, unknown=applied.unknown
+        )
 
 
 def _unknown(why: str) -> EntryResult:

@@ -21,29 +21,29 @@ class CallLimit:
     """Limits the sum of the sizes of the running unary calls of one service.
 
     Each service has its own limit, so that calls of a CRM cannot cause the refusal of calls of
-    adapters and operators. Calls that wait for an event are counted apart, because they run long
-    without work, and must not cause the refusal of other calls.
+    adapters and operators. Calls that wait for an event have a limit of their own, because they run
+    long without work, and must not cause the refusal of other calls.
     """
 
     def __init__(self) -> None:
-        self._taken = {False: 0, True: 0}
+        self._taken = 0
 
     @contextmanager
-    def taken(self, size: int, *, waits: bool = False) -> Iterator[None]:
-        """Counts a call of this size while the `with` block runs. `waits`: whether the call waits
-        for an event. Raises Refused if the limit would be exceeded.
+    def taken(self, size: int) -> Iterator[None]:
+        """Counts a call of this size while the `with` block runs. Raises Refused if the limit would
+        be exceeded.
         """
-        if self._taken[waits] + size > MOST_TAKEN:
+        if self._taken + size > MOST_TAKEN:
             raise Refused(
                 Reason.TOO_MANY_CALLS,
                 "this server process has too many calls of this service already; nothing was done, "
                 "repeat the call later",
             )
-        self._taken[waits] += size
+        self._taken += size
         try:
             yield
         finally:
-            self._taken[waits] -= size
+            self._taken -= size
 
 
 class StreamLimit:

@@ -174,10 +174,10 @@ def add_service(
     The servicer has a method `(request, call)` for each RPC. `observe` is called when a call has
     ended.
     """
-    limit = CallLimit()
+    limits = CallLimit(), CallLimit()
     handlers = {
         method.name: timed(
-            method.name, _handler(method, getattr(servicer, method.name), calls, limit), observe
+            method.name, _handler(method, getattr(servicer, method.name), calls, limits), observe
         )
         for method in descriptor.methods
     }
@@ -186,7 +186,10 @@ def add_service(
 
 
 def _handler(
-    method: MethodDescriptor, behaviour: Callable[..., Any], calls: Calls, limit: CallLimit
+    method: MethodDescriptor,
+    behaviour: Callable[..., Any],
+    calls: Calls,
+    limits: tuple[CallLimit, CallLimit],
 ) -> grpc.RpcMethodHandler[Any, Any]:
     rpc = rpc_of(method)
     encode = GetMessageClass(method.output_type).SerializeToString
@@ -198,7 +201,7 @@ def _handler(
     if method.client_streaming:
         streamed = _streamed(rpc, behaviour, calls, streams)
         return grpc.stream_unary_rpc_method_handler(streamed, None, encode)
-    unary = _unary(rpc, behaviour, calls, limit)
+    unary = _unary(rpc, behaviour, calls, limits)
     return grpc.unary_unary_rpc_method_handler(unary, None, encode)
 
 
@@ -206,8 +209,10 @@ def _unary(
     rpc: Rpc,
     behaviour: Callable[[Any, IncomingCall], Awaitable[Message]],
     calls: Calls,
-    limit: CallLimit,
+    limits: tuple[CallLimit, CallLimit],
 ) -> Callable[[bytes, Context], Awaitable[Message]]:
+    """`limits`: the limit of calls that do not wait, and the limit of calls that wait."""
+
     async def run(raw: bytes, context: Context) -> Message:
         call = calls.incoming(rpc, context)
         try:
@@ -215,7 +220,7 @@ def _unary(
             try:
                 request = rpc.checked(raw, call)
                 size = size_of(request) if rpc.is_batch else CALL
-                with limit.taken(size, waits=rpc.waits(request)):
+                with limits[rpc.waits(request)].taken(size):
                     response = await behaviour(request, call)
                 call.succeeded()
                 return response

@@ -157,14 +157,19 @@ class Archiving:
         if archive.moved:
             await self._put(replace(archive, message=why))
             return
-        # Removed last: another process may have become the worker, and then it needs the file.
-        await self._fail(replace(archive, checksum="", size=0), why)
+        # The record comes first: if another process has become the worker, that process needs the
+        # file.
+        await self._put_failed(replace(archive, checksum="", size=0), why)
         await asyncio.to_thread(self._folder.remove, archive)
+        await asyncio.to_thread(self._folder.clear, archive)
 
     async def _fail(self, archive: ArchiveRecord, why: str) -> None:
+        await self._put_failed(archive, why)
+        await asyncio.to_thread(self._folder.clear, archive)
+
+    async def _put_failed(self, archive: ArchiveRecord, why: str) -> None:
         await self._put(replace(archive, state=ArchiveState.FAILED, message=why))
         log.error("archive_failed", archive=archive.id, message=why)
-        await asyncio.to_thread(self._folder.clear, archive)
 
     async def _put(self, archive: ArchiveRecord) -> ArchiveRecord:
         return _still_ours(await self._store.do(PutArchive(archive=archive)))

@@ -136,8 +136,7 @@ class Watching:
         """
         bounds = await self.read(methodcaller("event_bounds"))
         place = self._checked(start, bounds)
-        if not self._watchers and self._next < bounds.next:
-            # Never back: rows that `_follow` is reading now would hide the rows before them.
+        if not self._watchers:
             self._next = bounds.next
             self._recent.clear()
         watcher = _Watcher(asyncio.current_task(), place)
@@ -220,13 +219,18 @@ class Watching:
         self._changed.clear()
         if not self._watchers:
             return
+        first = self._next
         try:
-            rows = await self._store.read(methodcaller("event_rows", self._next))
+            rows = await self._store.read(methodcaller("event_rows", first))
         except Refused as lost:
             for waiting in self._waiting:
                 if not waiting.found.done():
                     waiting.found.set_exception(lost)
             raise
+        if self._next < first:
+            # A first watcher has begun meanwhile, and needs rows before these.
+            self._changed.set()
+            return
         for row in rows:
             if row.number >= self._next:
                 self._announce(row)

@@ -104,6 +104,26 @@ def test_nothing_heals_a_subscriber_who_was_refused() -> None:
     assert one.pending("Q") == []
 
 
+def test_a_correction_behind_the_become_subscriber_of_an_action_stays() -> None:
+    one = Hybrid.with_services("NEWS", "OTTX")
+    one.serve()
+    one.rent("u1")
+    one.accept("P")
+    one.life.report("P", None)
+    one.life.switch("P", effective=False)
+    one.perform(added("SPORT", "OTTY"))
+    one.perform(StopServices((on("OTTX"),)))
+    one.life.switch("P", effective=True)
+    one.reject("Q")
+    before = one.pending("P")
+    assert before[0].startswith("ACTION BECOME_SUBSCRIBER")
+    assert before[1].startswith("ROLLBACK ADD_UDR u1")
+    numbers = [pending.number for pending in one.life.there.queue("P")]
+    one.reject("Q")
+    assert one.pending("P") == before
+    assert [pending.number for pending in one.life.there.queue("P")] == numbers
+
+
 def test_a_late_answer_does_not_send_a_refused_correction_again() -> None:
     one = Hybrid.with_services("NEWS", "SPORT")
     one.life.lease("P")

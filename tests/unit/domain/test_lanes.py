@@ -146,7 +146,7 @@ class Story:
             assert pending.touched or cause is LeaseEnd.NOT_SENT
             assert pending.attempts == before[pending.number].attempts + counted
         assert change.ran_out is (cause is LeaseEnd.RAN_OUT)
-        covered = {pending.number for pending in before.values() if self.lane.covers(pending)}
+        covered = {pending.number for pending in before.values() if change.lane.covers(pending)}
         assert covered == sent
 
     def extend(self, number: int) -> None:

@@ -114,7 +114,10 @@ def test_an_older_report_never_hides_the_drift_that_a_later_one_has_found() -> N
     assert life.report(SAT, held(), observed_time=read_at)
     assert not life.report(SAT, held(SPORT_THERE), observed_time=Instant(read_at - 1))
     assert life.link(SAT).sync_state is SyncState.OUT_OF_SYNC
-    assert life.report(SAT, held(SPORT_THERE), observed_time=read_at)
+    again = Instant(read_at + 10)
+    assert life.report(SAT, held(), observed_time=again)
+    assert not life.report(SAT, held(SPORT_THERE), observed_time=Instant(again - 1))
+    assert life.report(SAT, held(SPORT_THERE), observed_time=again)
     assert life.in_sync(SAT)
 
 

@@ -33,7 +33,8 @@ class Link(Value, frozen=True, kw_only=True):
     until the link is in sync or reset. `taken_over` is True if the platform already served the
     customer, and the contents of the platform are still unknown. `settle_time`: the time at which a
     request at the provider last reached a final state. `observed_time`: the time at which the
-    platform was read for the last report that has changed the link; 0 if there is none.
+    platform was read for the last report that has changed the link, or that has confirmed that the
+    link is OUT_OF_SYNC; 0 if there is none.
     """
 
     provider: str

@@ -9,11 +9,11 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from ..catalogue import Catalogue
-from ..platform.image import Known, PlatformImage, Request
+from ..platform.image import NOTHING, Known, PlatformImage, Request
 from ..platform.named_elements import Name
 from ..platform.named_elements import names as names_of
 from ..platform.plan import plan
-from ..platform.request_effects import effect, has, holds
+from ..platform.request_effects import has, holds
 from ..values import RequestState, RequestType
 from .ledger import Ledger
 from .pending_requests import Pending
@@ -72,16 +72,20 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
     platform does not know the subscriber when the correction reaches it: a BECOME_SUBSCRIBER before
     it may have been refused.
     """
-    leased = ledger.leased(provider)
-    corrections = [p for p in ledger.links[provider].queue if not p.action]
-    for unit, pendings in groupby(corrections, key=lambda pending: pending.unit):
-        wanted = ledger.image(state_at(ledger, unit), catalogue)
-        ahead = ledger.expected(provider, before_unit=unit)
+    leased, link = ledger.leased(provider), ledger.links[provider]
+    unknown = link.confirmed.known is Known.NO
+    for unit, queued in groupby(link.queue, key=lambda pending: pending.unit):
+        # a unit may also contain requests of an action, for example BECOME_SUBSCRIBER
+        pendings = list(queued)
+        corrections = [p.number for p in pendings if not p.action and p.number not in leased]
+        wanted = ledger.image(state_at(ledger, unit), catalogue) if corrections else NOTHING
         for pending in pendings:
-            if pending.number not in leased and pointless(ahead, wanted, pending.request):
+            become = pending.request.type is RequestType.BECOME_SUBSCRIBER
+            pointless = (unknown and not become) or unwanted(wanted, pending.request)
+            if pointless and pending.number in corrections:
                 ledger.abandon(provider, pending, RequestState.CANCELLED)
-            else:
-                ahead = effect(ahead, pending.request)
+            elif become:
+                unknown = False
 
 
 def _needed(ledger: Ledger, provider: str, catalogue: Catalogue) -> tuple[Request, ...]:
@@ -148,17 +152,7 @@ def _owners(
     return owners
 
 
-def pointless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
-    """Tells whether the CRM does not want the effect of the request, or the platform does not know
-    the subscriber when the request reaches it.
-
-    `ahead`: the image of the platform after the requests before this one.
-    """
-    become = request.type is RequestType.BECOME_SUBSCRIBER
-    return (ahead.known is Known.NO and not become) or _unwanted(wanted, request)
-
-
-def _unwanted(wanted: PlatformImage, request: Request) -> bool:
+def unwanted(wanted: PlatformImage, request: Request) -> bool:
     """Tells whether the CRM does not want the effect of the request.
 
     The cancellation of a usage record is also needed if the CRM wants another record with the same

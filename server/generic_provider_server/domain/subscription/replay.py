@@ -7,11 +7,12 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
+from ..platform.image import Known, PlatformImage, Request
 from ..platform.request_effects import effect, has
 from ..refusals import Refused
-from ..values import RequestState, Subscription
+from ..values import RequestState, RequestType, Subscription
 from .aggregate import Link
-from .correct import pointless
+from .correct import unwanted
 from .due import without_usage
 from .ledger import Ledger
 from .pending_requests import Pending
@@ -143,12 +144,20 @@ def _cancel_pointless(
     for unit, requests in groupby(mine, key=lambda pending: pending.unit):
         ahead = ledger.expected(provider, before_unit=unit)
         for pending in requests:
-            request = pending.request
-            needless = whole or has(ahead, request) or pointless(ahead, wanted, request)
+            needless = whole or _needless(ahead, wanted, pending.request)
             if needless and pending.number not in leased:
                 ledger.abandon(provider, pending, RequestState.CANCELLED)
             else:
-                ahead = effect(ahead, request)
+                ahead = effect(ahead, pending.request)
+
+
+def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
+    """Tells whether the CRM does not want the effect of the request; or whether the platform, when
+    the request reaches it, has that effect already, or does not know the subscriber.
+    """
+    become = request.type is RequestType.BECOME_SUBSCRIBER
+    unknown = ahead.known is Known.NO and wanted.known is Known.YES and not become
+    return unknown or unwanted(wanted, request) or has(ahead, request)
 
 
 def _replaceable(

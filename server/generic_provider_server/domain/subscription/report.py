@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ..platform.compare import Part
 from ..platform.image import NOTHING, Known, PlatformImage
 from ..platform.reported import Reported, ReportedElements, Unknown
-from ..values import SECOND, Instant, Value
+from ..values import SECOND, Instant, SyncState, Value
 from .aggregate import Aggregate, Link
 from .ledger import Ledger
 from .transition import Circumstances, Transition
@@ -25,10 +25,13 @@ Element = TypeVar("Element", bound=Part)
 class Applied(Value, frozen=True, kw_only=True):
     """The result of a report.
 
-    `unknown`: ids in the report that the provider does not have, each with a text.
+    `changed`: whether the report differs from *confirmed*. If it does not, the transition may
+    nevertheless record the time of the report. `unknown`: ids in the report that the provider does
+    not have, each with a text.
     """
 
     transition: Transition
+    changed: bool = False
     unknown: tuple[Unknown, ...] = ()
 
 
@@ -69,7 +72,9 @@ def report(
     """Replaces the confirmed items and entitlements by those in the report.
 
     If `held` is None, the platform does not know the subscriber, so *confirmed* becomes empty. If
-    the report agrees with *confirmed*, the aggregate stays the same object.
+    the report agrees with *confirmed*, the aggregate stays the same object, unless the link is
+    OUT_OF_SYNC. Then the time of the report is recorded, so that no older report hides the
+    difference.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]
@@ -79,12 +84,14 @@ def report(
         wanted = ledger.image(ledger.desired, catalogue)
         elements = ReportedElements(held, images=(link.confirmed, wanted), catalogue=catalogue)
         confirmed, unknown = _confirmed(link.confirmed, wanted, elements), tuple(elements.unknown)
-    if confirmed == link.confirmed and not link.taken_over:
+    changed = confirmed != link.confirmed or link.taken_over
+    recorded = link.sync_state is not SyncState.OUT_OF_SYNC or link.observed_time == observed_time
+    if recorded and not changed:
         return Applied(transition=Transition(aggregate=aggregate), unknown=unknown)
     ledger.links[provider] = replace(
         link, confirmed=confirmed, taken_over=False, observed_time=observed_time
     )
-    return Applied(transition=ledger.transition(), unknown=unknown)
+    return Applied(transition=ledger.transition(), changed=changed, unknown=unknown)
 
 
 def _confirmed(

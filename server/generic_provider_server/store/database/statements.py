@@ -88,7 +88,9 @@ PUT_SUBSCRIPTION = update(SubscriptionRow, but=[SubscriptionRow.create_time])
 PUT_LINK = upsert(LinkRow, but=[LinkRow.report_time])
 SET_SYNC_STATE = update(LinkRow, LinkRow.sync_state)
 MARK_REPORTED = update(LinkRow, LinkRow.report_time, raise_only=[LinkRow.report_time], every=False)
-REPORT_TIME = "SELECT report_time FROM provider_link WHERE provider = ? AND subscription = ?"
+REPORT_TIMES = (
+    "SELECT provider, subscription, report_time FROM provider_link WHERE subscription IN ({})"
+)
 RESERVE = insert(ItemRow)
 RESERVE_UNASKED = insert(ItemRow, every=False)
 """Reserves items that no caller requested.

@@ -5,7 +5,7 @@ changes in bulk.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -204,16 +204,15 @@ class Transaction(Changes):
             row = {"provider": provider, "subscription": subscription, "report_time": report_time}
             self._write(sql.MARK_REPORTED, key, row)
 
-    def is_reported(self, provider: str, subscription: str, *, since: Instant) -> bool:
-        """Tells whether a complete report that began at `since` or later has named the
-        subscription.
+    def reported(self, provider: str, subscriptions: Sequence[str], *, since: Instant) -> set[str]:
+        """Returns those of the subscriptions that a complete report has named which began at
+        `since` or later.
         """
-        key = provider, subscription
-        here = self._rows.get(sql.MARK_REPORTED, {}).get(key)
-        if here is not None and here["report_time"] >= since:
-            return True
-        stored = self._tables.select(sql.REPORT_TIME, key)
-        return any(row.report_time >= since for row in stored)
+        stored = self._tables.select_in(sql.REPORT_TIMES, subscriptions)
+        marks = [(row.provider, row.subscription, row.report_time) for row in stored]
+        written = self._rows.get(sql.MARK_REPORTED, {}).values()
+        marks += [(row["provider"], row["subscription"], row["report_time"]) for row in written]
+        return {number for code, number, time in marks if code == provider and time >= since}
 
     def remember(self, request_id: str, *, created: str, digest: bytes) -> None:
         self.request_ids[request_id] = created, digest

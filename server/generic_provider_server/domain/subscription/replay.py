@@ -8,7 +8,7 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from ..platform.image import Known, PlatformImage, Request
-from ..platform.request_effects import effect, has
+from ..platform.request_effects import effects, has
 from ..refusals import Refused
 from ..values import RequestState, RequestType, Subscription
 from .aggregate import Link
@@ -143,12 +143,16 @@ def _cancel_pointless(
     wanted = ledger.image(replayed.after, ledger.catalogues[provider])
     for unit, requests in groupby(mine, key=lambda pending: pending.unit):
         ahead = ledger.expected(provider, before_unit=unit)
-        for pending in requests:
-            needless = whole or _needless(ahead, wanted, pending.request)
-            if needless and pending.number not in leased:
-                ledger.abandon(provider, pending, RequestState.CANCELLED)
-            else:
-                ahead = effect(ahead, pending.request)
+        # Requests of one type name different elements, so they are judged together.
+        for _, same in groupby(requests, key=lambda pending: pending.request.type):
+            kept = list[Request]()
+            for pending in same:
+                needless = whole or _needless(ahead, wanted, pending.request)
+                if needless and pending.number not in leased:
+                    ledger.abandon(provider, pending, RequestState.CANCELLED)
+                else:
+                    kept.append(pending.request)
+            ahead = effects(ahead, kept)
 
 
 def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:

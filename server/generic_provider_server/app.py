@@ -254,7 +254,7 @@ def _calls(settings: Settings, auditing: Auditing, stack: AsyncExitStack) -> Cal
     calls.on_refused_credentials.append(auditing.refuse_credentials)
 
     def read() -> None:
-        access.callers = known_callers(file, again=bool(access.callers))
+        access.callers = known_callers(file)
         calls.judge_again()
 
     _run(Rereading("callers", [file], read), stack=stack)

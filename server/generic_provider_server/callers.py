@@ -114,16 +114,16 @@ def checked_name(name: str) -> str:
     return name
 
 
-def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, KnownCaller]:
+def known_callers(file: Path) -> Mapping[Proof, KnownCaller]:
     """Maps each credential to its caller. Raises WrongCallers.
 
-    `again`: true if the file had callers before. Then a file without callers is wrong, because an
-    editor or a full disk may have emptied it. A file that the command `caller remove` has left
-    without callers is accepted.
+    A file without callers is wrong, because an editor or a full disk may have emptied it. A file
+    that the command `caller remove` has left without callers is accepted.
     """
     callers = read_callers(file)
-    if again and not callers and file.read_bytes() != HEADING.encode():
-        raise WrongCallers(f"{file}: names no caller")
+    if not callers and file.read_bytes() != HEADING.encode():
+        why = "names no caller, so every call would be refused; add one with `caller add`"
+        raise WrongCallers(f"{file}: {why}")
     found: dict[Proof, KnownCaller] = {}
     for name, caller in callers.items():
         who = known(name, frozenset(caller.roles))

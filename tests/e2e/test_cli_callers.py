@@ -167,3 +167,13 @@ def test_a_caller_with_the_role_crm_gets_an_explanation_of_what_it_may_read(tmp_
     assert "  adapter  " not in text
     assert "[SUBSCRIPTION_NOT_FOUND]" in unknown
     assert "PERMISSION_DENIED" not in text + unknown + listed
+
+
+def test_a_server_does_not_start_with_an_empty_file_of_callers(tmp_path: Path) -> None:
+    file = tmp_path / "callers.toml"
+    file.touch()
+    database = f"sqlite:///{tmp_path / 'x.db'}"
+    refused = run("serve", "--callers", str(file), "--database", database)
+
+    assert refused.exit_code == 1
+    assert "names no caller, so every call would be refused" in refused.stderr

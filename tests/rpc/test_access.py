@@ -371,7 +371,8 @@ async def test_a_role_that_was_taken_away_ends_the_stream_and_a_faulty_file_chan
         assert token not in str(logs)
         said = [each["error"].rpartition(": ")[2] for each in logs[-6:]]
         irregular, gone = "is no regular file", "No such file or directory"
-        assert said == ["names no caller"] * 2 + [irregular, gone] * 2
+        nobody = "names no caller, so every call would be refused; add one with `caller add`"
+        assert said == [nobody] * 2 + [irregular, gone] * 2
 
         house.file.write_text(good.replace('roles = ["support"]', 'roles = ["crm"]'))
         with pytest.raises(PermissionDenied):

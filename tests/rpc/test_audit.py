@@ -16,6 +16,7 @@ import grpc
 import pytest
 
 from generic_provider import (
+    Account,
     ArchiveState,
     AsyncClient,
     AuditEntry,
@@ -162,6 +163,11 @@ async def _act(crm: AsyncClient, did: Callable[..., None]) -> None:
     items.append(actions.request(add, subscription="x" * 99))
     await crm.batch_perform(items)
     did("BatchPerformActions", detail="ADD_SERVICES", done=1, refused=2)
+    asked = [actions.request(add, subscription=number, validate_only=True) for _ in range(2)]
+    await crm.batch_perform(asked)
+    change = actions.request(actions.ChangeSubscriber(holder=Account(name="Mari")), subscription=number)
+    await crm.batch_perform([*asked, change])
+    did("BatchPerformActions", subscription=number, detail="CHANGE_SUBSCRIBER", done=1)
 
 
 async def _serve(crm: AsyncClient, did: Callable[..., None]) -> None:

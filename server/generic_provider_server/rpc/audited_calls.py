@@ -138,6 +138,8 @@ class CallAudit:
     @property
     def of_change(self) -> bool:
         """Tells whether the call changes something if it succeeds."""
+        if self._method == "BatchPerformActions" and self._request and self._request.actions:
+            return not all(each.validate_only for each in self._request.actions)
         return self._method in RECORDED_EACH and not getattr(self._request, "validate_only", False)
 
     def entry(self, asked: Sequence[Asked[Any]]) -> AuditEntry | None:
@@ -200,6 +202,8 @@ class CallAudit:
 
 def _counts(asked: Asked[Any]) -> tuple[int, int]:
     """Returns how many items of the command were done, and how many were refused."""
+    if getattr(asked.command, "validate_only", False):
+        return 0, 0
     match asked.result:
         case _ if asked.error:
             return 0, 1
@@ -253,7 +257,8 @@ def _facts(request: Any) -> dict[str, str]:
     """Returns the facts in the message: who makes the call, and which object it changes."""
     fields = _fields_of(request.DESCRIPTOR)
     if "actions" in fields:
-        return _common(request.actions)
+        performed = [each for each in request.actions if not each.validate_only]
+        return _common(performed or request.actions)
     if _performs(request.DESCRIPTOR):
         return {
             "performed_by": _cut(request.performed_by, CALLERS_ID),

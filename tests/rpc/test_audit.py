@@ -165,8 +165,8 @@ async def _act(crm: AsyncClient, did: Callable[..., None]) -> None:
     did("BatchPerformActions", detail="ADD_SERVICES", done=1, refused=2)
     asked = [actions.request(add, subscription=number, validate_only=True) for _ in range(2)]
     await crm.batch_perform(asked)
-    change = actions.request(actions.ChangeSubscriber(holder=Account(name="Mari")), subscription=number)
-    await crm.batch_perform([*asked, change])
+    change = actions.ChangeSubscriber(holder=Account(name="Mari"))
+    await crm.batch_perform([*asked, actions.request(change, subscription=number)])
     did("BatchPerformActions", subscription=number, detail="CHANGE_SUBSCRIBER", done=1)
 
 

@@ -37,11 +37,14 @@ class Output(NamedTuple):
 
     def messages(self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]) -> None:
         """Prints many messages: as JSON, or as a table with a row for each. The functions in
-        `columns` compute the cells.
+        `columns` compute the cells. If there is no message, says so on standard error, because a
+        filter may contain a wrong name.
         """
         if not self.as_json:
-            rows = ([cell(message) for cell in columns.values()] for message in messages)
+            rows = [[cell(message) for cell in columns.values()] for message in messages]
             show_table(columns, rows)
+            if not rows:
+                say("nothing found", err=True)
             return
         for message in messages:
             say(one_line(message))

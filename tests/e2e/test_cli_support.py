@@ -153,8 +153,10 @@ def test_what_was_missed_while_a_provider_was_off_needs_a_reset(
 
     reset = f"generic-provider reset subscription {number} --provider {provider}"
     since = f"{provider} is not effective since {off:%Y-%m-%d %H:%M:%SZ} (by mari); "
-    kept = "changes are kept and are sent by a reset once it is effective again; ask the operators"
-    assert _next(server, number) == since + kept
+    kept = "changes are kept and are sent by a reset once it is effective again; "
+    kept += "to make it effective [role operator]: "
+    set_state = f"generic-provider provider set-state {provider} effective"
+    assert _next(server, number) == since + kept + set_state
     crm.set_provider_state(provider, state="EFFECTIVE")
     assert _next(server, number).endswith(reset)
     assert "  difference  " in _said(server, "subscription", "explain", number)

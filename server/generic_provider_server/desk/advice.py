@@ -68,10 +68,11 @@ def _not_effective(platform: Platform) -> str:
     off, provider = platform.switched_off, platform.link.provider
     since = f" since {moment(off, 'time')} (by {off.performed_by or off.caller})" if off else ""
     waiting = "pending requests wait, " if platform.pending else ""
-    return (
+    kept = (
         f"{provider} is not effective{since}; {waiting}changes are kept and are sent by a reset "
-        "once it is effective again; ask the operators"
+        "once it is effective again; to make it effective"
     )
+    return advised(kept, "provider", "set-state", provider, "effective")
 
 
 def _asked(platform: Platform, again: Again) -> str:

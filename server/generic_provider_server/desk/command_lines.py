@@ -16,6 +16,7 @@ out.
 ROLES: Mapping[tuple[str, ...], str] = {
     ("action",): "crm or operator",
     ("platform", "report"): "adapter:PROVIDER or operator",
+    ("provider", "set-state"): "operator",
     ("request", "cancel"): "operator",
     ("reset", "run", "approve"): "operator",
     ("reset", "run", "cancel"): "operator",

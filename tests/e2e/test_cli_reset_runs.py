@@ -254,6 +254,17 @@ def test_an_edit_that_changes_nothing_keeps_the_schedule(server: Server) -> None
     assert edited.split()[-2:] == submitted.split("; ")[0].split()[-2:]
 
 
+def test_names_that_the_provider_does_not_have_are_noted(server: Server) -> None:
+    names = ("--service", "FLIM", "--service", "FILM", "--distributor", "TWIN")
+    defined = run("reset", "run", "define", "--provider", "P", *names, server=server)
+    assert defined.exit_code == 0
+    notes = "note: P has no service 'FLIM' now\nnote: P has no distributor 'TWIN' now\n"
+    assert defined.stderr == notes
+    number = defined.stdout.split()[0]
+    edited = run("reset", "run", "edit", number, "--service", "FILM", server=server)
+    assert edited.stderr == "note: P has no distributor 'TWIN' now\n"
+
+
 def test_wrong_options_of_an_edit_are_refused(server: Server, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.write_text("\n")

@@ -6,6 +6,7 @@ The other commands change a definition, stop its schedule, and delete it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ import click
 from generic_provider import (
     Client,
     DifferenceKind,
+    PermissionDenied,
     ResetRunDefinition,
     ResetRunDefinitionState,
     ResetRunState,
@@ -140,6 +142,7 @@ def define(client: Client, output: Output, /, **fields: Any) -> None:
     made = client.create_reset_run_definition(_definition(**fields))
     preview = command("reset", "run", "preview", made.id)
     output.message(made, f"{made.id} {made.name}: see {preview}")
+    _say_unknown_names(client, made)
 
 
 @click.command()
@@ -180,6 +183,7 @@ def edit(
     done = client.update_reset_run_definition(wanted)
     what = "unchanged" if done.etag == wanted.etag else "changed"
     output.message(done, f"{done.id} {done.name} {what}: {_next_run(done)}")
+    _say_unknown_names(client, done)
     _say_open_runs(client, definition)
 
 
@@ -196,6 +200,20 @@ def set_state(client: Client, output: Output, /, *, definition: str, state: str)
     done = client.set_reset_run_definition_state(definition, state=state)
     output.message(done, f"{done.id} {done.name} {state}: {_next_run(done)}")
     _say_open_runs(client, definition)
+
+
+def _say_unknown_names(client: Client, definition: ResetRunDefinition) -> None:
+    """Names the services and distributors of the filter that the provider does not have. The server
+    accepts them, because the provider may get them before the run begins.
+    """
+    with suppress(PermissionDenied):
+        provider = client.get_provider(definition.provider)
+        for noun, named, known in (
+            ("service", definition.services, provider.services),
+            ("distributor", definition.distributors, provider.distributors),
+        ):
+            for code in sorted({*named} - {each.code for each in known}):
+                say(f"note: {provider.code} has no {noun} {code!r} now", err=True)
 
 
 def _say_open_runs(client: Client, definition: str) -> None:

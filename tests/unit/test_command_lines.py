@@ -20,6 +20,7 @@ PAIR = f"--cert {CERTIFICATES / 'crm.pem'} --key {CERTIFICATES / 'crm.key'}"
 CALLS = {
     ("action",): "PerformAction",
     ("platform", "report"): "ReportPlatformState",
+    ("provider", "set-state"): "SetProviderState",
     ("request", "cancel"): "CancelRequest",
     ("reset", "run", "approve"): "ApproveResetRun",
     ("reset", "run", "cancel"): "CancelResetRun",

@@ -27,6 +27,10 @@ from support.standing import StandingStill, StepClock
 
 CODE = "P"
 NEWS = [("MAIN", "NEWS")]
+LONGEST_RETRY = 420.0
+"""A request whose adapters died again and again is not handed over for up to five minutes, plus
+20 %.
+"""
 
 
 @dataclass
@@ -173,7 +177,8 @@ async def test_whoever_stands_still_no_request_is_in_two_hands(
 
 
 def check(crm: Client, load: Load, platform: WatchedPlatform) -> None:
-    wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
+    served = "the backlog is served"
+    wait_until(lambda: not crm.get_backlog(CODE).pending, what=served, patience=LONGEST_RETRY)
     settled = {each.id for each in crm.list_actions() if each.HasField("settle_time")}
     assert set(load.acknowledged) <= settled
     assert platform.at_once() == []

@@ -100,8 +100,8 @@ def rate(
     seconds: float,
     spent: Callable[[], Mapping[str, float]] = dict,
 ) -> Rate:
-    """Returns how many requests the worker answers in a second after a warm-up, and the processor
-    time for each.
+    """Returns the requests that the worker answers per second after a warm-up, and the processor
+    time for one request, by process.
 
     `spent` returns the seconds of processor time until now, by process.
     """

@@ -225,7 +225,9 @@ def watch_reset_run(_: Caller, reset_run: str) -> Watch[v1.WatchResetRunResponse
 def approve_reset_run(
     caller: Caller, reset_run: str, *, reason: str, performed_by: str = ""
 ) -> Call[v1.ApproveResetRunResponse, v1.ResetRun]:
-    """Approve a HELD run. The run then creates exactly the requests that its entries show."""
+    """Approve a HELD run. The run then creates exactly the requests that its entries show. A
+    subscription that has changed since the plan gets no requests; its entry says so.
+    """
     request = v1.ApproveResetRunRequest(
         reset_run=reset_run, reason=reason, performed_by=performed_by or caller.performed_by
     )

@@ -83,7 +83,7 @@ async def _lose_the_primary(
 
 
 async def _more(acknowledged: list[str]) -> None:
-    """Waits until every customer may have been served a few times more."""
+    """Waits for five more acknowledged actions for each customer, on average."""
     wanted = len(acknowledged) + 5 * CUSTOMERS
     while len(acknowledged) < wanted:
         await asyncio.sleep(0.05)

@@ -15,10 +15,11 @@ class AuditEntry(Value, frozen=True, kw_only=True):
 
     `time` and `call` together identify the entry. `call` is a random number; in an entry about many
     calls, it is a digest of what these calls have in common. `resource` is the id of the object
-    that the call created or changed. `detail` is the kind of the action; for other calls, it is the
-    state in the call and the reason that the caller gave. `code` is a gRPC status code. If the
-    entry is about one call, `done` and `refused` count the items of the call; otherwise they count
-    the calls.
+    that the call created or changed. For a call that performs actions, `detail` is the kind of the
+    actions; for any other call, it is the state or status that the caller asked for, and the
+    caller's reason, as far as the call has them. `code` is a gRPC status code. If the entry is
+    about one call, `done` and `refused` count the items of the call; otherwise they count the
+    calls.
     """
 
     time: Instant

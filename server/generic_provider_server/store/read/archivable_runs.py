@@ -103,7 +103,7 @@ class ArchivableRuns(BaseQueries):
         return self._last_errors(rejected).isdisjoint(row.number for row in rejected)
 
     def _last_errors(self, requests: Iterable[Any]) -> set[int]:
-        """Returns the numbers of the requests that are the last error of a link. Only links of
+        """Returns the numbers of the requests that the last error of a link names. Only links of
         subscriptions with a rejected request among `requests` are examined.
         """
         rejected = {row.subscription for row in requests if row.state == RequestState.REJECTED}

@@ -117,7 +117,7 @@ class Changes(Loaded):
         exists.
 
         Raises Overtaken if this transaction did not find the subscription, because then another
-        process has created it since.
+        process has created it since this transaction looked for it.
         """
         record = self.record(number)
         if record is None:

@@ -14,7 +14,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from generic_provider import Adapter, PlatformDown, ProvisioningRequest, Reject, RequestType
+from generic_provider import (
+    Adapter,
+    PlatformDown,
+    ProvisioningRequest,
+    Reject,
+    RequestType,
+    RetryLater,
+)
 from support.adapter_check import Serve, checked, judged, printed_by_check
 from support.command_line import run, run_process
 from support.naive_adapter import NaiveAdapter, StackingAdapter
@@ -40,6 +47,28 @@ def usual(seconds: float) -> Serve:
         await adapter.serve()
 
     return serve
+
+
+async def with_few_types(address: str) -> None:
+    adapter = Adapter(address, provider="P", name="few types")
+    adapter.on(
+        RequestType.BECOME_SUBSCRIBER,
+        RequestType.ACTIVATE_SERVICE,
+        RequestType.DEACTIVATE_SERVICE,
+    )(lambda _: None)
+    await adapter.serve()
+
+
+async def refusing_late(address: str) -> None:
+    adapter = Adapter(address, provider="P", name="refusing late")
+
+    @adapter.on(RequestType.UPDATE_ADDRESS)
+    async def move(_: ProvisioningRequest) -> None:
+        await asyncio.sleep(1.5)
+        raise RetryLater(60)
+
+    adapter.otherwise(lambda _: None)
+    await adapter.serve()
 
 
 async def small(address: str) -> None:
@@ -76,6 +105,9 @@ CHECKS: Mapping[str, tuple[Serve, *tuple[str, ...]]] = {
     "bundled": (bundled, *SLOW, "--rejecting", "FILM", "--down", "PPV"),
     "bundled, asked for little": (bundled,),
     **{f"usual, {seconds} s": (usual(seconds), *SLOW) for seconds in TIMES},
+    "usual, at once": (usual(0), *SLOW),
+    "few types": (with_few_types, *SLOW),
+    "refusing late": (refusing_late, *SLOW),
     "naive": (NaiveAdapter().serve, *SLOW, *IMPATIENT, "--rejecting", "FILM"),
     "naive, never comes back": (
         *(NaiveAdapter(reconnects=False, rejecting="FILM").serve, *IMPATIENT),
@@ -126,6 +158,32 @@ def test_what_an_adapter_gives_no_chance_to_see_is_not_held_against_it(printed: 
     assert rules(verdicts, "not seen") == {7, 10}
     assert rules(verdicts, "broken") == set()
     assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("adapter", "not_seen"),
+    [
+        ("usual, at once", {13: "work that lasts: --slow-type took less than a second"}),
+        (
+            "few types",
+            {
+                5: "ADD_INSTALLED_ITEM, which was answered RETRY_LATER UNKNOWN_TYPE",
+                13: "work that lasts: --slow-type took less than a second",
+            },
+        ),
+        ("refusing late", {13: "the rest of a cut lease, because --slow-type was refused"}),
+    ],
+)
+def test_what_an_adapter_does_not_know_refuses_or_answers_at_once_is_not_held_against_it(
+    printed: Printed, adapter: str, not_seen: Mapping[int, str]
+) -> None:
+    code, verdicts = judged(printed[adapter])
+
+    assert (code, rules(verdicts, "broken")) == (0, set())
+    for rule, what in not_seen.items():
+        assert re.search(
+            rf"^ *{rule} .* kept .*not seen: {re.escape(what)}", printed[adapter][1], re.MULTILINE
+        )
 
 
 def test_an_adapter_that_starts_accepts_and_forgets_everything_fails_where_it_does(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from generic_provider.v1 import provisioning_service_pb2 as v1
+
 from .lease import CheckedLease, now
 from .rules import Broken
 from .scenario_steps import Play
@@ -20,6 +22,7 @@ without an extension.
 """
 LEAST_LEASE = 1.0
 NO_SLOW_TYPE = "work that lasts, because --slow-type was not given"
+TOO_QUICK = "work that lasts: --slow-type took less than a second"
 
 
 async def redelivery(play: Play) -> None:
@@ -64,7 +67,7 @@ async def leases_in_work(play: Play) -> None:
     one, other = await play.newcomer(rule=7), await play.newcomer(rule=7)
     seconds = await _seconds_of_work(play, one) / SHARE_OF_LEASE
     if seconds < LEAST_LEASE:
-        play.findings.not_seen(7, "work that lasts: --slow-type took less than a second")
+        play.findings.not_seen(7, TOO_QUICK)
         return
     kept = await play.give(play.work(one), timed=True, seconds=seconds)
     lost = await play.give(
@@ -148,15 +151,36 @@ async def cut_in_work(play: Play) -> None:
     one, stream = await play.newcomer(rule=13), await play.stream()
     begun, unbegun = play.work(one), one.activate()
     lease = await play.give(begun, unbegun)
-    await asyncio.sleep(AGAIN_SECONDS)
+    if await play.service.until(lambda: play.service.answers_to(begun), seconds=AGAIN_SECONDS):
+        play.findings.not_seen(13, TOO_QUICK)
+        return
     play.service.cut(stream)
-    await play.first_answer(begun, rule=13)
-    await play.service.until(lambda: lease.released or lease.told_ended, seconds=play.patience)
+    learns_at = now() + ON_THE_WAY_SECONDS
+    answer = await play.first_answer(begun, rule=13)
+    if answer.at <= learns_at:
+        # the adapter may have begun the rest before it learned of the cut
+        await play.quiet()
+        play.findings.not_seen(13, TOO_QUICK)
+        return
+    # after a refusal the adapter drops the rest, so it has nothing to release
+    refused = answer.status != v1.RESPONSE_STATUS_ACCEPTED
+    if not refused:
+        await play.service.until(lambda: lease.released or lease.told_ended, seconds=play.patience)
     await play.quiet()
+    _judge_cut(play, lease, refused=refused)
+
+
+def _judge_cut(play: Play, lease: CheckedLease, *, refused: bool) -> None:
+    """Judges what the adapter did with the second request of a lease whose stream was cut while the
+    first was in work.
+    """
+    unbegun = lease.requests[1]
     if play.service.answers_to(unbegun):
         raise Broken(13, f"{unbegun.number} was begun after its stream had ended")
     if lease.released:
         play.findings.kept(13, "the rest of a lease was released after its stream had ended")
+    elif refused:
+        play.findings.not_seen(13, "the rest of a cut lease, because --slow-type was refused")
     # an adapter need not release a lease if it was told that the lease has ended
     elif not lease.told_ended:
         raise Broken(13, "the rest of a lease was not released after its stream had ended")

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -310,3 +311,58 @@ def test_a_batch_that_does_not_reach_the_server_says_how_to_go_on(tmp_path: Path
 
     assert told.exit_code == 3
     assert "run the same command again to continue" in told.stderr
+
+
+def _at_call(stop: int, of: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the method `of`, whose call with this number is ended by Ctrl-C."""
+    calls = count(1)
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if next(calls) == stop:
+            raise KeyboardInterrupt
+        return of(*arguments, **options)
+
+    return call
+
+
+def test_a_run_of_again_that_is_interrupted_is_continued_with_its_id(
+    server: Server, campaign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("reference,become_subscriber.type\n" + f"{campaign},OTT\n" * 5)
+    batch = ("action", "batch", str(file), "--batch-size=2")
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(Client, "batch_perform", _at_call(2, Client.batch_perform))
+        told = run(*batch, "--again", server=server)
+        plain = run(*batch, server=server)
+
+    assert (told.exit_code, told.stdout) == (1, "")
+    begun, ended = told.stderr.splitlines()
+    (number,) = re.findall(r"^this run has the id (\S+);", begun)
+    instead = f"with --run {number} instead of --again"
+    assert begun.endswith(f"run the same command again {instead}")
+    how = "run the same command again to continue"
+    assert ended == f"2 done, 0 refused, up to line 3; {how}, {instead}"
+    continued = run(*batch, f"--run={number}", server=server)
+    assert continued.output == "3 new, 2 done before (SETTLED), 0 refused\n"
+    assert plain.output == "5 done, 0 refused\n"
+
+
+def test_ctrl_c_in_a_batch_says_how_far_it_came(
+    server: Server, campaign: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "list.ndjson"
+    _write(file, [_subscriber(f"{n}-{campaign}", campaign) for n in range(3)])
+    batch = ("action", "batch", str(file), "--batch-size=2")
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(Client, "batch_perform", _at_call(2, Client.batch_perform))
+        told = run(*batch, server=server)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(Client, "get_action", _at_call(1, Client.get_action))
+        waited = run(*batch, "--wait", server=server)
+
+    how = "run the same command again to continue"
+    assert (told.exit_code, told.output) == (1, f"2 done, 0 refused, up to line 2; {how}\n")
+    how = "the actions continue; run the same command again to wait for them"
+    done = "1 new, 2 done before (EXECUTED), 0 refused, up to line 3"
+    assert (waited.exit_code, waited.output) == (1, f"{done}; {how}\n")

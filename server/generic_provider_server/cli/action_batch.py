@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -21,13 +22,14 @@ from generic_provider import (
 
 from ..desk.output import Output, one_line, say
 from .batch_outcome import Outcome, RefusedLines
-from .failures import words_of
+from .failures import REFUSED, words_of
 from .files.action_lines import Line, Lines
 from .files.text import FILE, Text
 from .progress import LinesBar
 from .remote import remote
 
 LATE = "the schedule_time is in the past, so the action is performed now, not scheduled"
+AFTER_AN_INTERRUPTION = "if it is interrupted, run the same command again"
 MOST_BYTES = 3 * 1024 * 1024
 """The greatest size of a call in bytes. A server accepts 4 MiB."""
 
@@ -96,16 +98,22 @@ def batch(
     writes no file.
     """
     client.performed_by = performed_by or client.performed_by
-    run = run or (str(uuid4()) if again else "")
+    new = str(uuid4()) if again and not run else ""
+    run = run or new
     with Text(file) as text, RefusedLines(file, written=not validate_only) as refused:
         outcome = Outcome(validate_only=validate_only)
-        actions = _actions(client, text, outcome=outcome, refused=refused, most=batch_size, run=run)
-        if wait:
-            deque(actions, maxlen=0)
-            actions = outcome.wait(client)
-        for action in actions:
-            if output.as_json:
-                say(one_line(action))
+        if new and not validate_only:
+            say(f"this run has the id {new}; {AFTER_AN_INTERRUPTION} {_instead(new)}", err=True)
+        with _continued_later(outcome, refused, run):
+            actions = _actions(
+                client, text, outcome=outcome, refused=refused, most=batch_size, run=run
+            )
+            if wait:
+                deque(actions, maxlen=0)
+                actions = outcome.wait(client)
+            for action in actions:
+                if output.as_json:
+                    say(one_line(action))
         say(outcome.summary(refused), err=output.as_json)
         if not outcome.any and not refused.count:
             say(f"{text.name} contains no lines with an action", err=True)
@@ -119,12 +127,9 @@ def _actions(
     lines = Lines(text, again=run)
     with LinesBar(text) as bar:
         for group in _groups(lines, most=most):
-            try:
-                results = [*_perform(client, group, validate_only=outcome.validate_only)]
-            except ProvisioningError:
-                _say_how_to_continue(outcome, refused, group[0].number - 1, run)
-                raise
+            results = [*_perform(client, group, validate_only=outcome.validate_only)]
             for line, action, repeated, reason in results:
+                outcome.reached = line.number
                 if action:
                     outcome.add(line.number, action, repeated=repeated)
                     if line.is_late(action) and not repeated:
@@ -135,10 +140,31 @@ def _actions(
             bar.reached(group[-1].number)
 
 
-def _say_how_to_continue(outcome: Outcome, refused: RefusedLines, line: int, run: str) -> None:
-    instead = f", with --run {run} instead of --again" if run else ""
-    said = f"{outcome.summary(refused)}, up to line {line}"
-    say(f"{said}; run the same command again to continue{instead}", err=True)
+@contextmanager
+def _continued_later(outcome: Outcome, refused: RefusedLines, run: str) -> Iterator[None]:
+    """If the server is lost or Ctrl-C ends the `with` block, says how to continue the run."""
+    try:
+        yield
+    except ProvisioningError:
+        _say_how_to_continue(outcome, refused, run)
+        raise
+    except KeyboardInterrupt:
+        _say_how_to_continue(outcome, refused, run)
+        sys.exit(REFUSED)
+
+
+def _say_how_to_continue(outcome: Outcome, refused: RefusedLines, run: str) -> None:
+    instead = f", {_instead(run)}" if run else ""
+    said = f"{outcome.summary(refused)}, up to line {outcome.reached}"
+    if outcome.is_waiting:
+        how = "the actions continue; run the same command again to wait for them"
+    else:
+        how = "run the same command again to continue"
+    say(f"{said}; {how}{instead}", err=True)
+
+
+def _instead(run: str) -> str:
+    return f"with --run {run} instead of --again"
 
 
 def _perform(client: Client, group: list[Line], *, validate_only: bool) -> Iterator[Result]:

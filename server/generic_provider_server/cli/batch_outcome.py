@@ -65,6 +65,9 @@ class Outcome:
         self._before: Counter[str] = Counter()
         self._after: Counter[str] = Counter()
         self.validate_only = validate_only
+        self.is_waiting = False
+        self.reached = 0
+        """The number of the last line that is counted."""
 
     def add(self, line: int, action: SubscriptionAction, *, repeated: bool) -> None:
         self._actions.append((line, action))
@@ -80,6 +83,7 @@ class Outcome:
 
     def wait(self, client: Client) -> Iterator[SubscriptionAction]:
         """Yields every action when it is settled, and prints the rejected actions."""
+        self.is_waiting = True
         for line, action in self._actions:
             settled = settled_action(client, action)
             self._after[state(settled)] += 1

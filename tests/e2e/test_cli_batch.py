@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from generic_provider import Client, actions
+from generic_provider_server.cli import waiting
 from support.command_line import run, told_as_json
 from support.processes import Server
 
@@ -358,11 +360,13 @@ def test_ctrl_c_in_a_batch_says_how_far_it_came(
         interrupted.setattr(Client, "batch_perform", _at_call(2, Client.batch_perform))
         told = run(*batch, server=server)
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(Client, "get_action", _at_call(1, Client.get_action))
+        interrupted.setattr(waiting, "FIRST_WAIT", timedelta())
+        interrupted.setattr(Client, "get_action", _at_call(2, Client.get_action))
         waited = run(*batch, "--wait", server=server)
 
     how = "run the same command again to continue"
     assert (told.exit_code, told.output) == (1, f"2 done, 0 refused, up to line 2; {how}\n")
     how = "the actions continue; run the same command again to wait for them"
     done = "1 new, 2 done before (EXECUTED), 0 refused, up to line 3"
-    assert (waited.exit_code, waited.output) == (1, f"{done}; {how}\n")
+    long = "waiting until all actions are settled; Ctrl-C ends only the waiting"
+    assert (waited.exit_code, waited.output) == (1, f"{long}\n{done}; {how}\n")

@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import pytest
 
-from generic_provider import Client, ResponseStatus, actions
+from generic_provider import ActionState, Client, ResponseStatus, SubscriptionAction, actions
+from generic_provider_server.cli import waiting
 from support.command_line import run, told_as_json
 from support.forking import PROGRAM, Forked
 from support.processes import PATIENCE, Server, simulated_adapter, wait_until
@@ -231,6 +232,63 @@ def test_an_action_that_waits_says_that_no_adapter_is_connected(
         cancelled.result()
     assert waited.exit_code == 1
     assert waited.stderr.startswith(f"no adapter of {provider} is connected; Ctrl-C ends only")
+
+
+def test_ctrl_c_ends_only_the_waiting_for_an_action(
+    server: Server, crm: Client, provider: str
+) -> None:
+    number = _subscriber(crm, provider)
+    film = ("action", "add-services", number, "--service=MAIN:FILM", "--wait")
+    process = Forked(*film, f"--server={server.address}")
+    assert "no adapter of" in process.err.readline()  # it waits now
+    process.send(signal.SIGINT)
+    said = process.err.read()
+    assert process.wait(PATIENCE) == 1
+
+    (done, _) = crm.list_actions(subscription=number)
+    get = f"generic-provider action get {done.id} --server {server.address}"
+    assert said == f"the action continues; to see its result later: {get}\n"
+    assert done.state == ActionState.EXECUTED
+
+
+@pytest.mark.parametrize("arguments", [("A5",), ("R-1", "--request-id")])
+def test_ctrl_c_in_action_get_says_how_to_look_later(
+    server: Server, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "get_action", interrupted)
+    told = run("action", "get", *arguments, "--wait=30", server=server)
+
+    get = f"generic-provider action get {' '.join(arguments)}"
+    said = f"the action continues; to see its result later: {get}\n"
+    assert (told.exit_code, told.output) == (1, said)
+
+
+def test_a_long_wait_says_what_it_waits_for(
+    server: Server, crm: Client, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = _subscriber(crm, provider)
+    waits, get_action = list[timedelta](), Client.get_action
+
+    def get(client: Client, action: str, *, wait: timedelta) -> SubscriptionAction:
+        waits.append(wait)
+        if wait:
+            answer(crm, provider)
+            answer(crm, provider)
+        return get_action(client, action, wait=wait)
+
+    monkeypatch.setattr(waiting, "FIRST_WAIT", timedelta())
+    monkeypatch.setattr(Client, "get_action", get)
+    film = ("action", "add-services", number, "--service=MAIN:FILM", "--wait")
+    told = run(*film, server=server)
+
+    assert told.exit_code == 0, told.output
+    (done, _) = crm.list_actions(subscription=number)
+    awaited = f"{done.id} waits for the final states of its requests {done.requests[0]}"
+    assert told.stderr.splitlines()[1:] == [f"{awaited}; Ctrl-C ends only the waiting"]
+    assert waits == [timedelta(), timedelta(seconds=30)]
 
 
 def test_a_service_that_is_added_to_a_subscription_that_is_off_says_so(

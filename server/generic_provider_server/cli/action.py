@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -27,15 +27,15 @@ from ..desk.output import Output, moment, say_folded
 from ..desk.performed import performed_lines
 from .action_batch import batch
 from .action_options import ACTIONS, Verb, message_fields
-from .batch_outcome import REJECTED, settled_action
+from .batch_outcome import REJECTED
 from .failures import REFUSED
 from .finding import KEY, find
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .merging import PARTS, WHOLE, merge
 from .remote import remote
 from .values import INSTANT, Id, Named, NamedOption, Number
+from .waiting import LONGEST_WAIT, ONLY_THE_WAITING, continued_action, say_waiting, settled_action
 
-LONGEST_WAIT = 30
 ACTION = Id("A")
 PRIORITIES = {None: None, True: Priority.BULK, False: Priority.LIVE}
 WAITS_FOR_OTHERS = (
@@ -62,7 +62,9 @@ COMMON: tuple[click.Parameter, ...] = (
     click.Option(
         ["--wait"],
         is_flag=True,
-        help="Wait until the action is settled. If a request is rejected, the exit code is 1.",
+        help="Wait until the action is settled, which means that all its requests have final "
+        "states. The waiting has no time limit, also not that of --timeout; Ctrl-C ends only the "
+        "waiting. If a request is rejected, the exit code is 1.",
     ),
     click.Option(
         ["--expected-revision"],
@@ -109,7 +111,8 @@ def _command(name: str, verb: Verb) -> click.Command:
             merge(client, request, command=name, whole=whole)
         done = _perform(client, request, chosen, common)
         if common.wait:
-            _show_settled(client, output, done)
+            with continued_action(done.action.id):
+                _show_settled(client, output, done)
         else:
             output.message(done, *performed_lines(done))
 
@@ -162,7 +165,7 @@ def _show_settled(client: Client, output: Output, done: PerformActionResponse) -
         pending = {each.provider for each in links if each.sync_state == SyncState.PENDING}
         for code in sorted(pending.union([each.provider for each in done.requests])):
             _name_missing_adapter(client, code)
-    settled = settled_action(client, done.action)
+    settled = settled_action(client, done.action, on_long_wait=lambda: say_waiting(done.action))
     output.message(settled, *_lines(settled))
     if settled.state in REJECTED:
         sys.exit(REFUSED)
@@ -171,7 +174,7 @@ def _show_settled(client: Client, output: Output, done: PerformActionResponse) -
 def _name_missing_adapter(client: Client, provider: str) -> None:
     with suppress(PermissionDenied):
         if not any(client.list_adapters(provider=provider)):
-            waits = f"no adapter of {provider} is connected; Ctrl-C ends only the waiting"
+            waits = f"no adapter of {provider} is connected; {ONLY_THE_WAITING}"
             say_folded(waits, err=True)
 
 
@@ -199,17 +202,20 @@ action.add_command(batch)
 @click.option("--request-id", is_flag=True, help="ACTION is the request id of the action.")
 @click.option(
     "--wait",
-    type=Number(0, LONGEST_WAIT),
+    type=Number(0, LONGEST_WAIT.seconds),
     default=0,
-    help="The seconds to wait until the action is settled.",
+    help="The seconds to wait at most until the action is settled, which means that all its "
+    "requests have final states.",
 )
 @remote
 def get(client: Client, output: Output, *, action_id: str, request_id: bool, wait: float) -> None:
     """Show an action and its result."""
     checked = action_id if request_id else ACTION.convert(action_id, None, None)
-    found = client.get_action(
-        **{"request_id" if request_id else "action": checked}, wait=timedelta(seconds=wait)
-    )
+    options = ["--request-id"] if request_id else []
+    with continued_action(checked, *options) if wait else nullcontext():
+        found = client.get_action(
+            **{"request_id" if request_id else "action": checked}, wait=timedelta(seconds=wait)
+        )
     output.message(found, *_lines(found))
 
 

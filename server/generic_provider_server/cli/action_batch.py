@@ -63,7 +63,10 @@ class Result(NamedTuple):
 )
 @click.option("--run", default="", help="Continue the interrupted run of --again with this id.")
 @click.option(
-    "--wait", is_flag=True, help="Wait until all actions are settled, and count their states."
+    "--wait",
+    is_flag=True,
+    help="Wait until all actions are settled, and count their states. The waiting has no time "
+    "limit, also not that of --timeout; Ctrl-C ends only the waiting.",
 )
 @click.option(
     "--performed-by",

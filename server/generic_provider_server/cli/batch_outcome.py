@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -16,9 +15,9 @@ from ..desk.actions import error, state
 from ..desk.output import say
 from .failures import REFUSED
 from .files.action_lines import Line
+from .waiting import ONLY_THE_WAITING, settled_action
 
 REJECTED = (ActionState.REJECTED, ActionState.PARTLY_REJECTED)
-LONGEST_WAIT = timedelta(seconds=30)
 
 
 class RefusedLines:
@@ -65,7 +64,7 @@ class Outcome:
         self._before: Counter[str] = Counter()
         self._after: Counter[str] = Counter()
         self.validate_only = validate_only
-        self.is_waiting = False
+        self.is_waiting = self._said_waiting = False
         self.reached = 0
         """The number of the last line that is counted."""
 
@@ -85,11 +84,16 @@ class Outcome:
         """Yields every action when it is settled, and prints the rejected actions."""
         self.is_waiting = True
         for line, action in self._actions:
-            settled = settled_action(client, action)
+            settled = settled_action(client, action, on_long_wait=self._say_waiting)
             self._after[state(settled)] += 1
             if settled.state in REJECTED:
                 say(f"line {line}: {rejection(settled)}", err=True)
             yield settled
+
+    def _say_waiting(self) -> None:
+        if not self._said_waiting:
+            say(f"waiting until all actions are settled; {ONLY_THE_WAITING}", err=True)
+        self._said_waiting = True
 
     def summary(self, refused: RefusedLines) -> str:
         would = "would be " if self.validate_only else ""
@@ -107,16 +111,6 @@ class Outcome:
     def exit_code(self, refused: RefusedLines) -> int:
         rejected = any(self._after[ActionState.name_of(each)] for each in REJECTED)
         return REFUSED if refused.count or rejected else 0
-
-
-def settled_action(client: Client, action: SubscriptionAction) -> SubscriptionAction:
-    """Waits until the action is settled, unless it is scheduled.
-
-    Returns the action in its new state.
-    """
-    while action.state == ActionState.EXECUTED:
-        action = client.get_action(action.id, wait=LONGEST_WAIT)
-    return action
 
 
 def rejection(action: SubscriptionAction) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -125,13 +126,19 @@ def test_the_tests_shown_pass(tmp_path: Path) -> None:
 
 @contextmanager
 def _watching(folder: Path, server: Server) -> Iterator[Iterator[str]]:
-    """Runs the CRM that watches, and kills it at the end. Yields the lines that it prints."""
-    code = _written(folder / "watch.py", WATCH.replace(ADDRESS, server.address))
+    """Runs the CRM that watches. Yields the lines that it prints, and checks that it ends without
+    an error at Ctrl-C.
+    """
+    # the signal is ignored if the tests run in the background
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code = _written(folder / "watch.py", heard + WATCH.replace(ADDRESS, server.address))
     command = [sys.executable, str(code)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         try:
             assert process.stdout
             yield iter(process.stdout)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
 

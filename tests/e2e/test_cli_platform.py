@@ -169,7 +169,7 @@ def test_a_report_to_nobody_says_that_the_server_was_not_reached(tmp_path: Path)
     file.write_text("")
     told = run("platform", "report", str(file), "--provider", CODE)
     assert told.exit_code == 3
-    assert "the server was not reached" in told.stderr
+    assert "127.0.0.1:1 was not reached: check that the server runs" in told.stderr
 
 
 def test_what_a_simulated_platform_reports_is_what_is_known(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from ..desk.output import Output
 from .connecting.connection import Connection
 from .connecting.options import connection_options
 from .connecting.reaching import refuse_unreachable
+from .failures import NotReached
 from .field_options import naming_options
 from .unknown_names import names_suggested
 from .values import Seconds
@@ -57,6 +58,11 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
         except ProvisioningError as error:
             if isinstance(error, ServerUnavailable | DeadlineExceeded) and not error.reason:
                 refuse_unreachable(connection)
+                if isinstance(error, ServerUnavailable):
+                    raise NotReached(
+                        f"{connection.server} was not reached: check that the server runs, and "
+                        f"check --server ({error.message})"
+                    ) from None
             raise naming_options(error, click.get_current_context().command) from None
 
     json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")

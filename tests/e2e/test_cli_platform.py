@@ -164,6 +164,34 @@ def test_a_file_without_subscribers_is_named(server: Server, tmp_path: Path) -> 
     assert told.stderr == "report.csv names no subscriber\n"
 
 
+def test_a_wrong_line_says_whether_earlier_lines_may_have_been_applied(
+    server: Server, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.ndjson"
+    file.write_text("{}}\n")
+    first = _report(file, server=server)
+    other = _report(file, "--provider=NONE", server=server)
+    file.write_text(json.dumps(_line("S1", "1001")) + "\n{}}\n")
+    second = _report(file, server=server)
+
+    how = "Correct this line, and report FILE again.\n"
+    assert first.exit_code == second.exit_code == 1
+    assert first.stderr.startswith("Error: report.ndjson, line 1: ")
+    assert first.stderr.endswith(f"\n{how}")
+    assert second.stderr.endswith(f"\nEarlier lines may have been applied. {how}")
+    assert "[PROVIDER_NOT_FOUND]" in other.stderr
+
+
+def test_an_adapter_may_not_read_the_provider_and_is_told_the_wrong_line(tmp_path: Path) -> None:
+    callers = f"--callers={tmp_path / 'callers.toml'}"
+    token = run("caller", "add", "gate", f"--role=adapter:{CODE}", callers).stdout.strip()
+    file = tmp_path / "report.ndjson"
+    file.write_text("{}}\n")
+    with Server(tmp_path, callers) as server:
+        told = _report(file, f"--token={token}", server=server)
+    assert "line 1: " in told.stderr
+
+
 def test_a_report_to_nobody_says_that_the_server_was_not_reached(tmp_path: Path) -> None:
     file = tmp_path / "report.ndjson"
     file.write_text("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import click
 
 from generic_provider import (
     Client,
+    DeadlineExceeded,
+    PermissionDenied,
     PlatformSubscription,
     ReportIncomplete,
     ReportPlatformStateResponse,
+    ServerUnavailable,
 )
 
 from ..desk.output import Output, say, show_table
@@ -28,6 +32,11 @@ INCOMPLETE = (
     "Check whether FILE names every subscriber of the platform. If it does, report it again with a "
     "greater --max-missing-percent."
 )
+EARLIER = "Earlier lines may have been applied. "
+
+
+class _WrongLine(click.ClickException):
+    """A line of FILE contains no valid entry."""
 
 
 @click.group()
@@ -92,6 +101,11 @@ def report(
             )
     except ReportIncomplete as error:
         raise _incomplete(error) from None
+    except _WrongLine:
+        # A wrong line must not hide a wrong provider. An adapter may not read the provider.
+        with suppress(PermissionDenied, ServerUnavailable, DeadlineExceeded):
+            client.get_provider(provider)
+        raise
     if not report.received:
         say(f"{text.name} names no subscriber", err=True)
     output.message(report, *_lines(report))
@@ -113,13 +127,15 @@ def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:
     A wrong line ends the report, because the subscriber of that line would otherwise count as
     missing in a complete report.
     """
+    earlier = ""
     for line in sources(text, PlatformSubscription.DESCRIPTOR):
         try:
             yield message_of(line.fields, PlatformSubscription())
+            earlier = EARLIER
         except ValueError as error:
-            raise click.ClickException(
+            raise _WrongLine(
                 f"{text.name}, line {line.number}: {error}\n"
-                "Earlier lines may have been applied. Correct this line, and report FILE again."
+                f"{earlier}Correct this line, and report FILE again."
             ) from None
         bar.reached(line.number)
 

@@ -159,3 +159,10 @@ def test_how_old_is_said_once(server: Server) -> None:
         assert (wrong.exit_code, "either --older-than or" in wrong.stderr) == (2, True)
     wrong = run("archive", "create", "--older-than=soon", server=server)
     assert (wrong.exit_code, "is not a span" in wrong.stderr) == (2, True)
+
+
+def test_a_missing_checksum_says_where_it_is_shown() -> None:
+    refused = run("archive", "delete", "Z1")
+
+    said = "Missing option '--checksum'. `archive list` shows it.\n"
+    assert (refused.exit_code, refused.stderr.endswith(said)) == (2, True), refused.stderr

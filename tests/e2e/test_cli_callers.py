@@ -75,6 +75,16 @@ def test_a_wrong_caller_is_refused_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_missing_file_of_callers_can_be_named_by_a_variable(tmp_path: Path) -> None:
+    run("caller", "add", "a", "--role=crm", f"--callers={tmp_path / 'callers.toml'}")
+    refused = run("caller", "list")
+    listed = run("caller", "list", GENERIC_PROVIDER_CALLERS=str(tmp_path / "callers.toml"))
+
+    said = "'--callers'. Give it, or set the environment variable GENERIC_PROVIDER_CALLERS.\n"
+    assert (refused.exit_code, refused.stderr.endswith(said)) == (2, True), refused.stderr
+    assert listed.exit_code == 0
+
+
 @pytest.mark.parametrize("wrong", [("--token=deadbeef", "--certificate=cx"), ("--token=",)])
 def test_nothing_is_removed_if_a_part_does_not_exist(
     wrong: tuple[str, ...], tmp_path: Path

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.types import StringParamType
 
 from generic_provider import Archive, ArchiveState, Client
 
@@ -32,6 +33,11 @@ NOTHING_OLD = (
 PERFORMED_BY = click.option(
     "--performed-by", default="", help="The name of the person. Default: the user of this machine."
 )
+
+
+class _Checksum(StringParamType):
+    def get_missing_message(self, *_: object, **__: object) -> str:
+        return "`archive list` shows it."
 
 
 @click.group()
@@ -154,7 +160,10 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
 @archive.command()
 @click.argument("number", type=Id("Z"), metavar="ARCHIVE")
 @click.option(
-    "--checksum", required=True, help="The checksum of the archive, as `archive list` shows it."
+    "--checksum",
+    type=_Checksum(),
+    required=True,
+    help="The checksum of the archive, as `archive list` shows it.",
 )
 @PERFORMED_BY
 @remote

@@ -19,11 +19,16 @@ SHOWN = 8
 """The number of digits in the id of a token. The id is the beginning of the token's digest."""
 
 
+class _File(click.Path):
+    def get_missing_message(self, *_: object, **__: object) -> str:
+        return f"Give it, or set the environment variable {SETTING.variable}."
+
+
 def file_option(command: F) -> F:
     return click.option(
         SETTING.option,
         "file",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=_File(dir_okay=False, path_type=Path),
         required=True,
         envvar=SETTING.variable,
         metavar="FILE",

@@ -13,14 +13,14 @@ import grpc.aio
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
-from .callers import known_callers
+from .callers import WrongCallers, known_callers
 from .config import Settings, is_loopback
 from .health import HEALTH, Health
 from .listening import Address, Listening
 from .logs import audit_lines, configure_logs
 from .metrics.recording import Recording
 from .metrics.showing import Show, shown
-from .pem import Certificates
+from .pem import Certificates, check_pem
 from .rpc.access import Access
 from .rpc.calls import Calls, add_service
 from .rpc.reflecting import add_reflection
@@ -121,6 +121,7 @@ async def running(
     serves the metrics of this process; if it is None, they are served at the address in the
     settings.
     """
+    _check_files(settings)
     async with AsyncExitStack() as stack:
         store = await _reached(partial(_open, settings))
         stack.push_async_callback(store.close)
@@ -243,6 +244,21 @@ def _add_services(
     for descriptor, servicer in served:
         add_service(server, descriptor, servicer, calls, observe)
     add_reflection(server, [*[each.full_name for each in SERVICES], HEALTH], calls)
+
+
+def _check_files(settings: Settings) -> None:
+    """Raises OSError if a file of the settings is wrong. The function runs before the store is
+    opened, so that a refused start leaves no new database file behind.
+    """
+    if settings.callers:
+        try:
+            known_callers(settings.callers)
+        except WrongCallers as error:
+            add = "" if settings.callers.exists() else "; `generic-provider caller add` creates it"
+            raise WrongCallers(f"--callers: {error}{add}") from None
+    if settings.tls_certificate and settings.tls_key:
+        certificate, key, ca = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
+        check_pem(certificate=certificate, key=key, ca=ca)
 
 
 def _calls(settings: Settings, auditing: Auditing, stack: AsyncExitStack) -> Calls:

@@ -170,7 +170,10 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
             "give --callers, or let everybody do everything with --insecure",
         ),
         (("--listen-tokens", "127.0.0.1:0"), "--listen-tokens needs --tls-client-ca and --callers"),
-        (("--callers", "/none/callers.toml"), "/none/callers.toml: No such file or directory"),
+        (
+            ("--callers", "/none/callers.toml"),
+            "--callers: /none/callers.toml: No such file or directory; `generic-provider caller",
+        ),
         (("--listen", "nowhere"), "is not HOST:PORT"),
         (("--metrics", "9464"), "--metrics: '9464' is not HOST:PORT"),
         (("--database", "mysql://x/y"), "is not a database URL"),
@@ -180,12 +183,14 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
     ],
 )
 def test_wrong_settings_are_refused_with_what_is_wrong(
-    arguments: tuple[str, ...], said: str
+    arguments: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
-    refused = run("serve", *arguments)
+    database = f"sqlite:///{tmp_path / 'new.db'}"
+    refused = run("serve", *arguments, GENERIC_PROVIDER_DATABASE=database)
 
     assert refused.exit_code in (1, 2)
     assert said in refused.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_a_simulated_platform_holds_is_printed_and_compared(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ def test_wrong_files_of_tls_are_named_with_their_option(
 
     code = 2 if len(options) == 1 else 1
     assert said in _sentence("serve", "--listen=127.0.0.1:0", database, *given, code=code)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("command", ["subscription list", "subscription list --json", "--help"])

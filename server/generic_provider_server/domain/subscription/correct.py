@@ -77,7 +77,7 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
     for unit, queued in groupby(link.queue, key=lambda pending: pending.unit):
         # a unit may also contain requests of an action, for example BECOME_SUBSCRIBER
         pendings = list(queued)
-        corrections = [p.number for p in pendings if not p.action and p.number not in leased]
+        corrections = {p.number for p in pendings if not p.action} - leased
         wanted = ledger.image(state_at(ledger, unit), catalogue) if corrections else NOTHING
         for pending in pendings:
             become = pending.request.type is RequestType.BECOME_SUBSCRIBER

@@ -26,6 +26,7 @@ from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+from generic_provider_server import listening
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.domain.refusals import Refused
@@ -146,6 +147,23 @@ async def test_the_client_comes_again_by_itself(caller: Caller, address: str) ->
         action = await asked
 
     assert action.id == waiting.action
+
+
+async def test_calls_above_the_limit_of_a_connection_are_sent_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    options = dict(listening.OPTIONS) | {"grpc.max_concurrent_streams": 20}
+    monkeypatch.setattr(listening, "OPTIONS", tuple(options.items()))
+    settings = Settings(listen="127.0.0.1:0", database=f"sqlite:///{tmp_path / 'x.db'}")
+    async with running(settings) as address, grpc.aio.insecure_channel(address) as channel:
+        caller = Caller(channel)
+        request = subscriptions.GetSubscriptionRequest(subscription="none")
+        await caller.call("GetSubscription", request)  # the client knows the limit now
+        answers = await asyncio.gather(
+            *(caller.call("GetSubscription", request) for _ in range(1_000))
+        )
+
+    assert {each.code for each in answers} <= {"NOT_FOUND", "RESOURCE_EXHAUSTED"}
 
 
 async def test_long_lists_of_adapters_and_operators_are_one_call(caller: Caller) -> None:

@@ -171,7 +171,7 @@ def test_a_file_under_another_name_is_checked_against_a_checksum(file: Path) -> 
         (lambda lines: lines[:-1], "cut short"),
         (lambda lines: lines[:2] + lines[3:], "not hold as many lines"),
         (lambda lines: [*lines, lines[-1]], "not hold as many lines"),
-        (lambda lines: [lines[0], *lines], "begins twice"),
+        (lambda lines: [lines[0], *lines], "first line occurs twice"),
         (lambda lines: [lines[0], b'{"kind":"unheard"}', *lines[1:]], "not have format 2"),
         (lambda lines: [lines[0], b"not json", *lines[1:]], "not have format 2"),
     ],

@@ -55,8 +55,8 @@ class Others:
             return self.signs.get(server), silent if is_known else 0.0
 
     def gone(self, *, at: float) -> dict[str, int]:
-        """Returns the servers that have been silent for too long, each with its last sign of
-        life.
+        """Returns the servers that have been silent for `Waits.patience` or longer, each with its
+        last sign of life.
         """
         return {
             server: sign

@@ -67,8 +67,8 @@ class Readers:
 
     def _answer(self, question: Callable[[Queries], Result], reading: EndableRead) -> Result:
         """Runs the query. If the connection was lost, runs the query once more on a new connection.
-        There is no second attempt if the first took long, because then the database does not
-        answer.
+        There is no second attempt if the first attempt took longer than half of `Waits.patience`,
+        because such a duration shows that the database does not answer.
         """
         if self._sign_of_life is not None and self._sign_of_life.lost:
             raise unavailable("read")

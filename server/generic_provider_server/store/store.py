@@ -27,7 +27,7 @@ class Store:
     """The open store. Create it with `opening.open_store`, and call its methods on the event loop.
 
     `id`: the id of the store itself. `server`: the id of this process. `shared`: true if other
-    processes may serve the same database. Only then is there a `sign_of_life`.
+    processes may use the same database. `sign_of_life`: None if `shared` is false.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class Store:
     async def do(self, command: Command[Result], *, audit: Audit | None = None) -> Result:
         """Runs and commits the command.
 
-        If this function raises Refused, nothing has changed, unless the reason is
-        STORE_UNAVAILABLE: then nobody knows whether the command was committed. `audit`: the call
-        whose entry of the audit trail is written in the same transaction.
+        If this function raises Refused, the command has changed nothing. The exception is the
+        reason STORE_UNAVAILABLE, after which nobody knows whether the command was committed.
+        `audit`: the call whose entry of the audit trail is written in the same transaction.
         """
         (asked,) = await self.do_all([command], audit=audit)
         return asked.outcome()
@@ -114,7 +114,8 @@ class Store:
 
     def check(self) -> None:
         """Raises StoreGone if the database file was removed or replaced, or if a newer version has
-        changed the schema so that this version must stop. Reports damage that a checkpoint found.
+        changed the schema so that this version must stop. If a checkpoint has found damage, calls
+        the listeners.
         """
         if self.sign_of_life is not None and self.sign_of_life.outdated:
             raise StoreGone(self.sign_of_life.outdated)

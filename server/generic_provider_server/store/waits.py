@@ -29,8 +29,9 @@ class Waits:
     @property
     def grace(self) -> float:
         """Other processes end a lease of a silent process when the silence has lasted for the
-        duration of the lease plus this time. The lease has run out by then, because a process gives
-        leases only for the time `fresh` after its last sign of life, and `fresh` is shorter.
+        duration of the lease plus this time. By then the lease has run out, because the silent
+        process has given its last lease at most `fresh` seconds after its last sign of life, and
+        `fresh` is less than `grace`.
         """
         return self.patience / 2
 

@@ -104,7 +104,7 @@ class ArchiveFile:
                     raise self._damaged("it does not hold as many lines as it says")
                 return
             if isinstance(line, Opening):
-                raise self._damaged("it begins twice")
+                raise self._damaged("its first line occurs twice")
             self.counts[kind_of(line)] += 1
             yield line
         raise self._damaged("it is cut short")

@@ -45,7 +45,8 @@ class ArchiveFolder:
 
     def writer(self, archive: ArchiveRecord) -> tuple[ArchiveWriter, Path]:
         """Returns the writer of a new file, and the path of this file. Each process that works on
-        the archive has a file of its own, because an earlier process may still be alive.
+        the archive writes a file of its own, because a process that worked on the archive earlier
+        may still be alive.
         """
         path = self._folder / f".{archive.id}-{archive.worker}.part"
         opening = Opening(

@@ -30,8 +30,8 @@ def _elements(values: Sequence[Any]) -> str:
 
 
 def _texts(values: Sequence[str]) -> str:
-    """Escapes all texts at once, which is faster: the character NUL joins them, because no text may
-    contain it.
+    """Escapes all texts at once, which is faster than one by one. The texts are joined with the
+    character NUL, because no text may contain this character.
     """
     joined = "\0".join(values)
     if joined.count("\0") != len(values) - 1:

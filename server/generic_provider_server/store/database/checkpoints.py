@@ -22,8 +22,9 @@ class Checkpoints:
     """
 
     def __init__(self, path: Path) -> None:
-        """Opens the connection of the checkpoints, which stays open. A later connection could open
-        another file with the same name, and write the WAL into that file.
+        """Opens the connection for checkpoints. This connection stays open, because a connection
+        that is opened later could open another file with the same name, and write the WAL into that
+        file.
         """
         source = f"{path.absolute().as_uri()}?mode=rw"  # never creates the file
         self._connection = sqlite3.connect(source, uri=True, check_same_thread=False)

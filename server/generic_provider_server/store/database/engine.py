@@ -132,7 +132,7 @@ class Engine(Protocol):
 
     def check(self) -> None:
         """Raises StoreGone if the database file was removed or replaced, and StoreDamaged if a
-        checkpoint has met damage.
+        checkpoint has found damage.
         """
         ...
 

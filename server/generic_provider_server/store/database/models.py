@@ -1,9 +1,9 @@
 """Defines the tables as the migrations create them. Indexes are only in the migrations.
 
 The column `document` of `subscription` contains the whole aggregate: the subscription with its
-unsettled actions and pending requests. The other tables exist only for values that must be unique
-(items), or that the service counts (uses of a provider), searches for (requests) or hands over
-(lanes). Instants are microseconds since 1970.
+unsettled actions and pending requests. Other tables contain parts of the aggregate again: values
+that must be unique (items), or that the service counts (uses of a provider), searches for
+(requests) or hands over (lanes). Instants are microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ class LaneRow(Model):
     """A row for a subscription with pending requests at a provider. The command Claim searches this
     table for requests to hand over.
 
-    `status`: the number of its LaneState. `count`: the number of requests on the live lease.
+    `status`: the number of the lane's LaneState. `count`: the number of requests on the live lease.
     `head`: the number of the first pending request. `ready_since`: the time for which the first
     pending request was scheduled.
     """

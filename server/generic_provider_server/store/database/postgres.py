@@ -36,7 +36,7 @@ SIGNS_OF_A_START = (
 )
 """Texts in errors of libpq which mean that the database will be ready soon.
 
-The driver has no error code for this.
+The driver gives these errors no code.
 """
 
 AGAIN = (errors.DeadlockDetected, errors.SerializationFailure, errors.QueryCanceled)

@@ -18,8 +18,8 @@ class ProcessClock:
     """The time in nanoseconds since 1970, advanced by the monotonic clock of the process.
 
     The process clock follows another clock. If the other clock is ahead, this clock jumps forwards
-    at once; if the other clock is behind, this clock becomes a little slower. The process clock
-    starts with the time of the first call of `follow`.
+    at once; if the other clock is behind, this clock becomes a little slower. The first call of
+    `follow` sets the process clock.
     """
 
     def __init__(self, monotonic: Callable[[], int] = time.monotonic_ns) -> None:
@@ -29,8 +29,8 @@ class ProcessClock:
 
     def follow(self, other: int) -> None:
         """Adjusts this clock to the other clock. The first call sets this clock. Later, if the
-        other clock is ahead, this clock jumps forwards at once; if it is behind, this clock runs
-        slower by a thousandth until both agree.
+        other clock is ahead, this clock jumps forwards at once; if the other clock is behind, this
+        clock runs slower by a thousandth until both agree.
 
         `other`: the time that the other clock has shown, now or a little earlier.
         """

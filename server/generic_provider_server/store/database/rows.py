@@ -80,8 +80,8 @@ def provider_of_row(row: Any) -> ProviderRecord:
 def subscription_row(
     record: SubscriptionRecord, *, leased: Callable[[str], AbstractSet[int]]
 ) -> Row:
-    """Returns the row of a subscription. `leased` returns the numbers of the requests that a live
-    lease of the provider covers.
+    """Returns the row of a subscription. `leased` gets the code of a provider, and returns the
+    numbers of the subscription's requests that are on a live lease at this provider.
     """
     desired = record.aggregate.desired
     return {
@@ -109,8 +109,8 @@ def subscription_of_row(row: Any) -> SubscriptionRecord:
 def link_row(subscription: str, link: Link) -> Row:
     """Returns the columns of a link that queries need.
 
-    No column says whether requests are pending: a link has pending requests if there is a row of
-    its lane.
+    No column says whether requests are pending, because a link has pending requests exactly if the
+    table of lanes contains a row for the link.
     """
     out_of_sync, account_number, holds = searched_of(link)
     return {
@@ -133,8 +133,8 @@ def searched_of(link: Link) -> tuple[bool, str, bool]:
 def item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
     """Returns the rows of items.
 
-    The rows are sorted, so that two processes lock them in the same order, and never wait for each
-    other.
+    The rows are sorted, so that all processes lock them in the same order. Otherwise two processes
+    could cause a deadlock.
     """
     return [
         {

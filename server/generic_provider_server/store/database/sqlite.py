@@ -118,7 +118,7 @@ class SqliteEngine:
 
     def check(self) -> None:
         self._file.check()
-        # a checkpoint may be the only work that meets the damage
+        # perhaps only a checkpoint reads the damaged part of the file
         if isinstance(failure := failure_of(self._checkpoints.failure), StoreDamaged):
             raise failure
 

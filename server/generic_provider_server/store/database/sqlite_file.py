@@ -33,8 +33,8 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Creates a missing file, which only its owner may read. Does not create a missing folder,
-        because otherwise a wrong path would lead to an empty database.
+        """If the file is missing, creates the file; only the owner may read it. Does not create a
+        missing folder, because otherwise a wrong path would lead to an empty database.
 
         Raises StoreInUse if another server uses the file, and UnsupportedDatabase if the folder is
         missing.

@@ -95,8 +95,8 @@ RESERVE = insert(ItemRow)
 RESERVE_UNASKED = insert(ItemRow, every=False)
 """Reserves items that no caller requested.
 
-If another subscription has such an item, this is no error: a late answer may name an item that was
-given away in the meantime.
+It is no error if one of these items is reserved for another subscription: a late answer may name
+an item that another subscription got in the meantime.
 """
 
 RELEASE = delete(ItemRow, whole=True, every=False)

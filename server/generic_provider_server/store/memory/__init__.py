@@ -1,1 +1,1 @@
-"""Keeps values in memory that a process needs between transactions."""
+"""Keeps in memory the values that a process needs between transactions."""

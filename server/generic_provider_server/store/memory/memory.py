@@ -1,4 +1,4 @@
-"""Keeps values in memory that a process needs between transactions."""
+"""Keeps in memory the values that a process needs between transactions."""
 
 from __future__ import annotations
 

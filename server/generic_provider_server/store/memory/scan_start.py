@@ -2,9 +2,9 @@
 A claim is a command that searches for ready lanes and hands their requests over.
 
 While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. The dead entries belong
-to lanes that were handed over, and precede the entries of ready lanes. So a claim begins at the
-place where the last claim found a lane, unless a commit has made an earlier lane ready. From time
-to time a claim scans the whole index.
+to lanes that were handed over, and precede the entries of ready lanes. So a claim begins with the
+first lane that the last claim found, or with an earlier lane if a commit has made one ready since
+then. From time to time a claim scans the whole index.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from .full_scan import FullScan
 FULL_SCAN_SECONDS = 1.0
 
 Lanes = tuple[str, int]
-"""Identifies some of the ready lanes of a provider: the code of the provider, and 0 for live lanes
-or 1 for bulk lanes.
+"""Identifies the live or the bulk lanes of a provider: the code of the provider, and 0 for live
+lanes or 1 for bulk lanes.
 """
 
 
 class ScanStarts:
-    """Keeps the place at which a claim begins to scan live and bulk lanes, and the providers
-    without a ready lane.
+    """Keeps the instants from which claims scan the live and the bulk lanes of each provider, and
+    the providers without a ready lane.
 
     Any thread records lanes that became ready; only the writer's thread scans.
     """

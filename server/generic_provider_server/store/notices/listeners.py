@@ -58,7 +58,8 @@ class Listeners:
     def notify_unreachable(self) -> None:
         """Reports that the sign of life could not be written.
 
-        Unlike `notify_lost`, this function does not end the streams.
+        Unlike `notify_lost`, this function does not call the functions in `missed`, so the streams
+        continue.
         """
         _call(self.reached, False)  # noqa: FBT003
 

@@ -16,8 +16,8 @@ from ...domain.lease import server_of
 from .tally import Tally, counting
 
 MOST_IN_MESSAGE = 40
-"""The greatest number of streams or providers in one message, because a notification of PostgreSQL
-has at most 8,000 bytes.
+"""The greatest number of streams or providers in one message. The number is limited, because a
+notification of PostgreSQL has at most 8,000 bytes.
 """
 
 
@@ -25,13 +25,14 @@ class Notice(msgspec.Struct, frozen=True):
     """The changes of a commit that listeners need.
 
     `ready`: the providers at which a lane became ready, each with the time since which the oldest
-    of these lanes has been ready. For each stream: `freed` is the decrease of the number of its
-    leased requests, negative if more were leased; `ran_out` counts requests of leases that ran out;
-    `heard` contains streams whose adapter sent something; `stopped` contains streams that take no
-    more requests. `settled`: the actions that the commit settled. `audited`: the new entries of the
-    audit trail. `tally`: the counts for the metrics. `handed_over`: for each stream of this
-    process, the leases that a listener gave to the stream before the commit. `audited`, `tally` and
-    `handed_over` are empty in the notice of another process.
+    of these lanes has been ready. `freed`: for each stream, by how much the number of its leased
+    requests decreased; negative if the number increased. `ran_out`: for each stream, the number of
+    requests on leases that ran out. `heard`: the streams whose adapter sent something. `stopped`:
+    the streams that must get no more requests. `settled`: the actions that the commit settled.
+    `audited`: the new entries of the audit trail. `tally`: the counts for the metrics.
+    `handed_over`: for each stream of this process, the leases that a listener gave to the stream
+    before the commit. `audited`, `tally` and `handed_over` are empty in the notice of another
+    process.
     """
 
     ready: dict[str, int] = msgspec.field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Counts the results of a group of commands. The metrics add the counts up after the commit."""
+"""Counts the results of a group of commands. After the commit, the metrics add these counts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Tally(msgspec.Struct):
     seconds: float = 0.0
 
     def put_action(self, record: ActionRecord) -> None:
-        """Counts an action that was scheduled, performed, rejected at its time or cancelled."""
+        """Counts an action that was scheduled, performed or cancelled, or rejected when it was
+        due.
+        """
         if record.execute_time is not None:
             self.counts[ACTIONS, record.kind, ActionState.EXECUTED] += 1
         if record.settle_time is not None or record.state is ActionState.SCHEDULED:

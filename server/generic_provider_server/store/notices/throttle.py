@@ -41,6 +41,6 @@ class Throttle:
 
     def forget(self) -> None:
         """Drops the messages that were not sent. The other processes find the ready lanes a little
-        later, when they poll.
+        later, with their next regular query for ready lanes.
         """
         self.unsent.clear()

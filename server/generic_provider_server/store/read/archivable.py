@@ -1,8 +1,9 @@
-"""Finds the rows that an archive takes, page by page, and converts them to lines of its file.
+"""Finds the rows that are moved into an archive, page by page, and converts the rows to lines of
+the archive's file.
 
-A page contains a bounded number of rows, in the order of their numbers. If an archive may take a
-row now, it may take the row at any later time too: final states, settled actions and ended runs
-never change, and a link keeps its last error until a later error replaces it.
+A page contains a bounded number of rows, in the order of their numbers. A row that may be archived
+now may be archived at any later time too: final states, settled actions and ended runs never
+change, and a link keeps its last error until a later error replaces it.
 """
 
 from __future__ import annotations
@@ -54,8 +55,9 @@ class Archivable(ArchivableRuns):
     def archivable(
         self, archive: ArchiveRecord, part: int, *, after: PageStart = START
     ) -> Page | None:
-        """Returns the page after `after` in one part of the file. The parts have numbers from 0;
-        returns None if the file has no such part.
+        """Returns the page of lines that begins at the place `after`. `part`: the part of the
+        file, which is 0 for requests, 1 for actions without requests, 2 for reset runs and 3 for
+        the audit trail. Returns None for a greater number.
         """
         parts: Sequence[Callable[..., Page]] = (
             self._request_page,
@@ -135,7 +137,7 @@ class Archivable(ArchivableRuns):
 
     def _siblings(self, archive: ArchiveRecord, *, after: int, end: int) -> list[Any]:
         """Returns all requests of the actions that have a request on the page. In a row, `taken` is
-        true if the archive takes the request.
+        true if the request fulfils the condition that `_taken` returns.
         """
         each, taken = RequestRow, _taken(archive).alias("taken")
         page = _of_page("subscription", "action", after=after, end=end).distinct().alias("page")
@@ -168,7 +170,7 @@ def _with_actions(query: Any) -> Any:
 def _taken(archive: ArchiveRecord) -> Expression:
     """Returns the condition that a request must fulfil to be archived.
 
-    The caller must leave out requests that a subscription shows as its last error.
+    The caller must also leave out requests that the last error of a link names.
     """
     conditions = [
         RequestRow.state != int(RequestState.PENDING),
@@ -182,8 +184,8 @@ def _taken(archive: ArchiveRecord) -> Expression:
 
 
 def _last_of_actions(siblings: Iterable[Any], *, besides: set[int]) -> dict[int, int]:
-    """Returns the actions of which the archive takes all requests. The key of an action is the
-    number of its last request. `besides`: requests that the archive does not take.
+    """Returns the actions whose requests are all archived. The key of an action is the number of
+    its last request. `besides`: requests that are not archived although `taken` is true.
     """
     requests: defaultdict[int, list[int]] = defaultdict(list)
     kept = set()

@@ -1,4 +1,4 @@
-"""Finds the reset runs that an archive takes, with their entries."""
+"""Finds the reset runs that are moved into an archive, with their entries."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Page(NamedTuple):
 
 class ArchivableRuns(BaseQueries):
     def _run_page(self, archive: ArchiveRecord, *, place: PageStart) -> Page:
-        """Returns further entries of the run, if `place` is within a run. Otherwise returns the run
-        after `place`, with its first entries.
+        """If `place` is within a run, returns the next entries of that run. Otherwise returns the
+        run after `place`, with its first entries.
         """
         lines: list[Content] = []
         if not place.subscription:
@@ -63,7 +63,7 @@ class ArchivableRuns(BaseQueries):
         return Page(lines, PageStart(place.number, entries[-1].subscription if more else ""))
 
     def _next_run(self, archive: ArchiveRecord, *, after: int) -> Any:
-        """Returns the row of the first run after `after` that the archive takes, or None."""
+        """Returns the row of the first run after `after` that may be archived, or None."""
         for row in self._runs_after(after):
             run = run_of_row(row)
             if run.start_time >= archive.created_before:

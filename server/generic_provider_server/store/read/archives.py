@@ -1,4 +1,4 @@
-"""Finds archives, also by a request, a reset run or a subscription in them."""
+"""Finds archives: by number, or by a request, a reset run or a subscription that they contain."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class ArchiveQueries(BaseQueries):
         return [archive_of_row(row) for row in self._rows(query)]
 
     def archives_with(self, subscription: str) -> list[str]:
-        """Returns the ids of the newest archives with requests of the subscription, without deleted
-        archives.
+        """Returns the ids of the newest archives that contain requests of the subscription. Deleted
+        archives are left out.
         """
         there = tuple(each for each in ArchiveState if each is not ArchiveState.DELETED)
         wanted = ArchiveFilter(subscription=subscription, states=there)

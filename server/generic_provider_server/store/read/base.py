@@ -92,8 +92,8 @@ class BaseQueries:
         ]
 
     def _shown(self, record: RequestRecord, lane: Any | None) -> RequestRecord:
-        """Returns the request. A pending request gets the reason why it waits, and the values of
-        its live lease.
+        """Returns the request. A pending request gets the reason why it waits. A request on a live
+        lease also gets the adapter and the start of this lease.
 
         `lane`: the row of the request's lane.
         """

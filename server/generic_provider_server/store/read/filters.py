@@ -153,7 +153,7 @@ def request_conditions(
 
 
 def _on_lease() -> Any:
-    """Returns the query for the live lease that a request is on."""
+    """Returns the query that finds a row if a request is on a live lease."""
     return LaneRow.select(SQL("1")).where(
         RequestRow.state == int(RequestState.PENDING),
         LaneRow.subscription == RequestRow.subscription,

@@ -66,8 +66,8 @@ class Archives:
         return self.find(archived.archive) if archived else None
 
     def move(self, archive: int, lines: Sequence[Content]) -> int:
-        """Removes the rows of these lines of an archive file from the tables, and returns the
-        number of removed requests.
+        """Removes from the tables the rows that these lines of an archive file contain, and returns
+        the number of removed requests.
 
         An action or a run stays in the tables as long as one of its requests stays. The file may
         contain such an action or run nevertheless, because a request can become archivable while

@@ -41,8 +41,8 @@ N = TypeVar("N", bound=Named)
 
 
 class Blocked(Generic[N]):
-    """The commands that wait for a lock, in their order, and the rows that they name:
-    subscriptions, items, request ids and requests.
+    """The commands that wait for a lock, in the order in which they began to wait, and the rows
+    that they name: subscriptions, items, request ids and requests.
 
     The database does not say which row is locked. So every other command that names one of these
     rows waits too. `seconds`: how long a command may wait from the moment of its call.
@@ -64,8 +64,8 @@ class Blocked(Generic[N]):
         self._suspect(command)
 
     def without(self, group: Iterable[N]) -> list[N]:
-        """Returns the commands that name no row that counts as locked, and adds the other commands
-        to the waiting commands.
+        """Returns the commands of the group that can run, because none of the rows that they name
+        counts as locked. Adds the other commands to the waiting commands.
         """
         free = list[N]()
         for command in group:
@@ -94,8 +94,8 @@ class Blocked(Generic[N]):
         return expired
 
     def attempts(self) -> Iterator[list[N]]:
-        """Yields groups of waiting commands in their order. A command is left out if an earlier
-        waiting command names one of its rows.
+        """Yields groups of waiting commands; the command that began to wait first comes first. A
+        command is left out if an earlier waiting command names one of its rows.
 
         The caller runs the group, and calls `add` for each command that is still blocked. If a
         command is still blocked, the next group is a single command. Otherwise the next group is
@@ -122,8 +122,8 @@ class Blocked(Generic[N]):
         self._next_at = time.monotonic() + pause
 
     def _free(self, before: set[Name]) -> Iterator[N]:
-        """Yields the waiting commands that name no row in `before`, beginning where the last round
-        ended. Adds the rows of all other commands to `before`.
+        """Yields the waiting commands that name no row in `before`, beginning with the first
+        command that the last round did not try. Adds the rows of all other commands to `before`.
         """
         for n, command in enumerate(list(self._waiting)):
             names = names_of(command)
@@ -133,8 +133,8 @@ class Blocked(Generic[N]):
                 before.update(names)
 
     def _settle(self, group: Sequence[N], before: set[Name]) -> bool:
-        """Removes the commands that have run from the waiting commands. Tells whether all commands
-        of the group have run.
+        """Removes from the waiting commands those that have run. Tells whether all commands of the
+        group have run.
         """
         done = [each for each in group if not each.blocked]
         for command in group:

@@ -113,15 +113,15 @@ class Changes(Loaded):
         return record
 
     def existing(self, number: str) -> SubscriptionRecord:
-        """Returns the subscription of a lane that this transaction has changed. Such a subscription
-        exists.
+        """Returns a subscription that must exist, because this transaction has found its lane or
+        its action.
 
-        Raises Overtaken if this transaction did not find the subscription, because then another
-        process has created it since this transaction looked for it.
+        Raises Overtaken if this transaction looked for the subscription earlier and did not find
+        it, because another process has created it in the meantime.
         """
         record = self.record(number)
         if record is None:
-            raise Overtaken(f"subscription {number} was created since")
+            raise Overtaken(f"subscription {number} was created in the meantime")
         return record
 
     def lane(self, provider: str, subscription: str) -> Lane:
@@ -162,7 +162,8 @@ class Changes(Loaded):
         """Writes the rows that every process changes.
 
         These rows are written last, so that they are locked only briefly. The counter of the event
-        rows is the very last row, so the numbers of event rows ascend in the order of the commits.
+        rows is changed after all other rows, so the numbers of event rows ascend in the order of
+        the commits.
         """
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
         rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]

@@ -202,7 +202,7 @@ class Loaded:
             self.flush()
             actions = self._tables.select(sql.ACTION, (number,))
             if not actions:
-                raise Overtaken(f"action {number} was archived since")
+                raise Overtaken(f"action {number} was archived in the meantime")
             found = self._tables.select(sql.REQUESTS_OF_ACTION, (actions[0].subscription, number))
             requests = tuple([request.number for request in found])
             self.actions[number] = action_of_row(actions[0], requests=requests)

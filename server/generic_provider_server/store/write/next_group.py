@@ -33,9 +33,9 @@ Q = TypeVar("Q", bound=Queued)
 class CommandQueue(Generic[Q]):
     """Two queues of commands: one of adapters, one of all other callers.
 
-    A command of an adapter runs in the very next group, so adapters never wait for the CRM. While
-    other commands wait, the commands of adapters take at most half of a group, so the CRM does not
-    wait long for adapters.
+    Each group begins with the commands of adapters, so adapters never wait for the CRM. While other
+    commands wait, the commands of adapters fill at most half of a group, so the CRM does not wait
+    long for adapters.
     """
 
     def __init__(self) -> None:

@@ -23,8 +23,8 @@ from ..database.rows import request_of_row
 
 
 class Resets:
-    """The definitions and runs within a transaction. A row that was read is locked until the
-    commit.
+    """The definitions and runs within a transaction. `definition` and `run` lock the row that they
+    return until the commit.
     """
 
     def __init__(self, tables: Tables, *, events: list[Event], shared: bool) -> None:

@@ -196,7 +196,7 @@ class Transaction(Changes):
         """Records that a complete report has named the subscription.
 
         `report_time`: the time at which the report began. Only the report that began last is
-        recorded, also if several reports are applied in one transaction.
+        recorded, even if several reports are applied in one transaction.
         """
         key = provider, subscription
         former = self._rows.get(sql.MARK_REPORTED, {}).get(key)
@@ -205,7 +205,7 @@ class Transaction(Changes):
             self._write(sql.MARK_REPORTED, key, row)
 
     def reported(self, provider: str, subscriptions: Sequence[str], *, since: Instant) -> set[str]:
-        """Returns those of the subscriptions that a complete report has named which began at
+        """Returns those of the subscriptions that were named in a complete report which began at
         `since` or later.
         """
         stored = self._tables.select_in(sql.REPORT_TIMES, subscriptions)

@@ -42,7 +42,9 @@ first; then its commands run one by one.
 """
 
 PARTING_SECONDS = 0.5
-"""The greatest duration, in seconds, of the search for the commands that need a lock."""
+"""The greatest duration, in seconds, of the search for the commands that need a lock of another
+session.
+"""
 NO_WAIT = 0.005
 """If the writer does not get a lock within this number of seconds, another session counts as the
 lock's holder.
@@ -52,10 +54,7 @@ log = structlog.get_logger()
 
 
 class Writer:
-    """Runs commands on a thread of its own.
-
-    The listeners of the commits are called on the event loop.
-    """
+    """Runs commands on a thread of its own, and notifies the listeners of each commit."""
 
     def __init__(
         self,
@@ -93,7 +92,7 @@ class Writer:
 
     def check(self) -> None:
         """Raises StoreGone if the database file was removed or replaced, and StoreDamaged if a
-        checkpoint has met damage.
+        checkpoint has found damage.
         """
         self._engine.check()
 
@@ -251,7 +250,7 @@ class Writer:
             asked.error = error
 
     def _lose(self, group: Sequence[Asked[Any]], lost: StoreLost) -> None:
-        """Fails all commands of the group.
+        """Gives every command of the group an error.
 
         The commands are not run again, because nobody knows whether the group was committed.
         """

@@ -28,8 +28,8 @@ wait for the claim.
 """
 
 MOST_BYTES = 1024 * 1024
-"""The greatest size in bytes, in stored form, of the requests that one claim gives to a stream: a
-pull gets its requests in one message.
+"""The greatest size in bytes, in stored form, of the requests that one claim gives to a stream or a
+pull. The size is limited, because a pull gets all its requests in one message.
 """
 
 MORE_BYTES = 512
@@ -70,8 +70,8 @@ class Claim(Value, frozen=True, kw_only=True):
     subscription that has been ready longest comes first.
 
     `server`: this process, which gives the leases. No lease is given while the last sign of life of
-    this process is too old. `turn`: the number of the claim, by which `weave` decides when a bulk
-    subscription comes.
+    this process is too old. `turn`: the number of the claim, from which `weave` computes when the
+    first bulk subscription follows.
     """
 
     provider: str
@@ -218,8 +218,9 @@ def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
     """Yields LIVE_TURNS live subscriptions, then one bulk subscription, and so on.
 
-    The first yielded subscription is the one at position `turn` of this sequence, counted from 0.
-    When one list has ended, the remaining subscriptions of the other list follow.
+    `turn`: the position in this alternation, counted from 0, at which the first yielded
+    subscription stands. The start at a later position leaves no subscription out. When one list has
+    ended, the remaining subscriptions of the other list follow.
     """
     lives, bulks = iter(live), iter(bulk)
     while True:

@@ -52,8 +52,9 @@ class PerformDue(Value, frozen=True, kw_only=True):
     """Makes the changes of a subscription that are due: removes usage records that have ended, and
     performs automatic ends and scheduled actions in the order of their due times.
 
-    If both were due at the same time, the automatic end comes first. Requests that were overdue
-    before an action was due expire first, so that the action's requests do not expire with them.
+    If an automatic end and a scheduled action were due at the same time, the end comes first.
+    Requests that were overdue before an action was due expire first, so that the action's requests
+    do not expire with them.
     """
 
     subscription: str

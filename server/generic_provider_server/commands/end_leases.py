@@ -62,14 +62,14 @@ class EndLeases(Value, frozen=True, kw_only=True):
 
 
 def end_of_overdue(*, since: Instant) -> EndLeases:
-    """Ends leases that ran out after `since`: leases of this process, and leases that belong to no
-    process.
+    """Returns the command that ends leases which ran out after `since`: leases of this process, and
+    leases that belong to no process.
     """
     return EndLeases(find=lambda search: search.ran_out(since=since, most=MOST_AT_ONCE))
 
 
 def end_of_stream(provider: str, stream: str) -> EndLeases:
-    """Ends the leases of a stream whose connection was lost."""
+    """Returns the command that ends the leases of a stream whose connection was lost."""
     return EndLeases(
         find=lambda search: search.leased_to_stream(provider, stream, most=MOST_AT_ONCE),
         broken=lambda lane: lane.stream == stream,
@@ -77,8 +77,8 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
 
 
 def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
-    """Ends the leases of a silent server, but only leases of at most `longest` microseconds. These
-    leases have run out by the clock of every process.
+    """Returns the command that ends the leases of a silent server, but only leases with a duration
+    of at most `longest` microseconds. These leases have run out by the clock of every process.
 
     `sign`: the last sign of life of the server, as this process knows it. If the database contains
     a newer sign of life, no lease ends, because the server may have given new leases. A server
@@ -94,8 +94,8 @@ def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
 
 
 def end_of_other_servers(server: str) -> EndLeases:
-    """Ends the leases of all other servers. Call this function only if no other server can be
-    running.
+    """Returns the command that ends the leases of all other servers. Call this function only if no
+    other server can be running.
     """
     return EndLeases(
         find=lambda search: search.leased_by_other_servers(server, most=MOST_AT_ONCE),

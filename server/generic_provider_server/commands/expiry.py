@@ -1,4 +1,4 @@
-"""Expires requests that have waited longer than their provider's window."""
+"""Expires requests that have waited longer than the pending window of their provider."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Makes elements uncertain after a late answer ACCEPTED: the request has reached a final state, or
-its lease has ended. `domain/verdicts` decides the verdict on such an answer.
+"""Makes elements uncertain after a late answer ACCEPTED: an answer that arrives when the request
+has reached a final state, or when the lease has ended. `domain/verdicts` decides the verdict on
+such an answer.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ class LeaseState(Value, frozen=True):
 class Extend(Value, frozen=True, kw_only=True):
     """Extends leases. `server`: this process, to which the leases belong from now on.
 
-    `duration`: microseconds from now; None means the duration of the hand-over or of the last
-    extension.
+    `duration`: microseconds from now; None means the duration that the lease got at its hand-over
+    or at its last extension.
     """
 
     leases: tuple[Lease | None, ...]
@@ -101,8 +101,8 @@ class Withdraw(Value, frozen=True, kw_only=True):
 
 
 class Disown(Value, frozen=True, kw_only=True):
-    """Takes the leases from a server that has drained. The leases stay live until they run out, but
-    belong to no process.
+    """Lets the leases of a server that has drained belong to no process. The leases stay live until
+    they run out.
     """
 
     server: str

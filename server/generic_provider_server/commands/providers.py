@@ -31,7 +31,7 @@ class CreateProvider(Value, frozen=True, kw_only=True):
         code = self.provider.code
         if self.request_id and created_before(transaction, self.request_id, self.digest):
             if code not in transaction.providers:
-                raise Overtaken(f"provider {code} was created since")
+                raise Overtaken(f"provider {code} was created in the meantime")
             return provider_record(transaction, code)
         if code in transaction.catalogues:
             raise Refused(Reason.PROVIDER_EXISTS, f"provider {code} exists already", provider=code)

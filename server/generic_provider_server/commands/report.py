@@ -69,7 +69,7 @@ class Report(Value, frozen=True, kw_only=True):
         Raises Unprocessable for the first subscription that cannot be processed.
         """
         unnamed = [entry.subscription for entry in self.entries if entry.unnamed]
-        # Another report may have named them since the search for unnamed subscriptions.
+        # Another report may have named these subscriptions after the search found them unnamed.
         named = transaction.reported(self.provider, unnamed, since=self.report_time)
         numbers = transaction.one_by_one([entry.subscription for entry in self.entries])
         return tuple(

@@ -142,8 +142,8 @@ class SetTotal(Step):
 class Count(Step):
     """Adds the findings of examined subscriptions to the counters of the run.
 
-    In the stage PLAN it also writes the planned entries. `last`: true if the stage ends after these
-    subscriptions. `holding`: the number of subscriptions that hold an entitlement.
+    In the stage PLAN the step also writes the planned entries. `last`: true if the stage ends after
+    these subscriptions. `holding`: the number of subscriptions that hold an entitlement.
     """
 
     findings: tuple[Finding, ...] = ()

@@ -50,7 +50,8 @@ class Send(Step):
         return Needs(subscriptions=frozenset(self.numbers) - self.broken)
 
     def run(self, transaction: Transaction) -> RunRecord | None:
-        # Read first: if requests were archived before this read, `current` then fails the run.
+        # The lost requests are read before the call of `current`: if such requests were archived
+        # before they were read, `current` ends the run as FAILED.
         lost = _lost(transaction, self.before, self.numbers)
         run = self.current(transaction)
         if run is None:

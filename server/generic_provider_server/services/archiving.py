@@ -157,8 +157,8 @@ class Archiving:
         if archive.moved:
             await self._put(replace(archive, message=why))
             return
-        # The record comes first: if another process has become the worker, that process needs the
-        # file.
+        # The record is stored before the file is removed: if another process has become the worker,
+        # `_put_failed` raises TakenOver, because that process needs the file.
         await self._put_failed(replace(archive, checksum="", size=0), why)
         await asyncio.to_thread(self._folder.remove, archive)
         await asyncio.to_thread(self._folder.clear, archive)

@@ -72,7 +72,10 @@ class Delivery:
                 stream.credit.count(notice)
 
     def serve_after(self, notice: Notice) -> None:
-        """Serves the streams whose credit a commit changed, and the providers with ready lanes."""
+        """Passes on the leases that were given before a commit, and stops the streams that the
+        commit stopped. Then starts claims at the providers at which a lane became ready or the
+        credit of a stream changed.
+        """
         ready = set(notice.ready)
         self._pass_on(notice.handed_over)
         self.stop_streams(notice.stopped)

@@ -38,8 +38,8 @@ class Terms(Value, frozen=True, kw_only=True):
 class Subscriber(Value, frozen=True, kw_only=True):
     """An entry of a report.
 
-    `wrong`: the reason why the entry is malformed. `malformed`: the names of those of the fields
-    `account_number` and `subscription` that are malformed; these fields are not used to find the
+    `wrong`: the reason why the entry is malformed. `malformed`: tells which of the fields
+    `account_number` and `subscription` are malformed; these fields are not used to find the
     subscription. If `held` is None, the platform does not know the subscriber.
     """
 

@@ -143,8 +143,8 @@ class Resetting:
         return await self._send(run, pace)
 
     async def _surveyed(self, run: RunRecord) -> Survey:
-        """Examines the next subscriptions: with one query in the stage PLAN, in which entries are
-        written, otherwise with several queries.
+        """Examines the next subscriptions. In the stage PLAN, runs one query, because the findings
+        are then written as entries. In the stage COUNT, runs several queries.
         """
         definition, first = run.definition, run.definition.first
         planned = run.stage is Stage.PLAN

@@ -154,10 +154,10 @@ async def holding_besides(store: Store, definition: ResetDefinition) -> int:
 def _change_of_holding(
     queries: Queries, definition: ResetDefinition, *, after: str
 ) -> tuple[int, str]:
-    """Examines the next subscriptions after `after` that have pending requests. Returns by how
-    much the pending requests of those that are not OUT_OF_SYNC change the number of subscriptions
-    that hold an entitlement. Also returns the number of the last examined subscription, or an empty
-    text at the end.
+    """Examines the next subscriptions after `after` that have pending requests, and leaves out
+    subscriptions that are OUT_OF_SYNC. Returns by how much these requests change the number of
+    subscriptions that hold an entitlement. Also returns the number of the last examined
+    subscription, or an empty text at the end.
     """
     records, end = queries.with_pending(definition, after=after, limit=AT_ONCE)
     change, now = 0, queries.now()

@@ -185,8 +185,8 @@ class Watching:
 
         Returns the number of this row or, if none has arrived, of the next row. The watcher needs
         no row with a smaller number. A timer ends the wait and sets the number of the next row at
-        the same moment. After an asyncio timeout this number would be read only when the task runs
-        again, and rows that arrive before would be lost.
+        the same moment. If an asyncio timeout ended the wait, the number would be read only when
+        the task runs again, and the watcher would miss the rows that arrive in between.
         """
         waiting = _Waiting(wanted, place.row)
         loop = asyncio.get_running_loop()
@@ -228,7 +228,7 @@ class Watching:
                     waiting.found.set_exception(lost)
             raise
         if self._next < first:
-            # A first watcher has begun meanwhile, and needs rows before these.
+            # After the last watcher left, a new watcher began, and needs rows before `first`.
             self._changed.set()
             return
         for row in rows:

@@ -44,9 +44,9 @@ class Withdrawals:
         self._in_background(self._end_leases(stream))
 
     async def finish(self) -> None:
-        """Waits until all withdrawals are committed, also of leases that a running commit gives.
-        Otherwise these leases would stay live until they run out. Gives up if the database does not
-        answer.
+        """Waits until all withdrawals are committed, including the withdrawals of leases that a
+        running commit gives. Otherwise these leases would stay live until they run out. Gives up if
+        the database does not answer.
         """
         with suppress(TimeoutError, Refused):
             async with asyncio.timeout(FINISH_SECONDS):

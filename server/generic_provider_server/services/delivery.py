@@ -219,7 +219,7 @@ class Delivery:
         ready.set()
 
     async def _wait(self, ready: asyncio.Event, *, most: float = math.inf) -> None:
-        """Waits for a commit for at most `most` seconds.
+        """Waits until a commit has made requests ready or freed credit, but at most `most` seconds.
 
         If other processes may write to the database, waits for at most POLL_SECONDS.
         """

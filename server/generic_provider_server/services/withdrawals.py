@@ -35,7 +35,7 @@ class Withdrawals:
         self._running: set[asyncio.Task[None]] = set()
 
     def begin(self, handed: Sequence[Handed]) -> None:
-        """Withdraws leases that were given and are not sent."""
+        """Withdraws leases that were given but will not be sent."""
         if handed:
             self._in_background(self._withdraw(handed))
 

@@ -88,8 +88,8 @@ class Store:
     async def do(self, command: Command[Result], *, audit: Audit | None = None) -> Result:
         """Runs and commits the command.
 
-        If this function raises Refused, the command has changed nothing. The exception is the
-        reason STORE_UNAVAILABLE, after which nobody knows whether the command was committed.
+        If this function raises Refused with the reason STORE_UNAVAILABLE, nobody knows whether the
+        command was committed. If it raises Refused with another reason, nothing has changed.
         `audit`: the call whose entry of the audit trail is written in the same transaction.
         """
         (asked,) = await self.do_all([command], audit=audit)

@@ -42,8 +42,8 @@ class Waits:
 
     @property
     def blocked(self) -> float:
-        """The longest time for which the writer tries a command that needs a locked row. The time
-        counts from the call.
+        """The longest time for which the writer tries a command that needs a locked row. This time
+        begins with the call.
         """
         return self.patience / 2
 

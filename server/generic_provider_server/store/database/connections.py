@@ -64,8 +64,7 @@ def connect(url: str, *, waits: Waits = USUAL) -> psycopg.Connection[Any]:
 
 def cancel(connection: psycopg.Connection[Any]) -> None:
     """Cancels the running statement of a connection. If the database does not accept the
-    cancellation, the connection itself ends the statement when the database has not answered for
-    too long.
+    cancellation, the statement ends later, when the connection counts as lost.
 
     `Connection.cancel` would keep the interpreter's lock while it waits for the database, so the
     whole process would hang if the database hangs.
@@ -82,8 +81,8 @@ def database_of(url: str) -> PostgresqlDatabase:
 class _Connection(psycopg.Connection[Any]):
     """A connection that counts as lost when the database does not answer.
 
-    A database can hang without closing its connections. To cancel the query would not help, because
-    the database would have to answer.
+    A database can hang without closing its connections. A cancellation of the query would not help,
+    because the database would have to process the cancellation.
     """
 
     answer_seconds: float | None = None

@@ -36,8 +36,8 @@ def failure_of(error: BaseException | None) -> StoreLost | StoreDamaged | None:
     """Returns a StoreDamaged if the database has found damaged data, a StoreLost if SQLite cannot
     use the database file, otherwise None.
 
-    If the end of a transaction fails, the error that describes the failure is the cause or the
-    context of the error that is raised.
+    The function also examines the cause or the context of the error, because only these describe
+    the failure if the end of a transaction has failed.
     """
     if error is None:
         return None

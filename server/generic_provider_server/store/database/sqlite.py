@@ -95,8 +95,8 @@ class SqliteEngine:
     ) -> Iterator[tuple[Tables, Numbers]]:
         """Begins a transaction.
 
-        Raises StoreGone after the commit if the written file no longer has the name of the
-        database. So every acknowledged change is in the file with this name.
+        Raises StoreGone after the commit if the written file was moved, removed or replaced. So
+        every acknowledged change is in the file that has the name of the database.
         """
         with _named_failures(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())

@@ -54,6 +54,7 @@ class Blocked(Generic[N]):
         self._suspects: dict[Name, float] = {}
         self._next_at = 0.0
         self._next = 0
+        self._most = 1
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -98,22 +99,22 @@ class Blocked(Generic[N]):
         command is left out if an earlier waiting command names one of its rows.
 
         The caller runs the group, and calls `add` for each command that is still blocked. If a
-        command is still blocked, the next group is a single command. Otherwise the next group is
-        twice as large, because the end of one lock often lets all waiting commands run. No group is
-        larger than the other groups of the writer. Unsuccessful attempts take at most about a
+        command is still blocked, the next group is a single command. Otherwise the next group, in
+        this or the next round, is twice as large, because the end of one lock often lets all
+        waiting commands run. No group is larger than the other groups of the writer. Unsuccessful attempts take at most about a
         fifth of the time, because a pause follows that is four times as long.
         """
         began = start = time.monotonic()
         if began < self._next_at:
             return
-        before, most, in_vain = set[Name](), 1, 0.0
+        before, in_vain = set[Name](), 0.0
         free = self._free(before)
-        while start - began <= LONGEST_ROUND and (group := _taken(free, most)):
+        while start - began <= LONGEST_ROUND and (group := _taken(free, self._most)):
             for command in group:
                 command.blocked = False
             yield group
             done, ended = self._settle(group, before), time.monotonic()
-            most = 2 * most if done else 1
+            self._most = min(2 * self._most, MOST_IN_GROUP) if done else 1
             in_vain += 0 if done else ended - start
             start = ended
         left = next(free, None)

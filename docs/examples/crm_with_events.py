@@ -49,14 +49,16 @@ KINDS = (EventKind.ACTION_SETTLED, EventKind.SUBSCRIPTION_ROLLED_BACK)
 
 
 def reached_by() -> dict[str, Any]:
-    """Returns the settings of the connection, if the server has TLS and callers."""
+    """Returns the settings that the connection needs if the server has TLS and callers. They come
+    from the environment variables GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN.
+    """
     ca = os.environ.get("GENERIC_PROVIDER_CA")
     tls = TlsFiles(ca=ca) if ca else None
     return {"tls": tls, "token": os.environ.get("GENERIC_PROVIDER_TOKEN")}
 
 
 class Crm:
-    """`address`: the server. `file`: the CRM's own database, which one process uses."""
+    """`address`: the server. `file`: the CRM's own database, which only one process may use."""
 
     def __init__(self, address: str, file: Path) -> None:
         self._client = Client(address, performed_by="crm", **reached_by())
@@ -127,7 +129,7 @@ class Crm:
         return str(number)
 
     def _apply(self, event: Event) -> None:
-        """Changes only the row of the order, so an event that is applied twice changes nothing."""
+        """Writes the state that the event contains, so an event may be applied more than once."""
         settled = event.HasField("action_settled")
         action = (event.action_settled if settled else event.subscription_rolled_back).action
         error = f"{action.error.error_code} {action.error.error_description}".strip()

@@ -39,7 +39,9 @@ SECONDS = 10.0
 
 
 class Cas:
-    """One connection, which is opened when it is needed. Commands are sent one after the other."""
+    """The only connection to the CAS. The first command opens it, and so does the next command
+    after a fault. Commands are sent one after the other.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._place = host, port
@@ -88,8 +90,8 @@ class Cas:
 
 
 def reached_by() -> dict[str, Any]:
-    """Returns the settings of the connection, if the server has TLS and callers: the environment
-    variables GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN.
+    """Returns the settings that the connection needs if the server has TLS and callers. They come
+    from the environment variables GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN.
     """
     ca = os.environ.get("GENERIC_PROVIDER_CA")
     tls = TlsFiles(ca=ca) if ca else None

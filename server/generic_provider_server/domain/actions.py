@@ -1,6 +1,7 @@
 """Defines the actions of the CRM.
 
-A caller may leave providers out. `rules.resolve` adds them before an action is applied.
+A caller may leave out the providers of services, items and moves. `rules.resolve` adds these
+providers before an action is applied.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Existing(Value, frozen=True, kw_only=True):
     """A provider whose platform already serves the customer.
 
     If `holds_everything` is True, this platform holds everything that the action names for the
-    provider. Otherwise only the customer's account is known.
+    provider. Otherwise the caller knows only the customer's account number on this platform.
     """
 
     provider: str
@@ -307,7 +308,7 @@ DivisibleAction = (
     | CancelUsage
 )
 """Actions that can be taken back in part: the rejection of a request takes back only the part of
-the action in this request.
+the action that this request carries.
 """
 
 AnyAction = AtomicAction | DivisibleAction

@@ -26,8 +26,8 @@ class ArchiveRecord(Value, frozen=True, kw_only=True):
 
     The archive contains requests that were created before `created_before` and reached a final
     state before `final_before`. `checksum` is the SHA-256 of the file; it is empty until the file
-    is written. `moved`: the number of lines at the start of the file whose rows are deleted from
-    the database. `worker` is the server process that works on the archive.
+    is written. The rows of the first `moved` lines of the file are deleted from the database.
+    `worker` is the server process that works on the archive.
     """
 
     number: int
@@ -72,7 +72,7 @@ class Archived(Value, frozen=True, kw_only=True):
 
 
 def archive_id(number: int) -> str:
-    """Returns the id under which callers know the archive."""
+    """Returns the id by which callers name the archive, for example `Z0000000042`."""
     return f"Z{number:010d}"
 
 
@@ -110,8 +110,8 @@ def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
 
 
 def restored_too_early(archive: ArchiveRecord) -> str:
-    """Returns the text of a refusal: a run cannot send again what the platform lost when it was
-    restored, because some of the lost requests are in `archive` and no longer in the database.
+    """Returns the text of a refusal: a reset run cannot repeat the requests that the platform lost
+    when the platform was restored, because some of them are in `archive`, not in the database.
     """
     return f"requests that were settled after that time are in archive {archive.id}"
 
@@ -122,5 +122,5 @@ def run_missing(run: str, archive: ArchiveRecord | None) -> Refused:
     """
     if archive is None:
         return not_found(Reason.RESET_RUN_NOT_FOUND, run)
-    text = f"reset run {run} is archived; the last of its requests are in archive {archive.id}"
+    text = f"reset run {run} is archived; its last requests are in archive {archive.id}"
     return Refused(Reason.RESET_RUN_NOT_FOUND, text, reset_run=run, archive=archive.id)

@@ -16,10 +16,10 @@ class AuditEntry(Value, frozen=True, kw_only=True):
     `time` and `call` together identify the entry. `call` is a random number; in an entry about many
     calls, it is a digest of what these calls have in common. `resource` is the id of the object
     that the call created or changed. For a call that performs actions, `detail` is the kind of the
-    actions; for any other call, it is the state or status that the caller asked for, and the
-    caller's reason, as far as the call has them. `code` is a gRPC status code. If the entry is
-    about one call, `done` and `refused` count the items of the call; otherwise they count the
-    calls.
+    actions; for any other call, `detail` contains the state or status that the caller asked for,
+    and the caller's reason, if the call has such fields. `code` is a gRPC status code. In an entry
+    about one call, `done` and `refused` count the items of the call, for example the answers in
+    SendResponses; in an entry about many calls, they count the calls.
     """
 
     time: Instant
@@ -44,11 +44,11 @@ class AuditEntry(Value, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """The number of the call as callers see it."""
+        """The id that callers see: `call` as 16 hexadecimal digits."""
         return f"{self.call:016x}"
 
     def plus(self, more: AuditEntry) -> AuditEntry:
-        """Returns this entry with the counts of `more` added. `more` is a later part of the same
-        entry.
+        """Returns this entry with the counts of `more` added. `more` has the same key, and counts
+        later calls, or later items of the same call.
         """
         return replace(self, done=self.done + more.done, refused=self.refused + more.refused)

@@ -73,8 +73,8 @@ class Lane(Value, frozen=True, kw_only=True):
 
     @property
     def is_leased(self) -> bool:
-        """Tells whether a lease is live. The store ends a lease that ran out when it loads the
-        lane.
+        """Tells whether a lease is live. The function reads no clock, because the store ends a
+        lease that ran out when the store loads the lane.
         """
         return self.lease_until > 0
 
@@ -138,9 +138,9 @@ class LaneChange(Value, frozen=True, kw_only=True):
 
     `transition`: the change of the subscription; None if only the lane changes. `freed`: the number
     of requests that leave the lease; negative for a claim. `answered` is True if the first request
-    that the transition finishes was answered under the lease. `unanswered`: the pending requests
-    that were handed over and not answered before the lease ended. `ran_out` is True if the lease
-    ran out. Then its requests still use credit of the stream until the adapter sends something.
+    in `transition.finished` was answered under the lease. `unanswered`: the pending requests that
+    were handed over and not answered before the lease ended. `ran_out` is True if the lease ran
+    out. Then its requests still use credit of the stream until the adapter sends something.
     """
 
     lane: Lane
@@ -240,10 +240,11 @@ def reject(
 def extend(
     lane: Lane, *, server: str, duration: int | None, most: int, steady: Instant, now: Instant
 ) -> LaneChange:
-    """Extends the lease to `duration` from now, but to at most `most` after its start.
+    """Extends the lease, so that it lasts for `duration` from now, but at most for `most` from its
+    start.
 
-    The function never shortens a lease. If `duration` is None, `lease_duration` is used. From now
-    on the lease belongs to `server`; `steady` is the time of that process's steady clock.
+    The function never shortens a lease. If `duration` is None, `lease_duration` is used. Afterwards
+    the lease belongs to `server`; `steady` is the time of that process's steady clock.
     """
     duration = duration or lane.lease_duration
     left = lane.lease_until - (steady if lane.server == server else now)
@@ -258,7 +259,7 @@ def extend(
 
 
 def disown(lane: Lane, *, steady: Instant, now: Instant) -> LaneChange:
-    """Takes the lease from its process. The lease stays live, but belongs to no process afterwards.
+    """Separates the lease from its process: the lease stays live, but belongs to no process.
 
     `steady` is the time of the steady clock of the lease's former process.
     """

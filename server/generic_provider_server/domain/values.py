@@ -17,7 +17,7 @@ SECOND = 1_000_000
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """A frozen value that is stored as a compact document."""
+    """A frozen value. Its encoded form leaves out every field that has its default value."""
 
 
 class ProviderState(IntEnum):

@@ -29,7 +29,7 @@ class Sides(Value, Generic[Element], frozen=True):
     """The differences of one kind of element.
 
     `surplus`: elements that the platform holds, or may hold, and should not hold. `missing`:
-    elements that the platform should hold and lacks, or holds uncertainly or with other contents.
+    elements that the platform should hold, but lacks, may lack, or holds with other contents.
     """
 
     surplus: tuple[Element, ...] = ()
@@ -43,8 +43,9 @@ class Comparison(Value, frozen=True, kw_only=True):
     """The differences between a held and a wanted image.
 
     `become` is True if the platform should know the subscriber, and does not certainly know it.
-    `holder` is True if the holder differs or is uncertain; `address` likewise for the address. Both
-    are False if `become` is True, or if the platform need not know the subscriber.
+    `holder` is True if the holder differs or is uncertain, and `address` is True if the address
+    differs or is uncertain. Both are False if `become` is True, or if the platform need not know
+    the subscriber.
     """
 
     become: bool = False
@@ -82,7 +83,7 @@ def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
 
 
 def missing(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element, ...]:
-    """Returns the wanted elements that the platform lacks, or holds uncertainly or with other
+    """Returns the wanted elements that the platform lacks, may lack, or holds with other
     contents.
     """
     there = {element.key: element for element in held}

@@ -56,7 +56,7 @@ def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name])
 
 
 def doubt_everything(known: PlatformImage) -> PlatformImage:
-    """Makes every element uncertain, but not the fact that the subscriber is known or unknown."""
+    """Returns the image with every element uncertain, except `known`, which does not change."""
     return replace(
         known,
         holder_certain=False,

@@ -63,9 +63,9 @@ class Entitlement(Value, frozen=True, kw_only=True):
     """A platform service that is switched on for the goods of a distributor. Its distributor,
     platform id and goods identify it.
 
-    `service`: the CRM's service with this platform id. If several services with this id are on, it
-    is the first one in alphabetical order. `term_end` is set only if the provider's settings say
-    that the platform gets term ends.
+    `service`: the CRM's service with this platform id. If several services with this id are on,
+    `service` is the alphabetically first of them. `term_end` is set only if the provider's settings
+    say that the platform gets term ends.
     """
 
     distributor: str

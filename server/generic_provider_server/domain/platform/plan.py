@@ -61,8 +61,9 @@ def plan_action(
 ) -> tuple[Request, ...]:
     """Returns the requests of an action that changes the wanted image from `before` to `after`.
 
-    Requests are left out if `expected` certainly contains their effects. If `expected` does not
-    certainly know the subscriber, the result is a BECOME_SUBSCRIBER with everything in `after`.
+    Requests are left out if `expected` certainly contains their effects. If requests remain, and
+    the subscriber is not certainly known in `expected`, these requests are replaced by one
+    BECOME_SUBSCRIBER with everything in `after`, and the requests for usage records.
     """
     requests = plan(before, after, catalogue=catalogue)
     if expected != before:
@@ -103,8 +104,8 @@ def plan_healing(
 def become(
     held: PlatformImage, wanted: PlatformImage, *, catalogue: Catalogue
 ) -> tuple[Request, ...]:
-    """Returns one BECOME_SUBSCRIBER with the whole subscriber, and the requests for usage records,
-    because a BECOME_SUBSCRIBER carries no usage records.
+    """Returns one BECOME_SUBSCRIBER with the contents of `wanted`, and then the requests for the
+    usage records, which a BECOME_SUBSCRIBER does not carry.
     """
     request = Request(
         type=RequestType.BECOME_SUBSCRIBER,

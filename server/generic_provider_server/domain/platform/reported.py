@@ -50,10 +50,10 @@ class ReportedElements:
     """Translates the report about one subscriber into the elements of a platform image. `unknown`
     lists the ids that the provider does not have.
 
-    If the report names no distributor, the goods decide: the distributor of the goods is searched
-    first in the reported items, then in each of `images`. The first of `images` is *confirmed*. If
-    several distributors fit, the result contains the element once for each distributor, and all
-    these elements are uncertain.
+    If the report names no distributor for an element, the goods decide: the distributor of the
+    goods is searched first in the reported items, then in each of `images`. The first of `images`
+    is *confirmed*. If several distributors fit, the result contains the element once for each
+    distributor, and all these elements are uncertain.
     """
 
     def __init__(
@@ -103,8 +103,8 @@ class ReportedElements:
         return next(iter(self._known(serial_number)), Goods("", serial_number))
 
     def _known(self, serial_number: str, *, at: str = "") -> list[Goods]:
-        """Returns the known items with the serial number; items on the distributor `at`
-        come first.
+        """Returns the items in the report and in the images that have the serial number; items on
+        the distributor `at` come first.
         """
         there = [item for items in self._items for item in items]
         there.sort(key=lambda item: item.distributor != at)
@@ -114,8 +114,9 @@ class ReportedElements:
         """Returns the goods of one entitlement.
 
         Their goods types must all be different, but items of different types may have the same
-        serial number. So the function chooses first for serial numbers with exactly one reported
-        item on the distributor `at`, then for serial numbers with the fewest possible items.
+        serial number. So the function first finds the items of serial numbers with exactly one
+        reported item on the distributor `at`. Then the serial numbers with the fewest possible
+        items come first.
         """
         known = {each: self._known(each, at=at) for each in serial_numbers}
         reported = [item.goods for item in self.items if not at or item.distributor == at]
@@ -195,8 +196,8 @@ class ReportedElements:
     def _places_for(self, platform_id: str, goods: Sequence[Goods]) -> set[str]:
         """Returns the distributors that have all these goods.
 
-        If there are no goods, returns the distributors on which an image has the platform service.
-        If there are none, returns the provider's distributor, if the provider has only one.
+        If `goods` is empty, returns the distributors on which an image has the platform service. If
+        no image has the service, returns the provider's distributor if the provider has only one.
         """
         if goods:
             return set.intersection(*map(self._places_of, goods))
@@ -211,9 +212,9 @@ class ReportedElements:
         """Returns the goods of the entitlement, in the order of the distributor's required goods
         types. `named`: the goods that the report names for the entitlement.
 
-        If the report contains all goods that the distributor requires, and `named` are among these,
-        returns all of these: a platform may name only the card of an entitlement. Otherwise returns
-        only `named`.
+        If the report contains all goods that the distributor requires, and `named` contains no
+        other goods, returns all required goods: a platform may name only the card of an
+        entitlement. Otherwise returns only `named`.
         """
         found = self._catalogue.distributors.get(distributor)
         required = found.required_goods_types if found else ()
@@ -227,8 +228,8 @@ class ReportedElements:
 
 
 def _with_type(named: Sequence[Goods], required: Sequence[str]) -> Sequence[Goods]:
-    """Returns the items. If exactly one item has no known goods type, and exactly one required type
-    has no item, that item gets this type.
+    """Returns the items. If exactly one item has no goods type, and the items have all required
+    goods types except one, this type is given to the item without a type.
     """
     types = {goods.goods_type for goods in named}
     missing = [goods_type for goods_type in required if goods_type not in types]

@@ -38,7 +38,7 @@ def effect(known: PlatformImage, request: Request) -> PlatformImage:
 def effects(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
     """Returns the image after all requests were applied in order.
 
-    Many requests of one type take hardly more time than a single request.
+    The image is copied only once for consecutive requests that change the same field.
     """
     if len(requests) == 1:
         return effect(known, requests[0])

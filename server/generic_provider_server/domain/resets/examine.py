@@ -47,8 +47,8 @@ def examine(
     lost: Sequence[Request] = (),
     described: bool = False,
 ) -> Finding | None:
-    """Returns the finding of the run for the subscription, or None if the subscription needs no
-    requests.
+    """Returns the finding of the run for the subscription, or None if the run creates no requests
+    for the subscription.
 
     `lost`: requests that the platform accepted, and may have lost when it was restored. If
     `described` is True, the finding also contains the differences in words.

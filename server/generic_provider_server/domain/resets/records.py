@@ -20,12 +20,12 @@ DAYS_OF_ENTRIES = 730
 
 
 def definition_id(number: int) -> str:
-    """Returns the id under which callers know the definition; an empty text for 0."""
+    """Returns the id by which callers name the definition; an empty text for 0."""
     return f"D{number:010d}" if number else ""
 
 
 def run_id(number: int) -> str:
-    """Returns the id under which callers know the run; an empty text for 0."""
+    """Returns the id by which callers name the run; an empty text for 0."""
     return f"U{number:010d}" if number else ""
 
 
@@ -44,8 +44,9 @@ class RunState(IntEnum):
 
 
 class Stage(IntEnum):
-    """What a RUNNING run does in each stage: it counts subscriptions for its guard, writes its
-    plan, sends the requests that are needed now, or sends the requests that a person approved.
+    """What a RUNNING run does in each stage: it counts subscriptions for its guard, stores an entry
+    for each subscription that it would reset, creates the requests that are needed now, or creates
+    the requests that a person approved.
     """
 
     COUNT = 1
@@ -110,7 +111,8 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
 
     `used` is True if a run of this version has begun. Then an update makes a new version. `runs`:
     the number of runs of all versions. `who`: the author of the last change. `submitter`: the
-    person or program that submitted the definition; None if an earlier release stored it.
+    person or program that submitted the definition; None before this, and for a definition that was
+    submitted to an earlier release.
     """
 
     id: int
@@ -185,8 +187,8 @@ class Entry(Value, frozen=True, kw_only=True):
 
 
 class Settled(Value, frozen=True):
-    """How many requests of a run are completed and pending. `rejected` counts all others: rejected,
-    cancelled and expired requests.
+    """The numbers of the completed and the pending requests of a run. `rejected` counts all other
+    requests of the run: rejected, cancelled and expired requests.
     """
 
     completed: int = 0

@@ -50,7 +50,7 @@ def swap_item(subscription: Subscription, action: SwapItem) -> Subscription:
 
 
 def change_distribution(subscription: Subscription, action: ChangeDistribution) -> Subscription:
-    """Makes all moves at the same time, so that two cards may change places."""
+    """Makes all moves at the same time, so that two cards may exchange their distributors."""
     services, items = list(subscription.services), list(subscription.items)
     for move in action.moves:
         if move.goods is not None:

@@ -55,8 +55,8 @@ def stop_services(subscription: Subscription, action: StopServices, *, at: Insta
 def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant) -> Subscription:
     """Stops each listed service whose term has ended.
 
-    After a rollback, actions are applied again. Then a listed service may have another term end, or
-    none, and goes on.
+    After a rollback, actions are applied again. Then a listed service may have a later term end, or
+    none; this function does not stop such a service.
     """
     over = {service.place for service in subscription.services if ended(service, at=at)}
     selected = [selection for selection in action.services if selection.place in over]
@@ -203,8 +203,8 @@ def _find(subscription: Subscription, place: tuple[str, str, str]) -> Subscribed
 def _off_if_last(
     subscription: Subscription, services: tuple[SubscribedService, ...], *, by_term: bool = False
 ) -> Subscription:
-    """Returns the subscription with `services`. The subscription becomes NOT_EFFECTIVE if its last
-    service that was on is off now.
+    """Returns the subscription with `services`. The subscription becomes NOT_EFFECTIVE if one of
+    its services was on before, and none is on in `services`.
     """
     was_on = any(service.on for service in subscription.services)
     is_on = any(service.on for service in services)

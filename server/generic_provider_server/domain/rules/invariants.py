@@ -33,8 +33,8 @@ FORMER_KEPT = 100
 def check(
     subscription: Subscription, catalogues: Catalogues, *, before: Subscription | None = None
 ) -> None:
-    """Raises Refused if the state breaks a rule of its providers. `before`: the state before the
-    action.
+    """Raises Refused if the subscription breaks a rule of its providers. `before`: the subscription
+    before the action.
     """
     _check_sizes(subscription)
     if subscription.live:
@@ -130,7 +130,7 @@ def _check_sizes(subscription: Subscription) -> None:
     ):
         count = len(parts)
         if count > most:
-            raise InvalidField((name, f"a subscription has at most {most}, this would be {count}"))
+            raise InvalidField((name, f"a subscription has at most {most}, and would have {count}"))
 
 
 def _check_services(
@@ -153,8 +153,8 @@ def _check_services(
         if most is not None and count > most:
             raise Refused(
                 Reason.SERVICE_LIMIT_EXCEEDED,
-                f"distributor {code} of provider {provider} takes at most {most} services, "
-                f"this would be {count}",
+                f"distributor {code} of provider {provider} has at most {most} services, "
+                f"and would have {count}",
                 provider=provider,
                 distributor=code,
                 max_services=str(most),

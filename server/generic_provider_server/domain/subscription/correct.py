@@ -69,8 +69,8 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
 
     Each correction is compared with the state of the CRM after the actions of earlier units, so a
     later action does not make the correction pointless. A correction is also pointless if the
-    platform does not know the subscriber when the correction reaches it: a BECOME_SUBSCRIBER before
-    it may have been refused.
+    platform will not know the subscriber at that time, because an earlier BECOME_SUBSCRIBER was
+    rejected.
     """
     leased, link = ledger.leased(provider), ledger.links[provider]
     unknown = link.confirmed.known is Known.NO
@@ -155,8 +155,8 @@ def _owners(
 def unwanted(wanted: PlatformImage, request: Request) -> bool:
     """Tells whether the CRM does not want the effect of the request.
 
-    The cancellation of a usage record is also needed if the CRM wants another record with the same
-    reference.
+    If the CRM wants another usage record with the same reference, it also wants the cancellation of
+    the old record.
     """
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:

@@ -58,8 +58,9 @@ def differences(
 ) -> tuple[Difference, ...]:
     """Returns the differences. The result is empty if and only if `plan` returns no request.
 
-    If `names_pending` is True, the texts say that pending requests count as accepted. If it is
-    False, the texts do not change when requests are answered, so that two lists can be compared.
+    If `names_pending` is True, the texts say that they describe the platform after the pending
+    requests. If `names_pending` is False, the texts do not change when requests are accepted, so
+    that two lists can be compared.
     """
     held = link.expected(now=now)
     verbs = AFTER_PENDING if names_pending and link.queue else NOW

@@ -107,9 +107,9 @@ def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
 
 
 def spent(before: Subscription, action: AnyAction, *, at: Instant) -> Subscription:
-    """Returns the state before an automatic end, with that end marked as done.
+    """Returns `before` with the automatic end `action` marked as done.
 
-    An end is marked only if it is due at the time `at`.
+    The end is marked only if it is due at the time `at`.
     """
     if not isinstance(action, StopServices):
         came = before.until is not None and before.until <= at

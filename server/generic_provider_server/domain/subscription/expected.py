@@ -23,8 +23,9 @@ class _Fold(NamedTuple):
     image: PlatformImage
 
     def continues(self, link: Link, before_unit: int | None) -> bool:
-        """Tells whether these requests are still the first requests of the queue, and all belong to
-        units before `before_unit`.
+        """Tells whether `image` can be used for the link: *confirmed* has not changed, and the
+        first `done` requests of the queue are still the same and belong to units before
+        `before_unit`.
         """
         if self.confirmed is not link.confirmed or self.last is None:
             return False
@@ -35,8 +36,8 @@ class _Fold(NamedTuple):
 class Expected:
     """Computes `Link.expected` for links that change.
 
-    Each computation continues the previous one. So the computations for all units in their order
-    take together as long as the computation for the last unit.
+    Each computation continues the previous one. So the computations for all units, in their order,
+    together take only as long as the computation for the last unit.
     """
 
     def __init__(self, *, now: Instant) -> None:

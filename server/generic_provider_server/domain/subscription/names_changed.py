@@ -41,7 +41,7 @@ def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:
 
     A reset that only adds elements is such a transition, because it sends only elements that the
     CRM wants. If a request removes an element, the result is False: the service code in such a
-    request may come from the catalogue only.
+    request may have been found in the catalogue, and not be in use by the subscription.
     """
     after = transition.aggregate
     return (

@@ -99,8 +99,8 @@ def _carried(
 
 
 Use = tuple[str, str]
-"""The code of a provider, and a text that names one of its services, goods types or
-distributors.
+"""The code of a provider, and a text that names the provider itself, or one of its services, goods
+types or distributors. `uses_of` describes the text.
 """
 
 ProviderPart = tuple[str, str, str, str]

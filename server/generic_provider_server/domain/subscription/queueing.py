@@ -38,7 +38,7 @@ def plan_performed(
         return (), own
     heal, own = plan_healing(old, new, expected=expected, catalogue=catalogue, methods=methods)
     if heal and heal[0].type is RequestType.BECOME_SUBSCRIBER and heal[0] in link.withheld:
-        return (), own  # without a BECOME_SUBSCRIBER, the platform would reject the rest
+        return (), own  # without the BECOME_SUBSCRIBER, all others would be rejected
     return tuple([request for request in heal if request not in link.withheld]), own
 
 

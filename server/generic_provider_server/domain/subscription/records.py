@@ -12,7 +12,7 @@ from .unsettled_actions import ActionError
 
 
 def action_id(number: int) -> str:
-    """Returns the id under which callers know the action; an empty text for 0."""
+    """Returns the id by which callers name the action; an empty text for 0."""
     return f"A{number:010d}" if number else ""
 
 

@@ -156,8 +156,10 @@ def _cancel_pointless(
 
 
 def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
-    """Tells whether the CRM does not want the effect of the request; or whether the platform, when
-    the request reaches it, has that effect already, or does not know the subscriber.
+    """Tells whether the request is not needed, because the CRM does not want its effect, or because
+    the platform already has this effect or does not know the subscriber.
+
+    `ahead`: the image of the platform when the platform gets the request.
     """
     become = request.type is RequestType.BECOME_SUBSCRIBER
     unknown = ahead.known is Known.NO and wanted.known is Known.YES and not become

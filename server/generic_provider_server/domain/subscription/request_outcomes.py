@@ -168,8 +168,8 @@ def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transiti
 def touch(
     aggregate: Aggregate, provider: str, *, numbers: AbstractSet[int], circumstances: Circumstances
 ) -> Transition:
-    """Marks these requests as `touched`, because their hand-over ended without an answer
-    ACCEPTED or REJECTED.
+    """Marks the requests with these numbers as `touched`, because their hand-over ended without an
+    answer ACCEPTED or REJECTED.
     """
     ledger = Ledger(aggregate, circumstances)
     for pending in ledger.links[provider].queue:

@@ -12,7 +12,7 @@ from .pending_requests import Pending
 
 
 def request_number(number: int) -> str:
-    """Returns the number of a request as callers see it; an empty text for 0."""
+    """Returns the number by which callers name the request; an empty text for 0."""
     return f"R{number:010d}" if number else ""
 
 

@@ -50,8 +50,7 @@ def plan_reset(
     recreate: bool = False,
     lost: Sequence[Request] = (),
 ) -> PlannedReset:
-    """Plans the requests that bring the platform to the state of the CRM. A subscription in sync
-    needs no request.
+    """Plans the requests that bring the platform to the state of the CRM.
 
     If `full` is True, all wanted elements are sent again, and all other elements that the platform
     may hold are removed. If `recreate` is True, the pending requests are cancelled and the whole

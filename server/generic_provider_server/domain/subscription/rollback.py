@@ -94,8 +94,9 @@ def refuse_correction(
     """Records a rejected correction. The CRM keeps its state, and no action heals the platform
     before the next reset.
 
-    If a BECOME_SUBSCRIBER was rejected, the next unsettled action sends a BECOME_SUBSCRIBER that
-    contains the action's changes too.
+    If the correction is a BECOME_SUBSCRIBER, the requests of the unsettled actions are planned
+    again: the first action that needs a request at the provider gets a BECOME_SUBSCRIBER, which
+    contains the changes of this action too.
     """
     link = ledger.links[provider]
     ledger.links[provider] = replace(link, refused_correction=True)

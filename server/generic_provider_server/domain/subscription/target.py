@@ -20,7 +20,7 @@ from .pending_requests import Pending
 def target_after(
     aggregate: Aggregate, taken: tuple[Pending, ...], *, catalogue: Catalogue, now: Instant
 ) -> PlatformImage:
-    """Returns *confirmed* with the effects of `taken`.
+    """Returns *confirmed* with the effects of `taken`, the requests of the hand-over.
 
     An uncertain item or entitlement is left out if the CRM does not want it.
     """

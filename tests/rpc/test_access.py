@@ -125,7 +125,7 @@ async def test_the_role_is_judged_before_the_message_is_decoded(house: House) ->
     assert (refusal.code, refusal.reason) == ("PERMISSION_DENIED", "PERMISSION_DENIED")
     assert refusal.metadata == {"caller": "crm", "rpc": "GetRequest"}
     adapters = await house.caller("crm").call("SendResponses", b"\xff")
-    assert adapters.message.endswith("one of these roles may: adapter:PROVIDER, operator")
+    assert adapters.message.endswith("this needs one of the roles adapter:PROVIDER, operator")
 
 
 async def test_without_right_credentials_every_call_is_refused_and_tells_no_secret(

@@ -21,8 +21,8 @@ from ..domain.refusals import Reason, Refused
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Proof = bytes | str
-"""The credentials of a call: the digest of its token, or the common name in its client certificate.
-An empty text if the call has neither.
+"""The credentials of a call: the digest of its token, or the common name in its client certificate;
+an empty text if the call has neither.
 """
 Rights = Mapping[str, frozenset[str] | None]
 """The RPCs that a caller may call. Each RPC has the providers for which the caller may call it;
@@ -245,7 +245,7 @@ class Admitted:
             needed = ", ".join(sorted(map(_named, ALLOWED[self._rpc])))
             raise Refused(
                 Reason.PERMISSION_DENIED,
-                f"{found.name} may not call {self._rpc}: one of these roles may: {needed}",
+                f"{found.name} may not call {self._rpc}; this needs one of the roles {needed}",
                 caller=found.name,
                 rpc=self._rpc,
             )
@@ -277,9 +277,9 @@ def _named(role: Role) -> str:
 
 
 def _unknown(proof: Proof) -> Refused:
-    what = "the token is" if isinstance(proof, bytes) else "the client certificate is"
-    said = f"{what} not one of a known caller" if proof else "give a token or a client certificate"
-    return Refused(Reason.UNAUTHENTICATED, f"only known callers are let in: {said}")
+    what = "the token" if isinstance(proof, bytes) else "the client certificate"
+    said = f"{what} belongs to no known caller" if proof else "give a token or a client certificate"
+    return Refused(Reason.UNAUTHENTICATED, f"only known callers may make calls: {said}")
 
 
 def _proof(context: Context, *, secure: bool) -> Proof:

@@ -268,9 +268,9 @@ def _facts(request: Any) -> dict[str, str]:
     given = {name: getattr(request, name) for name in fields}
     provider = given.get("provider", "")
     resource = next((given[name] for name in RESOURCES if name in given), "")
-    if not isinstance(resource, str):  # the fields of a reset definition
+    if not isinstance(resource, str):  # the message contains a whole definition
         provider, resource = resource.provider, resource.id
-    if not isinstance(provider, str):  # the fields of a provider
+    if not isinstance(provider, str):  # the message contains a whole provider
         provider = provider.code
     said = [_chosen(request, name) for name in ("state", "status") if name in given]
     said += [given.get("reason", ""), "STOP" * given.get("stop", False)]

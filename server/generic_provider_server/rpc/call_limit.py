@@ -65,7 +65,7 @@ class StreamLimit:
             raise Refused(
                 Reason.TOO_MANY_STREAMS,
                 f"this server process has {self._most} streams of this RPC already; "
-                "try another process or later",
+                "try another process, or try again later",
                 max_streams=str(self._most),
             )
         self._open += 1
@@ -76,7 +76,7 @@ class StreamLimit:
 
 
 def size_of(batch: BatchPerformActionsRequest) -> int:
-    """Returns the size of a batch of actions. Every other call has the size CALL, also a call with
-    many answers, because the credit of the adapters limits these already.
+    """Returns the size of a batch of actions. Every other call has the size CALL, even a call with
+    many answers, because the credit of the adapters already limits the number of answers.
     """
     return CALL + len(batch.actions)

@@ -109,8 +109,8 @@ class Calls:
             self._idle.set()
 
     def judge_again(self) -> None:
-        """Checks the callers of the long calls again, and ends each long call that its caller may
-        no longer make. Short calls soon end by themselves.
+        """Checks the callers of the lasting calls again, and ends each of these calls whose caller
+        has lost the right to make it. Other calls soon end by themselves.
         """
         for call, task in list(self._lasting.items()):
             try:

@@ -183,8 +183,8 @@ class Checks:
         return span
 
     def wait(self, request: Message) -> float:
-        """Returns the seconds that the call may wait. A time above LONGEST_WAIT counts as
-        LONGEST_WAIT.
+        """Returns the seconds that the call may wait, at most LONGEST_WAIT, even if the caller asks
+        for more.
         """
         span = self.span("wait", request, least=0, most=LONGEST_DURATION)
         return min((span or 0) / SECOND, LONGEST_WAIT)

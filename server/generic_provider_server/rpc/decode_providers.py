@@ -104,7 +104,7 @@ def _delivery_settings(checks: Checks, message: pb.DeliverySettings) -> Delivery
 def etag_of(checks: Checks, field: str, etag: str) -> int | None:
     """Returns the number in the etag, or None if the caller gave no etag.
 
-    A text that no etag can have becomes 0, which differs from every stored etag.
+    For a text that cannot be an etag, returns 0, which differs from every stored etag.
     """
     checks.text(field, etag, most=CODE)
     if not etag:

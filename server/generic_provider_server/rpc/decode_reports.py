@@ -23,7 +23,9 @@ MOST_ENTITLEMENTS = 2_000
 
 
 def terms_of(request: api.ReportPlatformStateRequest) -> Terms:
-    """Returns the settings of the report from its first message. Raises InvalidField."""
+    """Returns the settings of the report from its first message. Raises InvalidField if a setting
+    is wrong.
+    """
     checks = Checks()
     provider = checks.code("provider", request.provider)
     observed_time = checks.instant("observed_time", request, required=True)

@@ -49,7 +49,7 @@ def subscription(
     """Encodes a subscription.
 
     `full_at`: the time for which the differences are computed. If it is None, the message contains
-    neither differences nor confirmed images. `former`: true if the message contains also the former
+    neither differences nor confirmed images. `former`: true if the message also contains the former
     services.
     """
     message, aggregate = into or pb.Subscription(), record.aggregate

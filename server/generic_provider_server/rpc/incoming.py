@@ -59,8 +59,8 @@ class IncomingCall:
         return self._audit
 
     def succeeded(self) -> None:
-        """Records the call in the audit trail, unless it is recorded already. Use it when the call
-        has succeeded, or when its stream is open.
+        """Records the call in the audit trail, unless the call is recorded already. Use this
+        function when the call has succeeded, or when its stream is open.
         """
         if not self._recorded and self.rpc.name not in RECORDED_IF_REFUSED:
             self.audit.succeeded()

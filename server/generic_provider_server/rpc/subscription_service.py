@@ -102,7 +102,7 @@ class SubscriptionServicer(EventStreams):
 
     async def _action_of(self, checks: Checks, request: api.GetActionRequest) -> int:
         """Returns the number of the requested action; 0 if no action can have this id, or no action
-        has this request id. Raises InvalidField.
+        has this request id. Raises InvalidField if the id or the request id is not a valid text.
         """
         if request.WhichOneof("key") == "action":
             number = checks.numbered("action", request.action, letter="A")

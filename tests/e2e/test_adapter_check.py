@@ -171,7 +171,10 @@ def test_what_an_adapter_gives_no_chance_to_see_is_not_held_against_it(printed: 
                 13: "work that lasts: --slow-type took less than a second",
             },
         ),
-        ("refusing late", {13: "the rest of a cut lease, because --slow-type was refused"}),
+        (
+            "refusing late",
+            {13: "the second request of a cut lease, because --slow-type was refused"},
+        ),
     ],
 )
 def test_what_an_adapter_does_not_know_refuses_or_answers_at_once_is_not_held_against_it(

@@ -52,7 +52,7 @@ async def piled_up(play: Play) -> None:
         raise Broken(9, f"{forgotten[0]} was not answered again after OUT_OF_ORDER")
     await play.answered(lease, rule=3)
     if not early:
-        play.findings.kept(3, "answers that had piled up came in order")
+        play.findings.kept(3, "answers that had waited in the adapter came in order")
 
 
 async def done_twice(play: Play) -> None:
@@ -78,7 +78,7 @@ async def done_twice(play: Play) -> None:
     answer = await play.first_answer(stray, rule=5)
     if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
         raise Broken(5, f"DEACTIVATE_SERVICE without a viewing point was answered {said(answer)}")
-    play.findings.kept(5, "what the platform held already was accepted")
+    play.findings.kept(5, "requests whose effect the platform already had were accepted")
 
 
 async def _twice(play: Play, one: Subscriber, kind: resources.RequestType.ValueType) -> None:
@@ -86,7 +86,7 @@ async def _twice(play: Play, one: Subscriber, kind: resources.RequestType.ValueT
     first, second = one.of(kind), one.of(kind)
     await play.give(first)
     answer = await play.first_answer(first, rule=5)
-    if said(answer) == UNKNOWN:  # rule 12 demands this of an adapter without this type
+    if said(answer) == UNKNOWN:  # rule 12 demands this answer if the adapter does not know the type
         play.findings.not_seen(5, f"{name}, which was answered {UNKNOWN}")
         return
     if answer.status == v1.RESPONSE_STATUS_ACCEPTED:
@@ -129,10 +129,8 @@ async def _rest_is_dropped(play: Play, lease: CheckedLease, *, after: int, why: 
     await play.quiet()
     answered = [each.number for each in lease.requests[after:] if play.service.answers_to(each)]
     if answered:
-        raise Broken(
-            4, f"after {why} the adapter went on with {', '.join(answered)} of the same lease"
-        )
-    play.findings.kept(4, f"the rest of a lease was dropped after {why}")
+        raise Broken(4, f"after {why} the adapter answered {', '.join(answered)} of the same lease")
+    play.findings.kept(4, f"the other requests of a lease were dropped after {why}")
 
 
 async def lost_answers(play: Play) -> None:
@@ -176,9 +174,11 @@ async def verdicts(play: Play) -> None:
         times = len(play.service.answers_to(request))
         if times > MOST_REPEATS:
             name = v1.ResponseCode.Name(code).removeprefix("RESPONSE_CODE_")
-            play.findings.broken(9, f"the same answer {times} times, though the verdict was {name}")
+            play.findings.broken(
+                9, f"sent the same answer {times} times, though the verdict was {name}"
+            )
     for code, request in played:
         if code in COMES_AGAIN:
             await play.answered(await play.give(request), rule=9)
     await play.newcomer(rule=9)
-    play.findings.kept(9, "it went on after STALE, OUT_OF_ORDER, CONFLICT, NOT_FOUND and INVALID")
+    play.findings.kept(9, "continued after STALE, OUT_OF_ORDER, CONFLICT, NOT_FOUND and INVALID")

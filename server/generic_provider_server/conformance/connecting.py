@@ -12,10 +12,10 @@ from .working import one_answer
 CUTS = 12
 CUTTING_SECONDS = 30.0
 AT_ONCE_SECONDS = 0.7
-"""If CUTS pauses together are shorter than this time, the adapter counts as reconnecting without a
-pause.
+"""If the sum of CUTS pauses is less than this number of seconds, the verdict is that the adapter
+reconnected without a pause.
 
-Random pauses are so short only once in ten million checks.
+The sum of random pauses is less only once in ten million checks.
 """
 SAME_SECONDS = 0.02
 DRAIN_SECONDS = 2.0
@@ -35,7 +35,7 @@ async def large_message(play: Play) -> None:
     if not stream.open:
         raise Broken(2, "a message of 1.9 MiB ended the stream")
     await play.answered(await play.give(one.activate()), rule=2)
-    play.findings.kept(2, "a message of 1.9 MiB was taken; this check cannot observe pings")
+    play.findings.kept(2, "a message of 1.9 MiB was received; this check cannot observe pings")
 
 
 async def cut_streams(play: Play) -> None:
@@ -111,8 +111,10 @@ async def refused_streams(play: Play) -> None:
         stream = play.service.streams[play.service.streams.index(stream) + 1]
     longest = max(pauses)
     if longest < 1:
-        raise Broken(1, f"refused {REFUSALS} times, it never paused longer than {longest:.1f} s")
-    play.findings.kept(1, f"refused {REFUSALS} times, it paused for up to {longest:.1f} s")
+        raise Broken(
+            1, f"after {REFUSALS} refused streams it never paused longer than {longest:.1f} s"
+        )
+    play.findings.kept(1, f"after {REFUSALS} refused streams it paused for up to {longest:.1f} s")
 
 
 async def one_stream(play: Play) -> None:

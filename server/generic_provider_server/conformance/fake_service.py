@@ -39,16 +39,16 @@ class FakeService(ProvisioningServiceServicer):
         self.streams: list[CheckedStream] = []
         self.answers: list[Answer] = []
         self.forced: dict[str, Code] = {}
-        """For each of these request numbers: the verdict on the next answer, even if another
-        verdict would be right.
+        """The verdict on the next answer to a request, by the number of the request, even if
+        another verdict would be right.
         """
         self.lost: dict[str, grpc.StatusCode] = {}
-        """For each of these request numbers: the status with which the next call that answers the
-        request fails. The answers of the call are applied nevertheless.
+        """The status with which the next call that answers a request fails, by the number of the
+        request. The answers of the call are applied nevertheless.
         """
         self.held: dict[str, float] = {}
-        """For each of these request numbers: the delay, in seconds, of the response to the next
-        call that answers the request. The answers of the call are applied without the delay.
+        """The delay, in seconds, of the response to the next call that answers a request, by the
+        number of the request. The answers of the call are applied without the delay.
         """
         self.refusing = 0
         """The number of further streams that the server refuses."""
@@ -208,7 +208,11 @@ class FakeService(ProvisioningServiceServicer):
             self._findings.broken(9, f"an answer to {number!r}, which was never handed over")
             return v1.RESPONSE_CODE_NOT_FOUND
         if lease is None or not lease.covers(number) or not status:
-            wrong = "without a status" if not status else "with a token not issued for it"
+            wrong = (
+                "without a status"
+                if not status
+                else "with a token that was not issued for the request"
+            )
             self._findings.broken(9, f"an answer to {number} {wrong}")
             return v1.RESPONSE_CODE_INVALID
         if number in self._outcomes:

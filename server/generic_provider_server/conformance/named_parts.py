@@ -11,7 +11,7 @@ from generic_provider.v1.resources_pb2 import GoodsMapping
 @dataclass(frozen=True, slots=True)
 class Offer:
     provider: Provider
-    """The provider that its file describes; empty if there is no file."""
+    """The provider in the file of `--provider-file`; empty if the option is absent."""
     service: str
 
     def __post_init__(self) -> None:
@@ -62,9 +62,9 @@ class Offer:
 
 
 def offer_of(provider: Provider | None, service: str | None) -> Offer:
-    """Returns the offer of a provider with a service. If `service` is None, takes the provider's
-    first service that is no usage service, or SPORT if there is no provider. Raises ValueError if
-    the provider has no such service.
+    """Returns the provider with the service that the requests of the check name. If `service` is
+    None, this is the provider's first service that is no usage service, or SPORT if there is no
+    provider. Raises ValueError if the provider does not have the service.
     """
     termed = [
         each.code

@@ -11,17 +11,17 @@ NOT_SEEN: Final[Word] = "not seen"
 RULES: Final = {
     1: "keep one stream open, reconnect with jitter",
     2: "send keepalive pings, take messages of 2 MiB",
-    3: "do a subscription's requests one after the other",
-    4: "drop the rest of a lease after a refusal",
+    3: "apply a subscription's requests one after the other",
+    4: "after a refusal, drop the other requests of the lease",
     5: "be idempotent",
     6: "never start a request twice, use the newest token",
     7: "extend leases at a third of their duration",
     8: "repeat a lost answer, never change it",
-    9: "go on after every ResponseCode",
-    10: "if the platform is down, release, close, come back",
-    11: "after drain, open a new stream, answer the old one",
+    9: "continue after every ResponseCode",
+    10: "while the platform is down, keep no lease and no stream",
+    11: "after drain, open a new stream, answer the old leases",
     12: "answer an unknown type RETRY_LATER, UNKNOWN_TYPE",
-    13: "begin nothing of an old lease, release it",
+    13: "release an old lease, begin none of its requests",
 }
 
 

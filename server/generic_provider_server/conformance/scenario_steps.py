@@ -115,7 +115,9 @@ class Play:
         return not lease.released
 
     async def newcomer(self, *, rule: int) -> Subscriber:
-        """Creates a subscriber that the platform knows."""
+        """Creates a subscriber on the platform. Raises Broken for `rule` if the adapter does not
+        answer the BECOME_SUBSCRIBER.
+        """
         stream = await self.stream()
         one = Subscriber(stream.request.provider, self._numbers, offer=self.terms.offer)
         become = one.become()

@@ -17,8 +17,8 @@ ON_THE_WAY_SECONDS = 0.5
 seconds.
 """
 SHARE_OF_LEASE = 0.8
-"""The share of the lease that the work takes. The share is so small that an answer would be in time
-without an extension.
+"""The share of the lease's duration for which the adapter works on the request. The share is so
+small that an answer would be in time without an extension.
 """
 LEAST_LEASE = 1.0
 NO_SLOW_TYPE = "work that lasts, because --slow-type was not given"
@@ -42,12 +42,14 @@ async def redelivery(play: Play) -> None:
         lease = await play.give(request)
     await play.answered(lease, rule=6)
     await one_answer(play, lease)
-    play.findings.kept(6, "handed over 3 times while in work, answered once")
+    play.findings.kept(
+        6, "a request that was handed over 3 times during the work was answered once"
+    )
 
 
 async def one_answer(play: Play, newest: CheckedLease) -> None:
-    """Checks that the adapter answered once, with the newest token. An answer that came while the
-    newest lease may have been on its way is ignored.
+    """Checks that the adapter answered once, with the newest token. Ignores answers that arrived
+    before the adapter can have received the newest lease.
     """
     await play.quiet()
     (request,) = newest.requests
@@ -91,9 +93,11 @@ async def _extended(play: Play, lease: CheckedLease) -> None:
         after = lease.extended_at[0] - lease.given_at
         play.findings.kept(7, f"a lease of {lease.seconds:.1f} s was extended after {after:.1f} s")
     elif not lease.done:
-        play.findings.broken(7, f"a lease of {lease.seconds:.1f} s ran out while it was in work")
+        play.findings.broken(7, f"a lease of {lease.seconds:.1f} s ran out during the work on it")
     else:
-        play.findings.broken(7, f"{took:.1f} s of a lease of {lease.seconds:.1f} s, not extended")
+        play.findings.broken(
+            7, f"{took:.1f} s of work on a lease of {lease.seconds:.1f} s, not extended"
+        )
 
 
 async def _taken(play: Play, lease: CheckedLease) -> None:
@@ -104,9 +108,9 @@ async def _taken(play: Play, lease: CheckedLease) -> None:
     await play.quiet()
     started = [each.number for each in rest if play.service.answers_to(each)]
     if started:
-        play.findings.broken(7, f"after live = false the adapter went on with {', '.join(started)}")
+        play.findings.broken(7, f"after live = false the adapter began {', '.join(started)}")
     else:
-        play.findings.kept(7, "after live = false it answered what had begun, and nothing more")
+        play.findings.kept(7, "after live = false it answered only the request that it had begun")
 
 
 def _side_by_side(play: Play, *leases: CheckedLease) -> None:
@@ -117,7 +121,7 @@ def _side_by_side(play: Play, *leases: CheckedLease) -> None:
     if not all(firsts):
         return
     took = [answers[0].at - lease.given_at for answers, lease in zip(firsts, leases, strict=True)]
-    how = "side by side" if max(took) < 1.5 * min(took) else "one after the other"
+    how = "at the same time" if max(took) < 1.5 * min(took) else "one after the other"
     play.findings.kept(3, f"for information: two subscriptions were served {how}")
 
 
@@ -138,9 +142,9 @@ async def old_lease(play: Play) -> None:
     if not lease.released:
         raise Broken(13, "a lease was not released, though most of its duration was over")
     if not await play.service.until(lambda: play.service.streams[opened:], seconds=play.patience):
-        raise Broken(13, "no new stream was opened after a lease whose duration was mostly over")
+        raise Broken(13, "no new stream was opened after a lease that was handed over too late")
     play.findings.kept(
-        13, "a lease whose duration was mostly over was released, a new stream opened"
+        13, "a lease that was handed over too late was released, and a new stream opened"
     )
 
 
@@ -158,11 +162,11 @@ async def cut_in_work(play: Play) -> None:
     learns_at = now() + ON_THE_WAY_SECONDS
     answer = await play.first_answer(begun, rule=13)
     if answer.at <= learns_at:
-        # the adapter may have begun the rest before it learned of the cut
+        # the adapter may have begun the second request before it learned of the cut
         await play.quiet()
         play.findings.not_seen(13, TOO_QUICK)
         return
-    # after a refusal the adapter drops the rest, so it has nothing to release
+    # after a refusal the adapter drops the second request, so it need not release it
     refused = answer.status != v1.RESPONSE_STATUS_ACCEPTED
     if not refused:
         await play.service.until(lambda: lease.released or lease.told_ended, seconds=play.patience)
@@ -172,18 +176,24 @@ async def cut_in_work(play: Play) -> None:
 
 def _judge_cut(play: Play, lease: CheckedLease, *, refused: bool) -> None:
     """Judges what the adapter did with the second request of a lease whose stream was cut while the
-    first was in work.
+    adapter worked on the first request.
     """
     unbegun = lease.requests[1]
     if play.service.answers_to(unbegun):
         raise Broken(13, f"{unbegun.number} was begun after its stream had ended")
     if lease.released:
-        play.findings.kept(13, "the rest of a lease was released after its stream had ended")
+        play.findings.kept(
+            13, "the second request of a lease was released after the stream had ended"
+        )
     elif refused:
-        play.findings.not_seen(13, "the rest of a cut lease, because --slow-type was refused")
+        play.findings.not_seen(
+            13, "the second request of a cut lease, because --slow-type was refused"
+        )
     # an adapter need not release a lease if it was told that the lease has ended
     elif not lease.told_ended:
-        raise Broken(13, "the rest of a lease was not released after its stream had ended")
+        raise Broken(
+            13, "the second request of a lease was not released, though the stream had ended"
+        )
 
 
 async def platform_down(play: Play) -> None:
@@ -202,4 +212,4 @@ async def platform_down(play: Play) -> None:
     if not await stage.until(lambda: not stream.open, seconds=play.patience):
         raise Broken(10, "the platform is down, and the stream was not closed")
     await play.reconnected(stream)
-    play.findings.kept(10, "the lease was released, the stream closed, and another one opened")
+    play.findings.kept(10, "the lease was released, the stream closed, and a new stream opened")

@@ -37,7 +37,7 @@ class Outage:
         self.numbers = numbers
 
     def begin(self) -> None:
-        self.printer.step("An outage: the platform is away, and the CRM goes on without it")
+        self.printer.step("An outage: the platform does not work, and the CRM continues without it")
         self.crm.set_provider_state(self.provider, state=ProviderState.NOT_EFFECTIVE)
         self.printer.say(f"            {self.provider} is not effective: no requests are created")
         first, second, third, fourth = self.numbers
@@ -50,7 +50,9 @@ class Outage:
         ):
             self.printer.crm(f"{said} for {number}")
             self.crm.perform(action, subscription=number)
-        self.printer.say("            all four are in force in the CRM; the platform has got none")
+        self.printer.say(
+            "            all four changes are in the CRM; the platform has received none"
+        )
 
     def end(self) -> None:
         self.printer.step("The platform is back: a preview, then one reset run for everybody")

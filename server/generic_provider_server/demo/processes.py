@@ -69,7 +69,9 @@ def adapter(
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment of this process, without the settings of another server."""
+    """Returns the environment of this process with `variables`, but without all other variables of
+    Generic Provider, which may contain the settings of another server.
+    """
     others = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
     return {**others, **variables}
 

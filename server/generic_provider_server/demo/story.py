@@ -41,7 +41,8 @@ FAMILIES = ("Almeida", "Berger", "Costa", "Dubois")
 class Story:
     """One run of the demonstration.
 
-    `run` makes its serial numbers unique, so that the demonstration can be repeated.
+    `run` is a random part of all serial numbers, so that the demonstration can be repeated on the
+    same server.
     """
 
     def __init__(
@@ -161,7 +162,7 @@ class Story:
         self.printer.say(
             "            conax-2 had not sent its answers to the first two requests yet"
         )
-        self.printer.say("            conax-3 takes over: all these requests come again, in order")
+        self.printer.say("            conax-3 gets all these requests again, in the same order")
         with self._adapter("conax-3"):
             for action in made:
                 self._settled(action)
@@ -248,8 +249,8 @@ class Story:
 def play(server: str, *, token: str, tls: Tls, environment: Mapping[str, str]) -> bool:
     """Runs the demonstration on the given server, or on a new server if `server` is empty.
 
-    `environment`: the variables with which other processes connect to the given server. Returns
-    whether the final checks found no fault.
+    `environment`: the variables with which the adapter processes connect to the given server.
+    Returns whether the final checks found no fault.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="generic-provider-")))

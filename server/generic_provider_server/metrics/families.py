@@ -22,8 +22,8 @@ PREFIX = "generic_provider_"
 CALLS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SPANS = (*CALLS, 60, 300, 1_800, 7_200, 86_400)
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 400)
-"""The upper limits of the buckets of histograms: of calls and time spans in seconds, of groups in
-commands.
+"""The upper limits of the buckets of histograms: CALLS and SPANS are in seconds, SIZES are numbers
+of commands.
 """
 
 

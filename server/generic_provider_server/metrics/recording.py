@@ -37,8 +37,9 @@ READ_SECONDS = 5.0
 """The seconds between two readings of the gauges from the database."""
 
 SHARE, LONGEST_PAUSE = 100, 55.0
-"""If reading the gauges takes s seconds, the next pause is SHARE · s seconds longer than usual, but
-at most LONGEST_PAUSE seconds longer. So the readings take only a small share of the time.
+"""If the shorter of the last two readings of the gauges took s seconds, the next pause is SHARE · s
+seconds longer than usual, but at most LONGEST_PAUSE seconds longer. So the readings take only a
+small share of the time.
 """
 
 STALE_SECONDS = 120.0
@@ -145,7 +146,7 @@ class Recording:
             self._begin(*[(LOST, code, cause.name) for cause in LOSSES])
             self._begin(*[(ANSWERS, code, verdict.name) for verdict in ResponseCode])
             self._begin(*[(ROLLBACKS, code, extent) for extent in ("ACTION", "PART")])
-        # The first reading opens a connection, which takes long.
+        # The first reading takes long, because it opens a connection; so the shorter one decides.
         usual, self._took = min(took, self._took), took
         await asyncio.sleep(min(SHARE * usual, LONGEST_PAUSE))
 

@@ -27,10 +27,12 @@ from .rules import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """The faults that the adapter simulates. `fail` and `lose` are shares of requests, from 0 to 1.
+    """The faults that the adapter simulates.
 
-    `die_after` and `freeze_after`: after how many applied requests the process ends or freezes; 0
-    means never. `delay`: the duration of each request.
+    `fail`: the share of the requests, from 0 to 1, that the adapter answers RETRY_LATER. `lose`:
+    the share of the applied requests that the adapter does not answer. `die_after` and
+    `freeze_after`: the number of applied requests after which the process ends or freezes; 0 means
+    never. `delay`: the time for which the adapter works on each request.
     """
 
     rules: tuple[Rule, ...] = ()

@@ -140,8 +140,8 @@ def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dic
     """Returns the contents of the subscriber after the request, or None if the subscriber is
     unknown.
 
-    Raises Reject for any other change of an unknown subscriber than a removal. A removal is
-    accepted, because the subscriber does not have the element.
+    Raises Reject if the subscriber is unknown, and the request is neither a BECOME_SUBSCRIBER nor a
+    removal. A removal is accepted, because an unknown subscriber does not have the element.
     """
     kind = request.type
     if kind == RequestType.BECOME_SUBSCRIBER:
@@ -165,8 +165,8 @@ def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dic
 
 
 def _is_named(held: str, removed: Sequence[str]) -> bool:
-    """Tells whether a request removes the element. Without a viewing point, the request removes it
-    at every viewing point.
+    """Tells whether a request removes the element. A request without a distributor removes the
+    element at every distributor.
     """
     return held in removed or f" {held.partition(' ')[2]}" in removed
 
@@ -208,7 +208,7 @@ def _usage(request: ProvisioningRequest) -> str:
 
 
 def _text(*names: str) -> str:
-    """Joins the names by blanks. `names_in` returns them again, also if they contain blanks."""
+    """Joins the names with blanks. `names_in` separates them, even if a name contains blanks."""
     return " ".join([name.translate(ENCODED) for name in names])
 
 
@@ -232,7 +232,7 @@ def what(request: ProvisioningRequest) -> str:
 
 
 def _on(point: str) -> str:
-    """Returns the distributor after ` on `. Returns an empty text if the request has no
-    distributor, because a report named the element without one.
+    """Returns ` on ` and the distributor. Returns an empty text if the request has no distributor,
+    because a platform report named no distributor for the element.
     """
     return f" on {point}" if point else ""

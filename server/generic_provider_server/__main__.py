@@ -1,4 +1,6 @@
-"""The command `generic-provider`. The command is also installed without the extra `server`."""
+"""Runs the command `generic-provider`. The command is installed even without the extra `server`:
+then it only names a missing package.
+"""
 
 from __future__ import annotations
 

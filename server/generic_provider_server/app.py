@@ -63,9 +63,10 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
-    `running` explains the arguments. Raises StoreInUse, StoreLost or UnsupportedDatabase if the
-    database cannot be used, OSError if an address cannot be bound, and StoreGone after the database
-    file was removed or replaced.
+    `on_serving` is called with the address when the server serves; `running` explains the other
+    arguments. Raises StoreInUse, StoreLost or UnsupportedDatabase if the database cannot be used,
+    OSError if an address cannot be bound, and StoreGone after the database file was removed or
+    replaced.
     """
     configure_logs(settings)
     stop, gone = asyncio.Event(), list[Exception]()

@@ -83,7 +83,7 @@ def new_token() -> tuple[str, str]:
 
 
 def read_callers(file: Path) -> dict[str, Caller]:
-    """Reads the file of callers. Raises WrongCallers."""
+    """Returns the callers in the file, by name. Raises WrongCallers if the file is wrong."""
     try:
         check_regular(file)
         tables = tomllib.loads(file.read_text(encoding="utf-8-sig"))
@@ -115,7 +115,7 @@ def checked_name(name: str) -> str:
 
 
 def known_callers(file: Path) -> Mapping[Proof, KnownCaller]:
-    """Maps each credential to its caller. Raises WrongCallers.
+    """Returns the caller of each credential in the file. Raises WrongCallers if the file is wrong.
 
     A file without callers is wrong, because an editor or a full disk may have emptied it. A file
     that the command `caller remove` has left without callers is accepted.
@@ -138,9 +138,9 @@ def known_callers(file: Path) -> Mapping[Proof, KnownCaller]:
 
 @contextmanager
 def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
-    """Yields the callers.
+    """Yields the callers as a dictionary, which the `with` block may change.
 
-    At the end of the `with` block, writes the changed callers back, unless the block has failed. A
+    At the end of the block, writes the dictionary back to the file, unless the block has failed. A
     reader never finds an incomplete file, and simultaneous changes do not overwrite each other.
     Raises WrongCallers if the file is wrong, is locked or cannot be written, and OSError if its
     folder cannot be opened.
@@ -158,7 +158,7 @@ def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
         try:
             _write(file, text)
             os.fsync(folder)
-        # The command would report an error without a file name as an error of its output.
+        # Without this, the command would report the error as an error of its own output.
         except OSError as error:
             raise WrongCallers(f"{file} cannot be written: {error.strerror}") from None
     finally:

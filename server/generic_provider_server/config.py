@@ -42,7 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="The database: sqlite:///FILE (sqlite:////FILE for an absolute path) or "
             "postgresql://USER:PASSWORD@HOST/NAME, which several servers may share. Every user of "
-            "this machine can see the command line: give a password in the variable."
+            "this machine can see the command line, so give a password in the environment variable."
         ),
     ] = "sqlite:///generic-provider.db"
     notifications_database: Annotated[
@@ -209,7 +209,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def address_of(text: str, *, option: str, example: str) -> tuple[str, int]:
-    """Returns the host without brackets, and the port. Raises ValueError."""
+    """Returns the host without brackets, and the port. Raises ValueError if the text is wrong."""
     found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", text)
     if not found or int(found[2]) > LAST_PORT:
         raise ValueError(f"{option}: {text!r} is not HOST:PORT, like {example}")

@@ -52,7 +52,8 @@ def configure_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.value),
-        # Unlike PrintLogger, this logger writes a line with its end; other threads write too.
+        # Unlike PrintLogger, this logger writes a line and its end together, so that no line of
+        # another thread gets between them.
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, STANDARD_ERROR)),
     )
     remove_record = structlog.stdlib.ProcessorFormatter.remove_processors_meta

@@ -37,8 +37,8 @@ class Certificates:
     def read(self) -> None:
         """Reads the files.
 
-        Raises OSError with a sentence that names the wrong file. A server may start with an expired
-        certificate, because some of its work needs no clients.
+        Raises OSError with a sentence that names the wrong file. Only the first call accepts an
+        expired certificate: a server may start with it, because some of its work needs no clients.
         """
         before = [file.read_bytes() if file.is_file() else b"" for file in self.files]
         check_pem(certificate=self._certificate, key=self._key, ca=self._ca)
@@ -82,7 +82,7 @@ class Certificates:
 
 
 def check_pem(*, certificate: Path, key: Path, ca: Path | None) -> None:
-    """Raises OSError with a sentence that names the wrong option."""
+    """Raises OSError if a file is wrong. The error names the option of this file."""
     for option, file in (
         ("--tls-certificate", certificate),
         ("--tls-key", key),
@@ -112,7 +112,7 @@ def check_in_time(*, certificate: Path, key: Path) -> None:
     """Raises OSError if the certificate has expired, or is not valid yet.
 
     The module ssl checks the time only in a handshake. So the function makes a handshake in memory
-    between a server and a client that trusts only this file.
+    between a server and a client that trusts only the file `certificate`.
     """
     serving, asking = (
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),

@@ -28,7 +28,7 @@ def run_one(
     port_shared: bool = False,
     show: Show | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT. Raises ClickException if it cannot serve."""
+    """Serves until SIGTERM or SIGINT. Raises ClickException if the process cannot serve."""
     from .app import serve  # noqa: PLC0415
 
     serving = serve(settings, on_serving=on_serving, port_shared=port_shared, show=show)
@@ -45,7 +45,9 @@ def run_one(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Returns the factory of uvloop's faster event loop if uvloop is installed."""
+    """Returns the factory of the event loop of uvloop, which is faster; None if uvloop is not
+    installed.
+    """
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:

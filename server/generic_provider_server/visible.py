@@ -1,4 +1,4 @@
-"""Escapes characters in texts of other programs and persons that could control a terminal."""
+"""Escapes characters that could control a terminal, in texts of other programs and persons."""
 
 from __future__ import annotations
 

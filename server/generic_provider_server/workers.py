@@ -31,8 +31,8 @@ from .store.waits import Waits
 PAUSE = 1.0
 """The seconds after which a dead process is replaced."""
 FIRST_SECONDS = 10.0
-"""The additional seconds that a new process gets until its first beat, because the interpreter must
-start first.
+"""The additional seconds that a new process gets until its first report, because the interpreter
+must start first.
 """
 
 log = structlog.get_logger()
@@ -56,8 +56,8 @@ def run_workers(settings: Settings) -> None:
 
 
 class Workers:
-    """The running processes. Each has a pipe on which it reports again and again that it lives, and
-    once that it serves.
+    """The running processes. Each process has a pipe, on which the process reports again and again
+    that it lives, and once that it serves.
 
     `gathered`: the figures that the processes send, if the server has metrics. `gone` is set when a
     process has detected that no process can use the database any more.
@@ -200,8 +200,8 @@ def _shown(settings: Settings) -> Iterator[Gathered | None]:
 
 
 def _received(pipe: Connection) -> Iterator[str | None]:
-    """Yields what the process has sent, and removes it from the pipe: the address, when it serves,
-    and None for each beat.
+    """Yields the reports of a process, and removes them from the pipe. A report is None if the
+    process lives, and the address when the process begins to serve.
     """
     with suppress(EOFError, OSError):  # the process has died
         while pipe.poll():

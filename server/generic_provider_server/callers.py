@@ -158,7 +158,7 @@ def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
         try:
             _write(file, text)
             os.fsync(folder)
-        # Without this, the command would report the error as an error of its own output.
+        # The command would report an OSError without a file name as an error of its own output.
         except OSError as error:
             raise WrongCallers(f"{file} cannot be written: {error.strerror}") from None
     finally:

@@ -33,7 +33,7 @@ AT_ONCE = 4_096
 def configure_logs(settings: Settings) -> None:
     """Logs to standard error: as lines for people, or as one JSON object per line.
 
-    Messages and warnings of libraries get into the same log.
+    Messages and warnings of libraries are written to the same log.
     """
     json = settings.log_format is LogFormat.JSON
     first: list[Processor] = [

@@ -39,16 +39,17 @@ class FakeService(ProvisioningServiceServicer):
         self.streams: list[CheckedStream] = []
         self.answers: list[Answer] = []
         self.forced: dict[str, Code] = {}
-        """The verdict on the next answer to a request, by the number of the request, even if
-        another verdict would be right.
+        """The keys are numbers of requests. The next answer to such a request gets the verdict in
+        the value, even if another verdict would be right.
         """
         self.lost: dict[str, grpc.StatusCode] = {}
-        """The status with which the next call that answers a request fails, by the number of the
-        request. The answers of the call are applied nevertheless.
+        """The keys are numbers of requests. The next call that answers such a request fails with
+        the status in the value. The answers of the call are applied nevertheless.
         """
         self.held: dict[str, float] = {}
-        """The delay, in seconds, of the response to the next call that answers a request, by the
-        number of the request. The answers of the call are applied without the delay.
+        """The keys are numbers of requests. The response to the next call that answers such a
+        request is delayed by the seconds in the value. The answers of the call are applied without
+        the delay.
         """
         self.refusing = 0
         """The number of further streams that the server refuses."""

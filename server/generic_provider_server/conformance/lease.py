@@ -54,8 +54,8 @@ class CheckedStream:
         self._messages.put_nowait(status)
 
     async def messages(self) -> AsyncIterator[Message | grpc.StatusCode]:
-        """Yields the messages of the stream, and at the end its status. If there is no message for
-        HEARTBEAT_SECONDS, yields a heartbeat.
+        """Yields the messages of the stream, and at the end the status of the stream. If there is
+        no message for HEARTBEAT_SECONDS, yields a heartbeat.
         """
         yield heartbeat(sent_at=now())
         while True:

@@ -137,10 +137,11 @@ class LaneChange(Value, frozen=True, kw_only=True):
     """A changed lane, and the other effects of the change.
 
     `transition`: the change of the subscription; None if only the lane changes. `freed`: the number
-    of requests that leave the lease; negative for a claim. `answered` is True if the first request
-    in `transition.finished` was answered under the lease. `unanswered`: the pending requests that
-    were handed over and not answered before the lease ended. `ran_out` is True if the lease ran
-    out. Then its requests still use credit of the stream until the adapter sends something.
+    of requests that leave the lease; for a claim, less than 0, because a claim adds requests.
+    `answered` is True if the first request in `transition.finished` was answered under the lease.
+    `unanswered`: the pending requests that were handed over and not answered before the lease
+    ended. `ran_out` is True if the lease ran out. Then its requests still use credit of the stream
+    until the adapter sends something.
     """
 
     lane: Lane

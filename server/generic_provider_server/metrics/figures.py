@@ -1,4 +1,4 @@
-"""Holds the figures of one server process, and combines the figures of several processes."""
+"""Stores the figures of one server process, and combines the figures of several processes."""
 
 from __future__ import annotations
 

@@ -51,7 +51,8 @@ OUTCOMES = (REFUSED, *[state.name for state in ActionState])
 
 
 class Recording:
-    """The figures of this process. Use it only on the event loop; any thread may call `figures`.
+    """The figures of this process. Use the object only on the event loop; any thread may call
+    `figures`.
 
     `loop`: reads the gauges from the database.
     """

@@ -77,7 +77,7 @@ class _Quiet(WSGIRequestHandler):
 class _Server(ThreadingWSGIServer):
     """An HTTP server with a limited number of connections, each with a limited time."""
 
-    # so that no client has to try again when several clients connect at the same time
+    # With a short queue, clients would have to try again if several connect at the same time.
     request_queue_size = 4 * MOST_CONNECTIONS
 
     def __init__(self, host: str, port: int) -> None:

@@ -25,7 +25,7 @@ Proof = bytes | str
 an empty text if the call has neither.
 """
 Rights = Mapping[str, frozenset[str] | None]
-"""The RPCs that a caller may call. Each RPC has the providers for which the caller may call it;
+"""The RPCs that a caller may call, each with the providers for which the caller may call the RPC;
 None means all providers.
 """
 

@@ -89,8 +89,8 @@ RECORDED_EACH = frozenset(
 DONE = (ResponseCode.APPLIED, ResponseCode.DUPLICATE)
 NOT_DONE = (Outcome.SKIPPED, Outcome.UNKNOWN)
 REPEATED = " (repeated)"
-"""The end of the detail of an entry, if the call or an action of its batch repeats an earlier call
-with the same `request_id`.
+"""The detail of an entry ends with this text if the call, or an action in its batch, repeats an
+earlier call with the same `request_id`.
 """
 RESOURCES = ("request", "action", "archive", "reset_run", "definition")
 FIELDS = (

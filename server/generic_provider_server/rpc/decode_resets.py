@@ -22,8 +22,8 @@ MOST_BYTES = 900 * 1024
 CRON_FIELDS = 5
 EVERY_MINUTE = "* * * * *"
 OF_ONE_MACHINE = ("localtime", "posixrules", "posix/", "right/", "Factory")
-"""The beginnings of names of files that many machines have beside the time zones of IANA. The time
-zone in such a file differs between machines, or counts leap seconds.
+"""The beginnings of the names of further files that many machines have in the folder of the time
+zones. The time zone in such a file differs between machines, or counts leap seconds.
 """
 
 

@@ -132,8 +132,8 @@ def _put_comparison(
 
 
 def first_differences(found: Iterable[Difference], *, beside: int = 0) -> list[pb.Difference]:
-    """Returns as many of the first differences as fit into one message. `beside`: the size of the
-    rest of the message.
+    """Returns as many of the first differences as fit into one message. `beside`: the size in bytes
+    of the other parts of the message.
     """
     return first_page(
         (
@@ -155,7 +155,7 @@ def target(held: PlatformImage, code: str, catalogues: Catalogues, into: pb.Plat
     """Encodes the image of a platform. The items in the services are encoded without parameters,
     because the items of the image are encoded with their parameters.
     """
-    into.SetInParent()  # so that the field is set even if the target is empty
+    into.SetInParent()  # this sets the field even if the target is empty
     catalogue = catalogues[code]
     bare = replace(held, items=tuple([replace(each, parameters={}) for each in held.items]))
     for held_item in held.items:

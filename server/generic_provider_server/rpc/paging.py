@@ -55,8 +55,8 @@ class Page(Generic[Position]):
 
         `shown`: the next items of the list; `size` + 1 items if the list has so many. `then`: the
         position after which the list continues, if it may have more items after those in `shown`.
-        `beside`: the size in bytes of the rest of the message. The token is empty if all items fit
-        and `then` is None.
+        `beside`: the size in bytes of the other parts of the message. The token is empty if all
+        items fit and `then` is None.
         """
         page: list[Shown] = []
         last, size = self.after, beside
@@ -89,7 +89,7 @@ def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) ->
 
 def first_page(shown: Iterable[Shown], *, beside: int = 0) -> list[Shown]:
     """Returns as many of the first items as fit into one message. `beside`: the size in bytes of
-    the rest of the message.
+    the other parts of the message.
     """
     page, _ = Page(size=sys.maxsize, after=0, filters=b"", key=b"").cut(
         enumerate(shown), beside=beside

@@ -16,8 +16,9 @@ class WrongRule(ValueError):
 class Rule:
     """A rule that rejects requests.
 
-    `what` is a subscription, service code, platform id, goods type, serial number, distributor or
-    the reference of a usage record; empty for any request.
+    The rule rejects a request of the type if the request names `what`: a subscription, a service
+    code, a platform id, a goods type, a serial number, a distributor, or the reference of a usage
+    record. If `what` is empty, the rule rejects every request of the type.
     """
 
     type: str

@@ -114,9 +114,9 @@ class ReportedElements:
         """Returns the goods of one entitlement.
 
         Their goods types must all be different, but items of different types may have the same
-        serial number. So the function first finds the items of serial numbers with exactly one
-        reported item on the distributor `at`. Then the serial numbers with the fewest possible
-        items come first.
+        serial number. So the function chooses the items in this order: first for serial numbers
+        with exactly one reported item on the distributor `at`, then for the other serial numbers;
+        in each group, first for serial numbers with few possible items.
         """
         known = {each: self._known(each, at=at) for each in serial_numbers}
         reported = [item.goods for item in self.items if not at or item.distributor == at]

@@ -111,8 +111,8 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
 
     `used` is True if a run of this version has begun. Then an update makes a new version. `runs`:
     the number of runs of all versions. `who`: the author of the last change. `submitter`: the
-    person or program that submitted the definition; None before this, and for a definition that was
-    submitted to an earlier release.
+    person or program that submitted the definition; None if the definition is not submitted, or if
+    an earlier release stored the submission.
     """
 
     id: int

@@ -51,8 +51,8 @@ def switch(
     until: Instant | None,
     at: Instant,
 ) -> Subscription:
-    """Changes the state of the subscription to `target`. Services follow if their state is in
-    `sources`.
+    """Changes the state of the subscription, and of each service whose state is in `sources`, to
+    `target`.
 
     A service whose term has ended stays off.
     """

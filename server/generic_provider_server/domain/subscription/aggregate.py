@@ -2,9 +2,9 @@
 aggregate is always changed as a whole.
 
 *desired* is the state that the CRM shows. *base* is the state that contains every settled action;
-*desired* equals *base* with the unsettled actions applied in order. Each link holds what a platform
-has *confirmed* and the queue of pending requests; *expected* is *confirmed* with the queue's
-effects applied.
+*desired* equals *base* with the unsettled actions applied in order. Each link contains the
+*confirmed* image of a platform and the queue of pending requests; *expected* is *confirmed* with
+the effects of the queue.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Link(Value, frozen=True, kw_only=True):
 
     `delivered_unit`: the latest unit with a request that was handed over or answered; no older unit
     gets new requests. `refused_correction` is True if, since the link was last in sync or reset, a
-    request was rejected whose rejection takes nothing back in the CRM. Then the next action does
-    not heal the platform. `withheld`: corrections that the platform has rejected; the service does
+    request was rejected and nothing was taken back in the CRM. Then the next action does not heal
+    the platform. `withheld`: corrections that the platform has rejected; the service does
     not create them again until the link is in sync or reset. `taken_over` is True if the platform
     served the customer before Become Subscriber, and its contents are still unknown. `settle_time`:
     the time at which a request at the provider last reached a final state. `observed_time`: the
@@ -53,7 +53,7 @@ class Link(Value, frozen=True, kw_only=True):
     def expected(self, *, now: Instant, before_unit: int | None = None) -> PlatformImage:
         """Returns *confirmed* with the effects of the pending requests.
 
-        If `before_unit` is given, only requests of earlier units count.
+        If `before_unit` is given, the requests of this unit and of later units are left out.
         """
         held = unexpired(self.confirmed, now=now)
         if not self.queue:

@@ -69,8 +69,8 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
 
     Each correction is compared with the state of the CRM after the actions of earlier units, so a
     later action does not make the correction pointless. A correction is also pointless if the
-    platform will not know the subscriber at that time, because an earlier BECOME_SUBSCRIBER was
-    rejected.
+    platform will not know the subscriber when the platform gets the correction, because an earlier
+    BECOME_SUBSCRIBER was rejected.
     """
     leased, link = ledger.leased(provider), ledger.links[provider]
     unknown = link.confirmed.known is Known.NO

@@ -33,7 +33,7 @@ ENDS: dict[State, AnyAction] = {
 
 def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]]) -> Instant | None:
     """Returns the earliest time at which the service must change the subscription by itself, or
-    None.
+    None if there is no such time.
 
     `leased` returns, for a provider, the numbers of the requests that a live lease covers. These
     requests do not count, because they expire only after the lease has ended.

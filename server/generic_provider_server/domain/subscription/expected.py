@@ -13,8 +13,8 @@ from .pending_requests import Pending
 
 
 class _Fold(NamedTuple):
-    """*confirmed* with the effects of the first `done` requests of a queue; `last` is the last of
-    these requests.
+    """The first `done` requests of a queue. `last` is the last of these requests; `image` is
+    *confirmed* with their effects.
     """
 
     confirmed: PlatformImage

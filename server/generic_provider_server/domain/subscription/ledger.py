@@ -98,7 +98,7 @@ class Ledger:
     def expected(self, provider: str, *, before_unit: int | None = None) -> PlatformImage:
         """Returns *confirmed* with the effects of the pending requests.
 
-        If `before_unit` is given, only requests of earlier units count.
+        If `before_unit` is given, the requests of this unit and of later units are left out.
         """
         return self._expected.image(self.links[provider], before_unit=before_unit)
 

@@ -53,8 +53,9 @@ def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:
 
 
 def changed_names_stay_wanted(former: Aggregate, transition: Transition) -> bool:
-    """Tells whether the state of the CRM names everything that the transition adds to or removes
-    from queues and images. Then the reserved items and the used parts of providers stay the same.
+    """Tells whether the state of the CRM contains every name that the transition adds to queues and
+    images, or removes from them. Then the reserved items and the used parts of providers stay the
+    same.
     """
     after = transition.aggregate
     if after.desired is not former.desired or after.base is not former.base:

@@ -25,9 +25,9 @@ Element = TypeVar("Element", bound=Part)
 class Applied(Value, frozen=True, kw_only=True):
     """The result of a report.
 
-    `changed`: whether the report differs from *confirmed*. If it does not, the transition may
-    nevertheless record the time of the report. `unknown`: ids in the report that the provider does
-    not have, each with a text.
+    `changed`: whether the report differs from *confirmed*. If `changed` is False, the transition
+    may nevertheless record the time of the report. `unknown`: ids in the report that the provider
+    does not have, each with a text.
     """
 
     transition: Transition
@@ -52,9 +52,9 @@ def readable_from(link: Link) -> Instant:
 def should_be_named(aggregate: Aggregate, link: Link, *, observed_time: Instant) -> bool:
     """Tells whether a complete report should name the subscription.
 
-    It need not name a subscription for which nothing is confirmed, or that was created after
-    `observed_time`. Nor need it name an ended subscription for which the platform holds no
-    elements.
+    The report need not name a subscription for which nothing is confirmed, or that was created
+    after `observed_time`. Nor need the report name an ended subscription for which the platform
+    holds no elements.
     """
     if link.confirmed == NOTHING or aggregate.desired.create_time > observed_time:
         return False

@@ -55,7 +55,8 @@ Part = ServicesPart | ItemPart | HolderPart | UsagePart | StatePart | ProviderPa
 
 
 class ActionError(Value, frozen=True, kw_only=True):
-    """Tells why an action was refused when it was due, cancelled, or taken back wholly or in part.
+    """Tells why a scheduled action was refused or cancelled, or why an action was taken back wholly
+    or in part.
 
     The reason CHANGED_BY_ROLLBACK means that the action remains valid, but that the rollback of
     another action has changed its effect. If the action itself is rejected later, the new reason

@@ -32,7 +32,7 @@ def main() -> None:
         machine = ", ".join([_machine(), *databases.versions(), *brokers])
     print("\n".join([machine, "", *table(measured)]))
     if arguments.quick:
-        print("\nQuick: one short round of each, and a smaller state for P5 and P8.")
+        print("\nQuick: one short round of each figure, with smaller states.")
     if arguments.json:
         aims = {name: dict(FIGURES[name].aims) for name in measured}
         facts = {"machine": machine, "quick": arguments.quick, "rounds": measured, "aims": aims}
@@ -60,9 +60,14 @@ def _chosen(arguments: argparse.Namespace) -> list[str]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round of each figure")
+    parser.add_argument("--quick", action="store_true", help="one short round of most figures")
     parser.add_argument(
-        "--only", nargs="*", default=[], choices=FIGURES, metavar="P1", help="only these figures"
+        "--only",
+        nargs="*",
+        default=[],
+        choices=FIGURES,
+        metavar="P1",
+        help="measure only these figures",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round to a file")
     return parser.parse_args()

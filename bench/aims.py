@@ -1,4 +1,6 @@
-"""Says how much of an aim was reached. It needs only the standard library."""
+"""Says how much of an aim was reached. It needs only the standard library, because `bench.pictures`
+imports it in another environment.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ def reached(aim: str, value: float) -> float:
 
 
 def share_of(aim: str, value: float) -> float:
-    """Returns the value divided by the limit."""
+    """Returns the value divided by the number in the aim."""
     return value / float(aim.split()[1])
 
 

@@ -30,7 +30,7 @@ def archive(run: Run, *, kind: str) -> Round:
     """
     database = run.databases.filled(kind, OLD_WHEN_QUICK if run.quick else OLD)
     make_old(database, days=DAYS)
-    if kind == POSTGRESQL:  # to remove the dead rows of `make_old`, which no real history has
+    if kind == POSTGRESQL:  # `make_old` leaves dead rows, which a real history does not have
         with closing(copying(database)) as changed:
             changed.run("VACUUM")
     first = count(0, int(PACE * run.seconds) + 1)

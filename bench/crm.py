@@ -1,4 +1,5 @@
-"""Plays a CRM under load: `python -m bench.crm KIND ADDRESS FIRST SECONDS CHANNELS [IN_FLIGHT]`.
+"""Plays a CRM that puts load on a server: `python -m bench.crm KIND ADDRESS FIRST SECONDS CHANNELS
+[IN_FLIGHT]`.
 
 Kinds: `single` keeps 64 calls in flight; `batches` keeps IN_FLIGHT batches of 100 actions in
 flight; `paced` offers 150 actions a second. `FIRST`: the first subscription that is changed.

@@ -1,4 +1,4 @@
-"""Makes the databases of the measurements. Each kind is filled once and then copied."""
+"""Makes the databases of the measurements. A database of each kind and size is filled only once."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Databases:
         return Path(self._stack.enter_context(folder))
 
     def filled(self, kind: str, size: Size) -> str:
-        """Returns the URL of a database of this size. Every call returns the same one."""
+        """Returns the URL of a database of this kind and size. Every call returns the same URL."""
         if (kind, size) not in self._filled:
             self._filled[kind, size] = url = self.empty(kind)
             with server(url):

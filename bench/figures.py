@@ -25,8 +25,8 @@ from .streams import idle_streams
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """`aims`: the least or greatest value to reach. `once` is True if a figure takes too long for
-    several rounds.
+    """`aims`: for each number with an aim, the least or greatest value to reach. `once` is True if
+    a figure takes too long for several rounds.
     """
 
     title: str
@@ -63,7 +63,7 @@ def single_actions(run: Run) -> Round:
 
 def full_cycles(run: Run) -> Round:
     """Measures full cycles (action, hand-over, acceptance, settlement) with three processes. Each
-    step is durable. The floor program does the same work without a server around it.
+    step is durable. The floor program does the same work without a server.
     """
     with run.databases.fresh(SQLITE) as database, server(database) as serving:
         measured = cycles(serving, seconds=run.seconds)

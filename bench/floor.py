@@ -95,7 +95,9 @@ class Floor:
         return told.SerializeToString()
 
     def _read(self, asked: Any) -> tuple[dict[str, tuple[int, dict[str, Any]]], int]:
-        """Returns revisions and documents, and the number of the first action and its request."""
+        """Returns the revision and the document of each subscription, and the number that the first
+        action and its request get.
+        """
         read = self._database.execute
         read("BEGIN IMMEDIATE")
         names = [each.subscription for each in asked]
@@ -132,7 +134,7 @@ def _change(document: dict[str, Any], *, adds: bool, number: int, now: int) -> t
 
 
 def _confirm(document: dict[str, Any], *, now: int) -> None:
-    """Changes the aggregate as the platform's answer demands."""
+    """Changes the aggregate as an accepted answer does."""
     (link,) = document["links"]
     (queued,) = link.pop("queue")
     del document["base"], document["performed"], link["sync_state"]

@@ -42,8 +42,8 @@ def large_state(run: Run, *, kind: str) -> Round:
 
 
 def start(run: Run) -> Round:
-    """Measures the time until health is SERVING, and the time for the import, without the start of
-    the interpreter.
+    """Measures the time until health is SERVING, and the time for `import generic_provider` without
+    the start of the interpreter.
     """
     large = run.databases.filled(SQLITE, _size(run))
     began = time.monotonic()

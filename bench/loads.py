@@ -100,8 +100,8 @@ def rate(
     seconds: float,
     spent: Callable[[], Mapping[str, float]] = dict,
 ) -> Rate:
-    """Returns the requests that the worker answers per second after a warm-up, and the processor
-    time for one request, by process.
+    """Returns the requests that the worker answers per second after a warm-up, and the microseconds
+    of processor time for one request, by process.
 
     `spent` returns the seconds of processor time until now, by process.
     """
@@ -141,7 +141,9 @@ def latency(serving: Serving, *, seconds: float, first: int = 0) -> Round:
 
 
 def _note_arrivals(adapter: subprocess.Popen[str], arrived: dict[str, float]) -> None:
-    """Reads the adapter's lines until the adapter ends, so that it need not wait to print more."""
+    """Reads the adapter's lines until the adapter ends, so that the adapter need not wait to print
+    more.
+    """
     for text in adapter.stdout or ():
         line = json.loads(text)
         if "arrived" in line:

@@ -1,9 +1,9 @@
 """Runs full cycles over NATS JetStream in batches: `python -m bench.peer_nats crm|adapter PORT`, in
 the peers' environment.
 
-One stream has the actions, another the answers; the broker stores both in files, and confirms each
-message. The adapter acknowledges many actions together, after the broker has confirmed the answers
-to these actions.
+One stream contains the actions, another stream contains the answers. The broker stores both streams
+in files, and confirms each message. The adapter acknowledges many actions together, after the
+broker has confirmed the answers to these actions.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ async def _publish(broker: JetStreamContext, subject: str, bodies: Iterable[byte
 
 
 async def _batches(broker: JetStreamContext, subject: str) -> AsyncIterator[list[bytes]]:
-    """Yields what has arrived, and acknowledges it when the caller asks for more."""
+    """Yields the messages that have arrived. Acknowledges them when the caller asks for more."""
     received: asyncio.Queue[Msg] = asyncio.Queue()
     await receive(broker, subject, received.put, acknowledge=AckPolicy.ALL)
     while True:

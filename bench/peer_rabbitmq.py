@@ -68,7 +68,9 @@ class Consumer:
         self._received.put_nowait((method.delivery_tag, body))
 
     async def batch(self) -> tuple[int, list[bytes]]:
-        """Returns what has arrived, and the number of the last message."""
+        """Returns the number of the last message that has arrived, and all messages that have
+        arrived.
+        """
         received = [await self._received.get()]
         while not self._received.empty():
             received.append(self._received.get_nowait())
@@ -108,7 +110,7 @@ async def adapter(connection: AsyncioConnection) -> None:
 
 
 async def _called_back(call: Callable[[Callable[[Any], None]], object]) -> Any:
-    """Returns what pika passes to the callback."""
+    """Makes a call of pika, and returns what pika passes to the callback."""
     result = asyncio.get_running_loop().create_future()
     call(result.set_result)
     return await result

@@ -14,7 +14,7 @@ BATCH = 100
 BATCHES = 4
 """A CRM keeps this many batches of 100 actions in flight."""
 UNANSWERED = 2_000
-"""A broker hands over this many messages before the first of them is answered."""
+"""A broker hands over at most this many unanswered messages."""
 
 
 class Done:
@@ -40,8 +40,8 @@ async def keep_backlog(
 
 
 def changes(*, count: int = 20_000) -> Iterator[bytes]:
-    """Yields messages without end: first one for each subscription that adds NEWS, then one for
-    each that removes NEWS, and so on. The load on our service performs the same changes.
+    """Yields messages without end: in turn, they add NEWS to every subscription, and remove NEWS
+    from every subscription. The load on our service performs the same changes.
     """
     while True:
         for action in ("add_services", "remove_services"):

@@ -1,4 +1,4 @@
-"""Compares the service with other queues on one PostgreSQL server, in turn."""
+"""Measures the service, two job queues and a naive service one after the other, to compare them."""
 
 from __future__ import annotations
 

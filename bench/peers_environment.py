@@ -1,4 +1,6 @@
-"""Makes the environment of the peers, which our service does not need."""
+"""Makes the environment of the peers, which are the job queues and relays that the service is
+compared with. The service does not need this environment.
+"""
 
 from __future__ import annotations
 

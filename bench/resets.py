@@ -21,7 +21,7 @@ def reset_run(run: Run, *, kind: str) -> Round:
     """Measures the first page of a preview, then a run alone, then a run beside live actions.
 
     Before the live actions begin, an adapter accepts all requests of the first run. The second run
-    is a full run, because it takes long enough for P4's load.
+    is a full run, because a full run takes long enough to measure P4's load beside it.
     """
     size = DRIFTED_WHEN_QUICK if run.quick else DRIFTED
     with server(run.databases.filled(kind, size)) as serving, Client(serving.address) as client:

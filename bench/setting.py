@@ -13,7 +13,9 @@ BATCH = 100
 
 
 def changes(*, first: int, count: int = SUBSCRIPTIONS) -> Iterator[PerformActionRequest]:
-    """Yields endlessly many actions. Each adds NEWS to the next subscription, or removes it."""
+    """Yields actions without end: in turn, they add NEWS to every subscription, and remove NEWS
+    from every subscription.
+    """
     while True:
         for turn in range(2):
             for n in range(first, first + count):

@@ -1,4 +1,4 @@
-"""Plays random adapters of two platforms, which lose answers and streams, or stop working."""
+"""Plays random adapters of two platforms. The adapters lose answers and streams, or stop."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class HeldLease:
 
 @dataclass(slots=True)
 class Adapters:
-    """The leases that the adapters know. The server's answers must agree with them. `lapsed`: for
-    each stream, the number of requests on leases that ran out since the adapter last sent
-    something. `lost`: requests that the platform has applied and that were never answered.
-    `handed`: all requests in the order of their hand-overs.
+    """The adapters, and the leases that they know. The server's verdicts must agree with these
+    leases. `lapsed`: for each stream, the number of requests on leases that ran out since the
+    adapter last sent something. `lost`: requests that the platform has applied and that were never
+    answered. `handed`: all requests in the order of their hand-overs.
     """
 
     bench: Bench
@@ -152,8 +152,8 @@ class Adapters:
         return done
 
     def _overwrite(self, work: HeldLease) -> bool:
-        """Brings the platform to the target at once, if the adapter has one, as adapters do whose
-        platform overwrites everything but usage.
+        """Overwrites what the platform holds, except usage records, with the target of the
+        hand-over, as some adapters do. Returns False if this is not possible.
         """
         (provider, subscription), requests = work.place, work.handed.requests
         former = self.platforms[provider].subscribers.get(subscription)

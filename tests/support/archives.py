@@ -1,4 +1,6 @@
-"""Makes archives of a store, also by a process that dies before the archive is complete."""
+"""Makes archives of a store, with a process that completes the archive, or with a process that dies
+before.
+"""
 
 from __future__ import annotations
 
@@ -194,7 +196,7 @@ class Death:
 
 
 class Mortal:
-    """Wraps an object so that each call of a method is a step."""
+    """Wraps an object so that each call of a method is a step, after which the process may die."""
 
     def __init__(self, immortal: Any, death: Death, server: str = "") -> None:
         self._immortal = immortal

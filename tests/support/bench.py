@@ -1,4 +1,4 @@
-"""Contains a store whose clock advances only by calls, and short forms of the commands."""
+"""Contains a store whose clock the test advances, and short methods for the commands."""
 
 from __future__ import annotations
 

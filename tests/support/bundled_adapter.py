@@ -1,4 +1,4 @@
-"""Runs the bundled adapter on the scripted server."""
+"""Runs the client library's adapter with the server of `provisioning_server`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ GOODS = ("SMARTCARD", "DECODER")
 
 def aluxsat() -> Provider:
     """Returns a provider with four viewing points, which all need a card and a box. Each viewing
-    point requires the previous viewing point. FILM has two plans.
+    point requires the previous viewing point. FILM and FILM_YEARLY are two plans of one package.
     """
     return Provider(
         code="ALUXSAT",

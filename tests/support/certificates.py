@@ -32,8 +32,8 @@ class Authority:
         return self.folder / f"{name}.key", self.folder / f"{name}.pem"
 
     def credentials(self, name: str = "", *, days: int = 9) -> grpc.ChannelCredentials:
-        """Returns the credentials of a client that trusts this CA. If there is a name, the client
-        has a certificate of the CA.
+        """Returns the credentials of a client that trusts this CA. If `name` is given, the client
+        has a certificate of this CA.
         """
         own = [file.read_bytes() for file in self.pair(name, days=days)] if name else []
         return grpc.ssl_channel_credentials(self.ca.read_bytes(), *own)

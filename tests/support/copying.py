@@ -22,8 +22,8 @@ Term = tuple[str, list[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:
-    """The copies for k from `start` to `stop`. In each copy the number of `target`, an expression
-    of k, takes the place of `number`.
+    """Describes the copies for k from `start` to `stop`. In each copy, the subscription `number` is
+    replaced by the subscription whose number is the value of `target`, an expression of k.
     """
 
     number: str
@@ -118,7 +118,7 @@ def copying(url: str) -> Copying:
 
 
 def rows(database: Copying, table: str, *, key: str, of: str) -> list[Row]:
-    """Returns the rows in whose column `key` is `of`, in the order of their first column."""
+    """Returns the rows whose column `key` has the value `of`, in the order of the first column."""
     found = database.run(f"SELECT * FROM {table} WHERE {key} = ? ORDER BY 1", (of,))  # noqa: S608
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -26,8 +26,8 @@ class Distribution(LoadScopeScheduling):
 
 
 def mix(items: list[pytest.Item]) -> None:
-    """Mixes tests that wait with tests that compute. The many short tests stay at the end, so that
-    all processes end at the same time.
+    """Puts the tests into a mixed order, so that tests that wait run beside tests that compute. The
+    many short tests of `unit` are the last, so that all processes end at the same time.
     """
     items.sort(key=lambda item: (UNIT in item.path.parents, crc32(_unit(item.nodeid).encode())))
 

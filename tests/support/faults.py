@@ -61,7 +61,9 @@ class Stage:
 
     @contextmanager
     def busy(self, *, threads: int = 1, token: str = "") -> Iterator[None]:
-        """Creates new subscribers all the time, if the token is right."""
+        """Tries to create new subscribers while the `with` block runs. With a wrong token all calls
+        fail.
+        """
         stopping = threading.Event()
 
         def work() -> None:
@@ -176,7 +178,9 @@ def provider_off(stage: Stage) -> Iterator[None]:
 
 
 def not_reset(stage: Stage) -> Iterator[None]:
-    """Leaves out of sync what `provider_off` has changed, and resets it at the end."""
+    """Leaves the subscriptions out of sync that `provider_off` has changed, and resets them at the
+    end.
+    """
     yield
     definition = stage.crm.create_reset_run_definition(
         ResetRunDefinition(provider=CODE, name="all")

@@ -54,7 +54,9 @@ def existing(subscription: str) -> PerformActionRequest:
 
 
 def change(n: int, subscription: str) -> PerformActionRequest:
-    """Returns the n-th change of a subscription. Even changes add NEWS, odd changes remove it."""
+    """Returns the n-th change of a subscription. If n is even, the change adds NEWS, otherwise it
+    removes NEWS.
+    """
     kind = actions.RemoveServices if n % 2 else actions.AddServices
     return actions.request(kind(services=NEWS), subscription=subscription)
 

@@ -13,11 +13,11 @@ ENOUGH = 2 * 1024**3
 def use_memory() -> None:
     """Puts the folders of the tests into memory, unless TMPDIR names a place or memory is short.
 
-    There a commit takes much less time, because it need not force anything to a disk.
+    In memory a commit takes much less time, because nothing must be written to a disk.
     """
     if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
         return
     there = os.statvfs(MEMORY)
     if there.f_bavail * there.f_frsize > ENOUGH and not there.f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"] = str(MEMORY)
-        tempfile.tempdir = None  # it is determined anew
+        tempfile.tempdir = None  # then `tempfile` reads TMPDIR again

@@ -32,7 +32,9 @@ def listing(language: str, changes: Iterable[tuple[str, str]]) -> str:
 async def keeps_every_rule(
     *command: str, log: Path, environment: Mapping[str, str] | None = None
 ) -> None:
-    """Runs the adapter, which finds the check by the variable GENERIC_PROVIDER_SERVER."""
+    """Runs the adapter against `adapter check`, and checks that it keeps every rule. The adapter
+    reads the address of the check from the variable GENERIC_PROVIDER_SERVER.
+    """
 
     async def serve(address: str) -> None:
         variables = {"GENERIC_PROVIDER_SERVER": address, **(environment or {})}

@@ -1,8 +1,8 @@
 """Runs processes of the program that are forked from a process that has already imported the
 program.
 
-Each can be killed and frozen, and needs only a fraction of the CPU time of an interpreter that
-imports everything. A test of the start itself must run PROGRAM.
+Each process can be killed and frozen, and needs only a fraction of the CPU time of an interpreter
+that imports everything. A test of the start itself must run PROGRAM.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Forked:
                 os.kill(self.pid, what)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Returns the exit code, or minus the signal that has killed the process. Kills the process
-        after the timeout.
+        """Waits for the end of the process. Returns the exit code, or minus the signal that has
+        killed the process. After the timeout, kills the process and raises TimeoutExpired.
         """
         self._process.join(timeout)
         code = self._process.exitcode
@@ -79,8 +79,8 @@ class Forked:
 
 
 class Started:
-    """Is used like `Forked`, but runs an interpreter of its own, whose environment may name other
-    code.
+    """A process with the interface of `Forked`, but with an interpreter of its own, whose
+    environment may name other code.
     """
 
     def __init__(
@@ -118,7 +118,9 @@ def _output(wanted: int) -> tuple[IO[str], Connection]:
 def _become(
     arguments: Sequence[str], environment: Mapping[str, str], out: Connection, err: Connection
 ) -> None:
-    signal(SIGINT, default_int_handler)  # the signal is ignored if the tests run in the background
+    signal(
+        SIGINT, default_int_handler
+    )  # if the tests run in the background, the signal would be ignored
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
     out.close()

@@ -22,12 +22,13 @@ Kind = TypeVar("Kind")
 Step = TypeVar("Step")
 Play = Callable[[int, Sequence[tuple[Kind, int]], list[str]], Awaitable[None]]
 """Plays a history. The arguments are the seed of the start, the steps, each with its seed, and a
-list to which it appends the story. It raises an exception if a rule is broken.
+list to which the function appends the story, one line for each event. The function raises an
+exception if a rule is broken.
 """
 
 
 def dice(*names: object) -> random.Random:
-    """Returns one source of random numbers for each name."""
+    """Returns a source of random numbers that depends only on the seed of the run and the names."""
     return random.Random(f"{SEED} {names}")
 
 
@@ -40,8 +41,8 @@ async def play_fresh(
 ) -> None:
     """Plays this many new histories.
 
-    A history that fails is shortened, and shown with its story. If other histories can influence a
-    history of `play`, `alone` must play one without others.
+    A history that fails is shortened, and shown with its story. If the histories of `play` share a
+    store, `alone` must play a history on a store of its own.
     """
     source = dice(*names)
     for _ in range(count):

@@ -44,7 +44,9 @@ WEIGHTS = {
 
 @dataclass(slots=True)
 class History(Adapters):
-    """A random history. After each step of `play`, all rules of `truth` must hold."""
+    """A random history: random steps of the CRM, the adapters, operators and the clock. After each
+    step of `play`, all rules of `truth` must hold.
+    """
 
     crm: Crm = field(init=False)
     subscriptions: tuple[str, str] = field(init=False)
@@ -279,7 +281,9 @@ class History(Adapters):
         raise AssertionError("the backlog does not drain")
 
     async def _say_goodbye(self) -> None:
-        """Leaves nothing to do for the histories that follow."""
+        """Cancels the scheduled actions, terminates the subscriptions, and answers all requests,
+        because the next history uses the same store.
+        """
         wanted = ActionFilter(states=(ActionState.SCHEDULED,))
         for each in await self.bench.store.read(lambda q: q.actions(wanted, before=0, limit=1_000)):
             cancel = CancelScheduled(action=each.id, subscription=each.subscription)

@@ -246,7 +246,7 @@ class Life:
         self._take(act(self.there, number, circumstances=self.circumstances))
 
     def overdue(self, provider: str) -> bool:
-        """Tells whether what is pending expires now."""
+        """Tells whether the provider's pending requests expire now."""
         queue, catalogue = self.there.queue(provider), self.catalogues[provider]
         return provider not in self.leases and overdue(queue, catalogue, at=self.now)
 
@@ -319,7 +319,7 @@ class Life:
 
     def _doubtful(self, lost: Lost, final: Finished | None) -> frozenset[Name]:
         """Returns the elements that the late answer makes uncertain. For a completed request, these
-        are the elements that were handed over since then.
+        are the elements that later requests have named too.
         """
         named = names(lost.pending.request)
         if final is None or final.state is not RequestState.COMPLETED:
@@ -339,8 +339,8 @@ class Life:
                 self.lose(provider)
 
     def _take(self, transition: Transition) -> None:
-        """Applies the change. The service computes some values from the change alone; checks that
-        they are the same as the values computed from the whole aggregate.
+        """Applies the change. The service computes some values from the change alone. This method
+        checks that they equal the values computed from the whole aggregate.
         """
         former, self.aggregate = self.aggregate, transition.aggregate
         unsettled = len(self.aggregate.performed)

@@ -12,8 +12,8 @@ import pytest
 
 @contextmanager
 def mounted(place: Path, *options: str) -> Iterator[Path]:
-    """Skips the test if this user must not mount. `options`: the arguments of `mount` before the
-    place.
+    """Mounts a file system while the `with` block runs. Skips the test if this user may not mount.
+    `options`: the arguments of `mount` before the place.
     """
     place.mkdir()
     command = ["mount", *options, str(place)]

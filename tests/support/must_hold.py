@@ -42,7 +42,7 @@ def check(life: Life) -> None:
 
 
 def _check_state(life: Life) -> None:
-    """Checks that a replay of the unsettled actions gives the state, and that the state keeps the
+    """Checks that a replay of the unsettled actions gives *desired*, and that *desired* keeps the
     CRM's rules.
     """
     there = life.there

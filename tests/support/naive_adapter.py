@@ -20,8 +20,8 @@ SLOW = resources.REQUEST_TYPE_UPDATE_ADDRESS
 
 
 class NaiveAdapter:
-    """An adapter that starts whatever arrives, forgets an answer that fails, and never extends a
-    lease.
+    """An adapter that begins each request when it arrives, drops an answer whose call fails, and
+    never extends a lease.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class StackingAdapter:
     """An adapter that does one request after the other, and sends the newest of the waiting answers
     first.
 
-    It forgets an answer whatever the verdict is.
+    It drops an answer after the call, whatever the verdict is.
     """
 
     def __init__(self) -> None:
@@ -106,8 +106,8 @@ class StackingAdapter:
 
 
 def _seconds(kind: resources.RequestType.ValueType) -> float:
-    """Returns the seconds that a request takes. The first request of a lease takes longest, so that
-    later requests overtake it.
+    """Returns the seconds that a request takes. UPDATE_ADDRESS takes longest, then
+    BECOME_SUBSCRIBER, so that later requests overtake them.
     """
     if kind == SLOW:
         return 1.5

@@ -115,8 +115,8 @@ class SimulatedPlatform:
 
 
 def _meant(there: Subscriber, service: ProvisionedService) -> list[Entitlement]:
-    """Returns the entitlements that a request to switch off names. If the platform reported goods
-    of unknown types, the request names their serial numbers only.
+    """Returns the entitlements that a deactivation names. If the platform reported goods of unknown
+    types, the request names their serial numbers only.
     """
     place, platform_id, goods = _entitlement(service)
     if all(goods_type for goods_type, _ in goods):

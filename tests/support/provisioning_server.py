@@ -67,7 +67,9 @@ class OpenStream:
         seconds: float = 30,
         late: float = 0,
     ) -> None:
-        """Hands a request over. `late`: how long ago the message seems to have been sent."""
+        """Hands a request over. `late`: how many seconds ago the message was sent according to its
+        `sent_time`.
+        """
         lease = v1.SubscriptionRequests(
             subscription=subscription,
             lease_token=token,

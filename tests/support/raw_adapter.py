@@ -82,8 +82,8 @@ class WatchedPlatform:
         return found
 
     def out_of_order(self) -> list[tuple[Piece, Piece]]:
-        """Returns the requests that were applied after a later request of their subscription,
-        although their stream had not ended.
+        """Returns pairs of requests of one subscription that were applied in the wrong order,
+        although the stream of the request that was applied last had not ended.
         """
         return [
             (first, second)

@@ -1,5 +1,5 @@
 """Makes the reports of simulated platforms about the subscription of a life, and changes the
-platforms secretly.
+platforms without requests.
 """
 
 from __future__ import annotations

@@ -95,7 +95,9 @@ class Runs:
         return {entry.subscription: entry.outcome for entry in await self.entries(run)}
 
     async def outage(self, *drifting: str, steady: int = 0) -> None:
-        """Adds SPORT to some subscriptions while SAT is not effective. The others do not change."""
+        """Creates subscriptions, and adds SPORT to the `drifting` subscriptions while SAT is not
+        effective.
+        """
         calm = [f"C{n:03d}" for n in range(steady)]
         await self.bench.become_all([viewer(number) for number in (*drifting, *calm)])
         await self.bench.accept_all("SAT")

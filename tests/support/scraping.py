@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 PREFIX = "generic_provider_"
 PORTS = random.SystemRandom()
-"""Draws numbers that no seed of a test repeats in another process."""
+"""A source of random numbers without a seed, so that two processes do not draw the same ports."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ def scrape(address: str) -> Scrape:
 
 
 def free_port() -> int:
-    """Returns a port that no connection gets by itself, so a server can also start there again."""
+    """Returns a free port. The system gives no outgoing connection such a port, so a server can use
+    the port again after a restart.
+    """
     while True:
         port = PORTS.randrange(15_000, 32_000)
         with socket.socket() as listening, suppress(OSError):

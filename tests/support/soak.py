@@ -10,8 +10,8 @@ ROUNDS = int(os.environ.get("ROUNDS", "1"))
 """`make soak` takes this many times as long as usual."""
 
 LONGER = 5
-"""The number of histories in a chunk of the long form, divided by the number in the short form.
-Bigger chunks mean fewer tests, which pytest must collect in each run.
+"""A chunk of the long form has this many times as many histories as a chunk of the short form. With
+larger chunks, pytest must collect fewer tests in each run.
 """
 
 
@@ -22,8 +22,8 @@ def forms(name: str, *, suite: object, soak: object) -> pytest.MarkDecorator:
 
 
 def histories(*, suite: int, soak: int, at_once: int) -> pytest.MarkDecorator:
-    """Returns a mark with the arguments `chunk`, a name, and `count` of a test that plays this many
-    histories. `make test-quick` plays only the first chunk.
+    """Returns a mark for a test with the arguments `chunk`, a name, and `count`, the number of
+    histories that the test plays. `make test-quick` plays only the first chunk.
     """
     few = [
         pytest.param(f"{n}", at_once, id=f"{n}", marks=[pytest.mark.slow] if n else [])

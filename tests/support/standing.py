@@ -1,4 +1,6 @@
-"""Stops servers, their connections, their rows and their clock, or makes the clock jump."""
+"""Freezes servers, stalls their connections, locks their rows, and restarts or disturbs their
+database.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ LOCKED = (
 
 
 class StepClock:
-    """Sets the clock of the database that the servers see. No other clock changes."""
+    """Sets the clock that the servers read from the database. No other clock changes."""
 
     def __init__(self, postgres: PostgresServer, database: str) -> None:
         self._postgres, self._database = postgres, database

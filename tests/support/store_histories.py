@@ -23,7 +23,9 @@ from .setting_up import two_providers
 Steps = Sequence[tuple[str, int]]
 
 FEWER_ON_POSTGRESQL = 20
-"""One history in this many is also played on PostgreSQL, because there it takes much longer."""
+"""On PostgreSQL the number of histories is divided by this number, because they take much longer
+there.
+"""
 
 
 @dataclass(frozen=True, slots=True)

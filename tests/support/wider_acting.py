@@ -61,7 +61,9 @@ class WiderCrm(Crm):
         return provider, self.chance.choice(provider.distributors).code
 
     def _viewing_point(self, state: Subscription, now: Instant) -> AnyAction:
-        """Adds the next viewing point: its goods, or services on it."""
+        """Adds the goods of a free viewing point. If no viewing point is free, adds several
+        services.
+        """
         used = {item.distributor for item in state.items if item.provider == "ALUXSAT"}
         provider = next(p for p in self.providers if p.code == "ALUXSAT")
         free = [d for d in provider.distributors if d.code not in used]

@@ -70,7 +70,7 @@ def _distributors(types: list[str], chance: Random) -> list[Distributor]:
 
 
 def _shared(code: str, chance: Random) -> str:
-    """Returns the platform's id. Several services may have the same one."""
+    """Returns a platform id for the service. Several services may have the same id."""
     return chance.choice((code, "BASIC", "PLUS"))
 
 

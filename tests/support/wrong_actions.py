@@ -1,4 +1,6 @@
-"""Contains wrong actions, the reasons for their refusals, and what the refusals name."""
+"""Contains wrong actions, the reasons for their refusals, and the fields or keys that the refusals
+name.
+"""
 
 from __future__ import annotations
 

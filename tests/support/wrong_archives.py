@@ -1,4 +1,6 @@
-"""Contains wrong calls about archives, the reasons for the refusals, and what these name."""
+"""Contains wrong calls about archives, the reasons for the refusals, and the fields that the
+refusals name.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Contains for every RPC wrong input, the reason for its refusal, and what the refusal names.
+"""Contains for every RPC wrong input, the reason for its refusal, and the field or key that the
+refusal names.
 
 Provider P is effective, Q is empty, and there is nothing else.
 """

@@ -148,7 +148,7 @@ class Books:
 
     def expected(self, code: str, unit: int | None = None, before: Req | None = None) -> Held:
         """Returns *confirmed* with the effects of the pending requests. If `unit` or `before` is
-        given, later requests do not count.
+        given, only requests before that unit or that request count.
         """
         held = self.links[code].confirmed
         for req in self.links[code].queue:

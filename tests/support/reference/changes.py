@@ -37,8 +37,8 @@ MOVES: dict[type, tuple[set[State], State, bool]] = {
     do.ShortTermDeactivate: ({State.EFFECTIVE}, State.SHORT_TERM_NOT_EFFECTIVE, True),
     do.EndShortTermDeactivation: ({State.SHORT_TERM_NOT_EFFECTIVE}, State.EFFECTIVE, False),
 }
-"""The former states, the new state, and whether that state has an end, which a repeat of the action
-moves.
+"""For each action: the former states, the new state, and whether the new state has an end. A repeat
+of such an action moves the end.
 """
 
 

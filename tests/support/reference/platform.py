@@ -20,7 +20,7 @@ BECOME = RequestType.BECOME_SUBSCRIBER
 
 @dataclass(frozen=True)
 class Entitled:
-    """The contents of a service: its term end. `code` is for requests; comparisons ignore it."""
+    """An entitlement: its term end. `code` is for requests, and is ignored in comparisons."""
 
     end: int | None
     code: str = field(compare=False, repr=False)
@@ -108,7 +108,8 @@ def goods_of(sub: Sub, provider: Provider, distributor: str) -> tuple[Key, ...] 
 
 def entitlements(sub: Sub, provider: Provider) -> dict[Key, Entitled]:
     """Returns the entitlements. Several services with one platform id make one entitlement. The
-    entitlement has the first code, and ends when the last of these services ends.
+    entitlement has the alphabetically first code of these services, and ends when the last of them
+    ends.
     """
     found: dict[Key, list[tuple[str, int | None]]] = {}
     for (code, where, service), svc in sub.services.items():
@@ -154,8 +155,8 @@ def end_of(record: object) -> int:
 
 
 def rank(provider: Provider, distributor: str) -> tuple[int, int]:
-    """Returns the number of distributors that the distributor requires, and its position in the
-    provider. Unknown distributors, which a platform has reported, are the last.
+    """Returns the number of distributors that the distributor requires directly or indirectly, and
+    its position in the provider. Unknown distributors, which a platform has reported, are the last.
     """
     codes = [each.code for each in provider.distributors]
     if distributor not in codes:
@@ -259,7 +260,7 @@ def effect(held: Held, order: Order) -> Held:
 
 
 def has(held: Held, order: Order) -> bool:
-    """Tells whether the image certainly has the effect already."""
+    """Tells whether the image certainly has the effect of the request already."""
     if order.type is BECOME:
         held = Held({k: v for k, v in held.there.items() if k[0] != "usage"}, held.doubt)
         return held.there == dict(order.parts) and not held.doubt & set(held.there)

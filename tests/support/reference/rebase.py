@@ -168,7 +168,9 @@ class Rebase(Undo):
                 break
 
     def _asker(self, order: Order, code: str) -> Act | None:
-        """Returns the unsettled action that needs this request and has no request there."""
+        """Returns the last unsettled action that needs this request and has no request at the
+        provider.
+        """
         for act in reversed(self.acts):
             if act.whole or act.at_provider(code) or code in existing_of(act.action):
                 continue
@@ -178,8 +180,8 @@ class Rebase(Undo):
         return None
 
     def _pointless(self, req: Req) -> bool:
-        """Tells whether the effect of the correction is not wanted in the state at its place in the
-        order, or whether the platform will not know the subscriber.
+        """Tells whether the effect of the correction is not wanted after the actions of earlier
+        units, or whether the platform will not know the subscriber.
         """
         ahead = self.expected(req.provider, before=req)
         if KNOWN not in ahead.there and req.order.type is not BECOME:

@@ -202,7 +202,7 @@ class Undo(Books):
         return refused and not recreated and not self._stands(act)
 
     def _stands(self, act: Act) -> bool:
-        """Tells whether a part of the action is left that had no request."""
+        """Tells whether a part of the action had no request, and therefore stays."""
         action = act.action
         if isinstance(action, do.BecomeSubscriber) and action.existing:
             return True
@@ -225,7 +225,9 @@ class Undo(Books):
 
 
 def _spent(before: Sub, act: Act) -> Sub:
-    """Returns the state in which the automatic end has happened, even if it is taken back."""
+    """Returns the state with the automatic end marked as done. The mark stays even if the end is
+    taken back.
+    """
     after = before.copy()
     if not isinstance(act.action, do.StopServices):
         after.until = None if before.until and before.until <= act.at else before.until

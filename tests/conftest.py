@@ -18,7 +18,7 @@ from support.folders import use_memory
 from support.postgres import Databases, Remembered, databases
 from support.postgres_programs import WANTED
 
-# How long an example takes says more about the machine than about the code.
+# There is no deadline, because the duration of an example depends on the machine.
 settings.register_profile("untimed", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("untimed")
 
@@ -28,8 +28,8 @@ FAILED = pytest.StashKey[bool]()
 SEED = f"{fresh.VARIABLE}={fresh.SEED}"
 
 STORES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
-"""The kinds of stores, which all run the whole suite. A new kind needs a name here and a case in
-the fixture `url`.
+"""The kinds of stores. Each test of a store runs with every kind. A new kind needs a name here and
+a case in the fixture `url`.
 """
 
 
@@ -55,7 +55,7 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Runs two processes for each core with `-n auto`, because many tests only wait for others."""
+    """Returns two processes for each core with `-n auto`, because many tests mostly wait."""
     return len(os.sched_getaffinity(0)) * (2 if config.option.numprocesses == "auto" else 1)
 
 
@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Excludes the objects that stay until the end from garbage collection."""
+    """Excludes the present objects from garbage collection, because they stay until the end."""
     gc.collect()
     gc.freeze()
 
@@ -104,7 +104,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Databases]:
-    """A PostgreSQL on which tests make databases of their own."""
+    """A PostgreSQL server on which tests make databases of their own."""
     with databases() as found:
         yield found
 
@@ -117,7 +117,9 @@ def _prepare(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def _empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the service's tables, which each test copies instead of making them."""
+    """A file of a database with the service's tables. Each test copies the file instead of making
+    tables.
+    """
     file = tmp_path_factory.mktemp("empty") / "store.db"
     _prepare(f"sqlite:///{file}")
     return file
@@ -125,7 +127,7 @@ def _empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def _remembered(postgres: Databases) -> Iterator[Remembered]:
-    """A database with the service's tables, for one test after the other."""
+    """A database with the service's tables, which the tests use one after the other."""
     remembered = Remembered(postgres, _prepare)
     yield remembered
     remembered.drop()
@@ -133,10 +135,10 @@ def _remembered(postgres: Databases) -> Iterator[Remembered]:
 
 @pytest.fixture
 def postgres_url(request: pytest.FixtureRequest, _remembered: Remembered) -> Iterator[str]:
-    """An empty database on PostgreSQL."""
+    """The URL of an empty database on PostgreSQL."""
     yield _remembered.url
     if request.node.stash.get(FAILED, False):
-        # the failed test may have left a store open, which stays in the former database
+        # the failed test may have left a store open, which may still change this database
         _remembered.make_another()
     else:
         _remembered.restore()
@@ -144,7 +146,7 @@ def postgres_url(request: pytest.FixtureRequest, _remembered: Remembered) -> Ite
 
 @pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of one kind."""
+    """The URL of an empty database. Each test runs once for each kind of database."""
     match request.param:
         case "sqlite":
             empty = request.getfixturevalue("_empty_file")

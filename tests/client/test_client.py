@@ -60,7 +60,7 @@ T = TypeVar("T")
 
 
 class Crm:
-    """A client in one thread; the test, which plays the server, in another."""
+    """A client that makes its calls in other threads, while the test plays the server."""
 
     def __init__(self, threads: ThreadPoolExecutor, **settings: Any) -> None:
         self.channel = grpc_testing.channel(SERVICES, grpc_testing.strict_real_time())

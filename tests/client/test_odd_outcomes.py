@@ -1,4 +1,6 @@
-"""Whatever a routine returns or raises: its request is answered or given back, and logged."""
+"""Tests that an adapter answers or releases each request, and continues, whatever the routine
+returns or raises.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rule 13: the time of a lease counts from the moment at which its message was sent."""
+"""Tests rule 13 of docs/adapters.md: the time of a lease counts from the sending of its message."""
 
 from __future__ import annotations
 

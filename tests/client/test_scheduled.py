@@ -1,4 +1,4 @@
-"""What a CRM does with scheduled actions, on a server with the real clock."""
+"""Tests what a CRM does with scheduled actions, on a server with the real clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream of events on which nothing is heard any more is opened again."""
+"""Tests that the client opens a stream of events again if nothing arrives on it any more."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVICE = "generic_provider.v1.SubscriptionService"
 
 
 class FallsSilent:
-    """Each stream gets one event, and then nothing more."""
+    """A servicer that sends one event on each stream, and then nothing more."""
 
     def __init__(self) -> None:
         self.starts: list[str] = []

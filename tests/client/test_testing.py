@@ -1,4 +1,4 @@
-"""The tools for tests of integrators: routines without a server, and a fake platform."""
+"""Tests `generic_provider.testing`: it runs routines without a server, and has a fake platform."""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ async def address(url: str, tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def caller(address: str) -> AsyncIterator[Caller]:
-    """Yields a caller. Provider P is effective; Q has no parts and is not effective."""
+    """Yields a caller of a server with two providers: P is effective; Q has no distributors and no
+    services, and is not effective.
+    """
     async with grpc.aio.insecure_channel(address) as channel:
         caller = Caller(channel)
         for provider in (provider_p(), pb.Provider(code="Q")):

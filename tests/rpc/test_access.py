@@ -1,4 +1,6 @@
-"""Who may call what: every RPC with every role, for the own provider and for another."""
+"""Tests who may call what: every RPC with every role, and for adapters their own provider and
+another.
+"""
 
 from __future__ import annotations
 
@@ -267,7 +269,9 @@ async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed
         reflection = stub(house.channel).ServerReflectionInfo(metadata=bearer(house.tokens["crm"]))
         await reflection.write(reflection_pb2.ServerReflectionRequest(list_services=""))
         await reflection.read()
-        await anext(operator.list_providers(), None)  # the calls above arrived before it
+        await anext(
+            operator.list_providers(), None
+        )  # when this call is answered, the calls above have arrived
 
         forbid(house.file, "adapter-P", "crm")
 
@@ -283,7 +287,7 @@ async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed
 
 
 class Flood:
-    """Sends more than a client that does not read can take."""
+    """Sends without end, so that the stream of a client that does not read is soon full."""
 
     def __getattr__(self, _: str) -> Any:
         return self.DownloadArchive
@@ -418,7 +422,7 @@ async def test_after_many_hosts_with_wrong_credentials_one_line_has_their_number
 async def test_a_refused_call_with_a_large_message_does_not_wait(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If it waited, the messages of all waiting calls would fill the memory."""
+    """If refused calls with large messages waited, their messages would fill the memory."""
     monkeypatch.setattr(access, "DELAY_SECONDS", 60.0)
     guessing = Caller(house.channel, metadata=bearer("guess"))
     large = b"x" * (access.MOST_HELD + 1)

@@ -1,4 +1,4 @@
-"""What the CRM gets of the answers of a platform."""
+"""Tests what the CRM is shown of the answers of a platform."""
 
 from __future__ import annotations
 

@@ -45,7 +45,9 @@ async def client(caller: Caller, address: str) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def answer(client: AsyncClient, url: str) -> ProvisioningResponse:
-    """Returns the answer that settled the only request long ago; it is a request of S1."""
+    """Returns the answer to the only request, which is a request of S1 and was settled 100 days
+    ago.
+    """
     items = [("MAIN", goods, "1") for goods in ("SMARTCARD", "DECODER")]
     become = actions.BecomeSubscriber(type="DTH", provider="P", items=items)
     await client.perform(become, subscription="S1")

@@ -1,4 +1,4 @@
-"""The audit trail over the wire: every RPC leaves the right entries, and no others."""
+"""Tests the audit trail with calls of every RPC: they leave the right entries, and no others."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ async def trail(crm: AsyncClient, **filters: Any) -> list[AuditEntry]:
 async def latest(
     crm: AsyncClient, enough: Callable[[list[AuditEntry]], bool], **filters: Any
 ) -> list[AuditEntry]:
-    """Waits until enough entries match, because some are written later, and returns them."""
+    """Waits until enough entries match, and returns them. Some entries are written after their
+    call.
+    """
     async with asyncio.timeout(30):
         while not enough(found := await trail(crm, **filters)):
             await asyncio.sleep(0.05)

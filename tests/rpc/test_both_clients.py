@@ -31,7 +31,7 @@ from generic_provider import _reset_calls as resets
 from support.calling import Caller
 
 Ask = Callable[..., Awaitable[Any]]
-"""Does the call of that name. A stream or a list is read to its end."""
+"""Makes the call with the given name. A stream or a list is read to its end."""
 
 CALLS = {
     name
@@ -45,7 +45,9 @@ CALLS = {
 async def ask(
     request: pytest.FixtureRequest, caller: Caller, address: str
 ) -> AsyncIterator[tuple[Ask, set[str]]]:
-    """Yields a function that makes calls with one of the clients, and the names of these calls."""
+    """Yields a function that makes calls with one of the clients, and the set of the names of the
+    calls that the function has made.
+    """
     del caller  # it has set the provider up
     done: set[str] = set()
 

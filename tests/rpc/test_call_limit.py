@@ -54,7 +54,7 @@ async def full(caller: Caller) -> AsyncIterator[subscriptions.GetActionRequest]:
     waiting = subscriptions.GetActionRequest(action=done.action.id, wait=Duration(seconds=20))
     calls = [stub.GetAction(waiting) for _ in range(MOST)]
     try:
-        get = requests.GetBacklogRequest(provider="P")  # it comes after those on its connection
+        get = requests.GetBacklogRequest(provider="P")  # it arrives after the calls above
         assert not isinstance(await caller.call("GetBacklog", get), Refusal)
         yield waiting
     finally:

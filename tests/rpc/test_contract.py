@@ -1,4 +1,4 @@
-"""The values of the domain are those of the contract."""
+"""Tests that the enums, services and errors of the server agree with the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What clients without credentials can do, if they send bytes that no gRPC library sends."""
+"""Tests what clients without credentials can do with bytes that no gRPC library sends."""
 
 from __future__ import annotations
 

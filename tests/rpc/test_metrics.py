@@ -1,4 +1,6 @@
-"""The metrics of a server: their names and labels, and the events at which each metric changes."""
+"""Tests the metrics of a server: their names and labels, and the events at which each metric
+changes.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,7 @@ class Metered:
             await asyncio.sleep(0.02)
 
     async def answer(self, *statuses: ResponseStatus.ValueType) -> None:
-        """Takes requests and answers them in order."""
+        """Pulls requests, and answers them in order with these statuses."""
         taken = await self.crm.pull("P", adapter="hand", wait=timedelta(seconds=SECONDS))
         pairs = [(each.lease_token, r) for each in taken.subscriptions for r in each.requests]
         for (token, request), status in zip(pairs, statuses, strict=True):

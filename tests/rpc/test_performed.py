@@ -1,4 +1,4 @@
-"""What the answer to an action says besides the action."""
+"""Tests the fields of the response to PerformAction other than the action."""
 
 from __future__ import annotations
 

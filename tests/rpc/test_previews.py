@@ -1,4 +1,6 @@
-"""Pages of a preview: everything once, the totals first, and nothing is changed."""
+"""Tests the pages of a preview: each finding is on one page, the first page has the totals, and the
+preview changes nothing.
+"""
 
 from __future__ import annotations
 

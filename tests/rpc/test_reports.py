@@ -1,4 +1,4 @@
-"""ReportPlatformState, from a real client to both kinds of store."""
+"""Tests ReportPlatformState with a real client on both kinds of stores."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ async def crm(address: str, caller: Caller) -> AsyncIterator[AsyncClient]:  # no
 
 
 def soon() -> datetime:
-    """Returns the latest time for a report, so that no answer counts as later."""
+    """Returns the latest `observed_time` that a report may have, so that no answer is later than
+    it.
+    """
     return datetime.now(UTC) + timedelta(minutes=5)
 
 
@@ -299,7 +301,7 @@ async def test_a_complete_report_that_does_not_come_to_its_end_misses_nobody(
                 broken.set()
             with pytest.raises((asyncio.CancelledError, Exception)):
                 await report
-            with pytest.raises(StopAsyncIteration):  # nothing waits for entries any more
+            with pytest.raises(StopAsyncIteration):  # the iterator of entries is closed
                 await anext(entries)
     async with AsyncClient(address) as client:
         told = await client.report_platform_state("P", [there("S2")], observed_time=soon())

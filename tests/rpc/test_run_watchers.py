@@ -1,4 +1,4 @@
-"""Many who watch one reset run."""
+"""Tests many callers that watch one reset run."""
 
 from __future__ import annotations
 

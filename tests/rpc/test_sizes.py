@@ -1,4 +1,6 @@
-"""No message of the server exceeds 2 MiB, whatever is asked; clients have gRPC's default limits."""
+"""No message of the server exceeds 2 MiB, whatever a client asks for. These clients have gRPC's
+default limits.
+"""
 
 from __future__ import annotations
 

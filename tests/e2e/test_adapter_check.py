@@ -1,4 +1,6 @@
-"""The conformance check: what it finds in an adapter that keeps the rules, and in naive ones."""
+"""Tests the verdicts of `adapter check` on adapters that keep the rules, and on adapters that do
+not.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ TIMES = (1.1, 1.3, 2)
 
 
 def usual(seconds: float) -> Serve:
-    """Returns an adapter with the leases that adapters usually have, on a platform that takes this
-    long for an address.
+    """Returns a function that runs an adapter with leases of the default duration, on a platform
+    that takes this many seconds for UPDATE_ADDRESS.
     """
 
     async def serve(address: str) -> None:
@@ -121,8 +123,8 @@ CHECKS: Mapping[str, tuple[Serve, *tuple[str, ...]]] = {
 
 @pytest.fixture(scope="module")
 def printed() -> Mapping[str, tuple[int, str]]:
-    """Returns the exit code and the output of each check. All run at the same time, because they
-    mostly wait.
+    """Returns the exit code and the output of each check. The checks run at the same time, because
+    they mostly wait.
     """
 
     async def play() -> list[tuple[int, str]]:

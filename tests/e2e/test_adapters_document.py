@@ -1,4 +1,6 @@
-"""The integrators' manual is true: its adapter runs, and its tables agree with the contract."""
+"""Tests that the integrators' manual is true: its adapter runs, and its tables agree with the
+contract.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ PAGE = (ROOT / "docs/adapters.md").read_text(encoding="utf-8")
 CONTRACT = (ROOT / "protos/generic_provider/v1/provisioning_service.proto").read_text()
 DURATION = "google.protobuf.Duration"
 MAIN = 'if __name__ == "__main__":'
-# With these lines, the check can test every rule.
+# With these lines in the adapter, `adapter check` can test every rule.
 PLATFORM = """
 async def slow(_: resources.ProvisioningRequest) -> str:
     await asyncio.sleep(2)
@@ -53,7 +55,7 @@ def code() -> str:
 
 
 def first_cells(title: str) -> list[str]:
-    """Returns the words in code style in the table of a section, without the last column."""
+    """Returns the words in code style in a section's table, without those of the last column."""
     section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     return [name for row in rows for name in re.findall(r"`(\w+)`", row.rsplit("|", 2)[0])]
@@ -125,7 +127,7 @@ def test_every_rule_is_told() -> None:
 
 
 def keys(of: Descriptor) -> Iterator[str]:
-    """Yields the keys of a TOML file, also those of its inner tables."""
+    """Yields the keys that a TOML file for the message may have, with the keys of inner tables."""
     for field in of.fields:
         if field.name in OUTPUT_ONLY:
             continue

@@ -1,4 +1,6 @@
-"""Every alert fires while its fault lasts and ends after it, and the dashboard has data."""
+"""Tests that every alert fires while its fault lasts and ends afterwards, and that the dashboard
+has data.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from support.scraping import free_port
 DASHBOARD = Path(__file__).parents[2] / "docs" / "deployment" / "grafana-dashboard.json"
 
 PATIENCE = 300.0
-"""The seconds that the test waits at most. The test is slow if others run beside it."""
+"""The test waits at most this many seconds. It is slow if other tests run at the same time."""
 
 
 @pytest.mark.soak

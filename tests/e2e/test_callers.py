@@ -1,4 +1,4 @@
-"""Callers with certificates, and certificates that are replaced while the server runs."""
+"""Tests callers with certificates, and certificates that are replaced while the server runs."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_an_existing_connection_does_not_outlive_its_certificate(
 
 
 async def until_known(client: AsyncClient) -> None:
-    """Calls until the server has read the file of callers."""
+    """Repeats a call until the server has read the file of callers."""
     while True:
         try:
             await client.get_provider("P")

@@ -1,4 +1,4 @@
-"""Archives, as operators make, read and delete them."""
+"""Tests how operators make, read and delete archives."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
 
 
 def _check_audit(server: Server) -> None:
-    """Checks that the audit trail has the refused and the successful deletion, and nothing that was
-    archived.
+    """Checks that the audit trail has entries of the refused and of the successful deletion, and no
+    archived entries.
     """
     about = ("audit", "list", "--method=DeleteArchive", "--resource=Z0000000001")
     refused = (*about, "--refused", "--code=FAILED_PRECONDITION")

@@ -316,7 +316,7 @@ def test_a_batch_that_does_not_reach_the_server_says_how_to_go_on(tmp_path: Path
 
 
 def _at_call(stop: int, of: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns the method `of`, whose call with this number is ended by Ctrl-C."""
+    """Returns a method that calls `of`, but whose call number `stop` ends as if by Ctrl-C."""
     calls = count(1)
 
     def call(*arguments: Any, **options: Any) -> Any:

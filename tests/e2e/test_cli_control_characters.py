@@ -135,5 +135,5 @@ def test_words_of_other_languages_stay_as_they_are() -> None:
 
 
 def controls(shown: str) -> list[str]:
-    shown = shown.replace("\r\n", "\n")  # a line of CSV ends with both
+    shown = shown.replace("\r\n", "\n")  # lines of CSV end with both characters
     return [each for each in shown if each != "\n" and category(each) in {"Cc", "Cf", "Zl", "Zp"}]

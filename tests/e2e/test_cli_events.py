@@ -1,4 +1,4 @@
-"""What operators see of events."""
+"""Tests how the command line shows events to operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as spreadsheets, pipes and other programs make them; each is a real file or pipe."""
+"""Tests input files of spreadsheets and other programs, and pipes. Each is a real file or pipe."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _row(number: int, campaign: str, *, name: str = "Tamm") -> str:
 
 
 def _performed(server: Server, campaign: str) -> list[str]:
-    """Returns the numbers of the subscriptions in their order."""
+    """Returns the first parts of the subscription numbers, sorted."""
     done = told_as_json("action", "list", f"--reference={campaign}", server=server)
     return sorted(each["subscription"].partition("-")[0] for each in done)
 

@@ -1,4 +1,4 @@
-"""Reset runs on the command line, against a server that works on them."""
+"""Tests reset runs on the command line, with a server that performs them."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def _accept_all(crm: Client) -> None:
 
 
 def _outage(crm: Client, count: int) -> list[str]:
-    """Creates subscribers, who get FILM while the provider is not effective. Returns their
-    numbers.
+    """Creates subscriptions, and adds FILM to them while the provider is not effective. Returns
+    their numbers.
     """
     service = ("P", "MAIN", "SPORT")
     numbers = [

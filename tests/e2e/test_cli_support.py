@@ -1,4 +1,4 @@
-"""What the support desk and operators see."""
+"""Tests what the command line shows to the support desk and to operators."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_ctrl_c_ends_only_the_waiting_for_an_action(
     number = _subscriber(crm, provider)
     film = ("action", "add-services", number, "--service=MAIN:FILM", "--wait")
     process = Forked(*film, f"--server={server.address}")
-    assert "no adapter of" in process.err.readline()  # it waits now
+    assert "no adapter of" in process.err.readline()  # the command waits now
     process.send(signal.SIGINT)
     said = process.err.read()
     assert process.wait(PATIENCE) == 1

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal of 80 columns, and a program in a pipe."""
+"""Tests what a person sees on a terminal of 80 columns, and what a program reads from a pipe."""
 
 from __future__ import annotations
 

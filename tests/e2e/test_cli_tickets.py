@@ -1,4 +1,4 @@
-"""Tickets of a support desk: `subscription explain` alone answers each of them."""
+"""Tests that `subscription explain` alone answers typical tickets of a support desk."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def card() -> str:
 
 @pytest.fixture
 def number(crm: Client, provider: str, card: str) -> str:
-    """Creates a subscription whose platform holds everything."""
+    """Creates a subscription whose requests are all accepted, and returns its number."""
     become = actions.BecomeSubscriber(
         type="DTH",
         provider=provider,

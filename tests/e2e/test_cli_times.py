@@ -1,4 +1,6 @@
-"""Times as people write them, waiting for an action, and the backlog of every provider."""
+"""Tests times as people write them, the option to wait for an action, and the backlog of every
+provider.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line and servers with TLS; the keys in `certificates` are worth nothing elsewhere."""
+"""Tests the command line with servers that use TLS. The keys in `certificates` are for tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ SERVING = (
 
 @pytest.fixture(scope="module")
 def own_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Returns a client certificate that the server's CA has not signed, and its key."""
+    """Returns a client certificate that the server's CA has not signed, and the key of the
+    certificate.
+    """
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("there is no openssl")
@@ -129,7 +131,7 @@ def test_a_mismatch_is_one_sentence(
     given = [each for name in options for each in (own_key if name == "own" else (name,))]
 
     listing = "provider", "list", "--timeout=300", *given
-    done = run_process(*listing, server=server, timeout=60)  # no second attempt is made
+    done = run_process(*listing, server=server, timeout=60)  # the command tries only once
 
     assert done.returncode == 3
     assert done.stderr.startswith(f"Error: {server.address} was not reached: {sentence}")

@@ -1,4 +1,4 @@
-"""A server and the file of its SQLite database: real processes, links, limits and damage."""
+"""Tests server processes and the files of their SQLite databases, with links, limits and damage."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_a_full_disk_is_named_and_everything_is_there_when_it_has_room_again(
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """Reads from the database during the block, so that its WAL grows with every change."""
+    """Keeps a read transaction open during the block, so that the WAL grows with every change."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("BEGIN")
         connection.execute("SELECT code FROM provider").fetchall()
@@ -213,7 +213,7 @@ def fill(ballast: Path) -> None:
 
 
 def perform_until_refused(crm: Client) -> int:
-    """Returns the number of actions that were acknowledged."""
+    """Performs actions until one is refused. Returns the number of acknowledged actions."""
     for n in range(1_000):
         try:
             crm.perform(BECOME, subscription=f"S{n}")

@@ -1,4 +1,6 @@
-"""PostgreSQL databases and roles that would not give texts back as they were stored."""
+"""Tests servers on PostgreSQL with databases and roles of other encodings, and with roles that may
+only read.
+"""
 
 from __future__ import annotations
 

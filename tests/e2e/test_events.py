@@ -1,4 +1,6 @@
-"""A CRM that watches events, on a real server: it hears everything once, whatever happens to it."""
+"""Tests on a real server that a CRM which watches events gets every event once, even if the server
+ends.
+"""
 
 from __future__ import annotations
 
@@ -163,7 +165,7 @@ async def test_a_wrong_cursor_is_refused(shop: Shop) -> None:
 
 
 def test_an_iterator_goes_on_when_the_server_was_stopped_and_killed(tmp_path: Path) -> None:
-    """The watcher gets every event once, and the caller need not do anything for it."""
+    """The iterator yields every event once, because the client connects again by itself."""
     with Server(tmp_path) as server, Client(server.address) as crm:
         crm.create_provider(PROVIDER)
         crm.set_provider_state("P", state="EFFECTIVE")
@@ -191,7 +193,9 @@ def _hear(address: str, numbers: list[str], heard: list[str]) -> None:
 async def test_a_watcher_that_does_not_read_costs_a_bounded_amount(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server makes a few megabytes of messages in advance. Other watchers get every event."""
+    """The server makes only a few megabytes of messages for this watcher. Other watchers get every
+    event.
+    """
     made = 0
     original = EventStreams._event  # noqa: SLF001
 

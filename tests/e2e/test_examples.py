@@ -1,4 +1,4 @@
-"""The examples of the documentation do what they say, on a server in this process."""
+"""Tests that the examples do what the documentation says, on a server in this process."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _platform(held: dict[str, Any]) -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Writes no log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,))

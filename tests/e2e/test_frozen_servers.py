@@ -28,8 +28,8 @@ from support.standing import StandingStill, StepClock
 CODE = "P"
 NEWS = [("MAIN", "NEWS")]
 LONGEST_RETRY = 420.0
-"""A request whose adapters died again and again is not handed over for up to five minutes, plus
-20 %.
+"""The test waits at most this many seconds for the last requests: after many failed attempts, the
+pause before the next hand-over grows to five minutes, plus 20 %.
 """
 
 
@@ -76,7 +76,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Size:
-    """`seconds`: how long faults happen. `faults`: True if not only servers freeze, but
+    """`seconds`: how long faults happen. `faults`: False if servers only freeze, True if
     connections, rows and clocks fail too.
     """
 
@@ -113,8 +113,8 @@ def servers_on(folder: Path, databases: list[str], *, patience: float) -> Iterat
 async def adapters_at(
     servers: list[Server], platform: WatchedPlatform, size: Size
 ) -> AsyncIterator[Counter[str]]:
-    """Runs the adapters. Yields the number of adapters that have died: a dead adapter forgets what
-    it has applied, and another one with the same name begins.
+    """Runs the adapters, and yields a counter of the adapters that have died. A dead adapter
+    forgets what it has applied, and is replaced by a new adapter with the same name.
     """
     addresses, died = [server.address for server in servers], Counter[str]()
 

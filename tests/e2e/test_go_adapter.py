@@ -1,4 +1,4 @@
-"""The manual's adapter in Go, compiled and run with Debian's packages, if they exist."""
+"""Compiles and tests the manual's adapter in Go, if Debian's packages for Go are installed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ import pytest
 from support.foreign_adapter import PROTOS, keeps_every_rule, listing
 
 DEBIAN = Path(os.environ.get("GENERIC_PROVIDER_TEST_GO", "/"))
-"""Where the packages are; they may be unpacked (dpkg -x) in a folder instead of installed."""
+"""The root of the packages: `/` if they are installed, or the folder in which `dpkg -x` has
+unpacked them.
+"""
 GO = DEBIAN / "usr/lib/go-1.19"
 LIBRARY = DEBIAN / "usr/share/gocode/src/google.golang.org/protobuf"
 PROTOC = DEBIAN / "usr/bin/protoc"
 CACHE = Path(tempfile.gettempdir()) / f"gp-go-cache-{os.geteuid()}"
-"""Go finds there what an earlier run has compiled. To compile all takes 10 s of CPU time."""
-# With these lines, the check can test every rule.
+"""Go keeps the compiled packages in this folder for later runs. To compile them takes 10 s of CPU
+time.
+"""
+# With these changes of the adapter, `adapter check` can test every rule.
 CHANGES = (
     ("leaseTime    = 30 * time.Second", "leaseTime    = 3 * time.Second"),
     ("downTime     = 10 * time.Second", "downTime     = 1 * time.Second"),

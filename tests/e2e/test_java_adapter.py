@@ -1,4 +1,4 @@
-"""The manual's adapter in Java, compiled and run with Debian's packages, if they exist."""
+"""Compiles and tests the manual's adapter in Java, if Debian's packages for Java are installed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ import pytest
 from support.foreign_adapter import PROTOS, keeps_every_rule, listing
 
 DEBIAN = Path(os.environ.get("GENERIC_PROVIDER_TEST_JAVA", "/"))
-"""Where the packages are; they may be unpacked (dpkg -x) in a folder instead of installed."""
+"""The root of the packages: `/` if they are installed, or the folder in which `dpkg -x` has
+unpacked them.
+"""
 JARS = DEBIAN / "usr/share/java"
 PLUGIN = DEBIAN / "usr/bin/grpc_java_plugin"
 PROTOC = DEBIAN / "usr/bin/protoc"
 SHORT_LIVED = "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"
 """With these options a program that soon ends needs half as much CPU time."""
-# With these lines, the check can test every rule.
+# With these changes of the adapter, `adapter check` can test every rule.
 CHANGES = (
     ('"localhost:50051"', 'System.getenv("GENERIC_PROVIDER_SERVER")'),
     (

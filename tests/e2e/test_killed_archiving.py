@@ -27,7 +27,9 @@ REQUESTS = 1_500
 """The number of settled requests for each round."""
 
 LONGEST = 0.5
-"""The most seconds from the beginning of the work to a kill. The work of a round takes longer."""
+"""The server is killed at most this many seconds after it began to work. The work of a round takes
+longer.
+"""
 
 
 @pytest.mark.timeout(600)
@@ -62,8 +64,8 @@ def test_killed_at_random_an_archive_is_made_in_the_end(
 
 
 def wait_for_work(client: Client, archive: Archive, folder: Path, *, writing: bool) -> None:
-    """Waits until a server continues the archive, or the archive is made. A server continues it
-    when it removes requests from the database or, if `writing`, writes a file.
+    """Waits until a server continues the archive, or the archive is made. A server has continued
+    the archive when it has removed requests from the database or, if `writing`, has begun a file.
     """
 
     def progress() -> tuple[int, int]:

@@ -31,7 +31,7 @@ CALLERS, BATCH = 6, 300
 async def test_every_change_has_its_entry_when_the_server_is_killed_under_load(
     url: str, tmp_path: Path, rounds: int
 ) -> None:
-    """The numbers in the entries are exactly those of the actions in the database, although some
+    """The entries together count exactly as many changes as the database has actions, although some
     calls were cut off and not repeated.
     """
     chance = dice("killed audit", rounds)
@@ -57,7 +57,7 @@ async def test_every_change_has_its_entry_when_the_server_is_killed_under_load(
 
 
 async def load(address: str, number: int, acknowledged: list[str]) -> None:
-    """Changes a subscription until the server is gone. Every other caller sends batches."""
+    """Changes a subscription until the server is gone. Callers with an odd number send batches."""
     async with grpc.aio.insecure_channel(address) as channel:
         crm = SubscriptionServiceStub(channel)
         try:

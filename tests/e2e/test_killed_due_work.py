@@ -1,4 +1,4 @@
-"""Servers that are killed while they do what is due: all of it is done once and in order."""
+"""Tests that due work is done once and in order, although servers are killed while they do it."""
 
 from __future__ import annotations
 

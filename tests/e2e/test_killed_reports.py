@@ -78,7 +78,9 @@ async def _killed(server: Server, chance: random.Random) -> None:
 
 
 async def _entries() -> AsyncIterator[PlatformSubscription]:
-    """Yields the entries of all subscribers but the first. Some of them have lost the service."""
+    """Yields an entry for every subscriber except the first. In some entries the service is
+    missing.
+    """
     for n in range(1, SUBSCRIBERS):
         on = (
             []

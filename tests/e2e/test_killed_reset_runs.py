@@ -1,4 +1,4 @@
-"""A server killed while it works on a reset run: the next one goes on where it stopped."""
+"""Tests that a reset run whose server was killed is continued where it stopped."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PROVIDER = Provider(
 FILM = ("P", "MAIN", "FILM")
 NUMBERS = [f"K{n:04}" for n in range(1_000)]
 PACE = 1_000
-"""The subscriptions in a second: with this pace, a run takes a second."""
+"""A run resets at most this many subscriptions in a second, so it takes a second."""
 
 
 @pytest.mark.timeout(600)
@@ -75,7 +75,9 @@ def _outage(crm: Client, *, on: bool) -> None:
 
 
 def _killed(server: Server, crm: Client, chance: random.Random) -> ResetRun:
-    """Starts a run, and kills the server while it plans or sends, or before it is approved."""
+    """Starts a run, and kills the server while the run is planned or sent, or before the run is
+    approved. Returns the run at its end.
+    """
     fields = ResetRunDefinition(
         name="night", provider="P", max_switch_off_percent=0, subscriptions_per_second=PACE
     )

@@ -1,4 +1,6 @@
-"""The primary database dies, its synchronous standby takes over: what was acknowledged is there."""
+"""Tests that no acknowledged action is lost when the primary database dies and a synchronous
+standby is promoted.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ CUSTOMERS = 20
 
 
 def either(one: PostgresServer, other: PostgresServer, *, database: str) -> str:
-    """Returns a URL that leads to the one of the two servers that can be written."""
+    """Returns a URL that connects to that of the two servers which accepts writes."""
     hosts = ",".join(quote(str(each.folder), safe="") for each in (one, other))
     base, name = urlsplit(one.base), urlsplit(database).path
     return (

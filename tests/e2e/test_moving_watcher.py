@@ -1,4 +1,4 @@
-"""A watcher that is disconnected again and again, and connects to a random server each time."""
+"""Tests a watcher that is often disconnected, and connects to a random server each time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class Load:
             stop = self.chance.random() < 0.5
             action = actions.StopServices if stop else actions.StartServices
             one = actions.request(action(services=SPORT), subscription=number)
-            await self.chance.choice(self.crms).batch_perform([one])  # some are refused
+            await self.chance.choice(self.crms).batch_perform(
+                [one]
+            )  # the server refuses some actions
 
     async def _answer(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""The manual's adapter in JavaScript, run by Node.js if its packages are installed."""
+"""Tests the manual's adapter in JavaScript, if Node.js and the adapter's packages are installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.foreign_adapter import PROTOS, keeps_every_rule, listing
 
 PACKAGES = Path(os.environ.get("GENERIC_PROVIDER_TEST_NODE", "/nowhere"))
 """The folder in which `npm install` was called."""
-# With these lines, the check can test every rule.
+# With these changes of the adapter, `adapter check` can test every rule.
 CHANGES = (
     (
         "LEASE = 30, SILENCE = 30, QUIET = 12, DOWN = 10",

@@ -129,7 +129,7 @@ def _watching(folder: Path, server: Server) -> Iterator[Iterator[str]]:
     """Runs the CRM that watches. Yields the lines that it prints, and checks that it ends without
     an error at Ctrl-C.
     """
-    # the signal is ignored if the tests run in the background
+    # if the tests run in the background, the signal would be ignored
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code = _written(folder / "watch.py", heard + WATCH.replace(ADDRESS, server.address))
     command = [sys.executable, str(code)]
@@ -189,7 +189,9 @@ def _written(file: Path, code: str) -> Path:
 
 
 def _apply_command() -> list[str]:
-    """Returns the command of the README, for the program of these tests."""
+    """Returns the README's command that creates the provider, changed to run the program of these
+    tests.
+    """
     found = re.search(rf"generic-provider (provider apply {re.escape(PROVIDER)}.*)", README)
     assert found
     return [*PROGRAM, *found[1].split()]

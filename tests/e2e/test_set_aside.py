@@ -1,4 +1,4 @@
-"""Operators see a subscription that cannot be processed; adapters get everyone else's requests."""
+"""Operators see which subscription cannot be processed; adapters get all other requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several servers and adapters on one PostgreSQL; each of them may fail at any time."""
+"""Tests several servers and adapters on one PostgreSQL server. Each of them fails at some times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys in `certificates` are for these tests and worth nothing elsewhere."""
+"""Tests clients, adapters and servers with TLS. The keys in `certificates` are for tests only."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_a_client_without_tls_is_not_let_in(address: str) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """Returns the files of a client, which a test replaces."""
+    """Returns the files of a client (CA, certificate and key), which the test replaces."""
     named = {name: tmp_path / name for name in ("ca", "cert", "key")}
     for name, source in ("ca", "ca.pem"), ("cert", "crm.pem"), ("key", "crm.key"):
         shutil.copy(CERTIFICATES / source, named[name])
@@ -89,7 +89,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 async def test_clients_and_adapters_read_replaced_certificates_when_they_connect_anew(
     tmp_path: Path, files: dict[str, Path]
 ) -> None:
-    """The second server's CA is its own certificate, so that a client needs the new files."""
+    """The second server has signed its certificate itself, so a client needs the new files."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         place = f"127.0.0.1:{free.getsockname()[1]}"
     tls, own = TlsFiles(**files), _own_pair(tmp_path)
@@ -117,7 +117,7 @@ async def _serving(place: str, tls: TlsFiles) -> AsyncIterator[None]:
 
 
 async def _settled(crm: AsyncClient) -> str:
-    """Returns the number of a new subscription that the adapter has accepted."""
+    """Returns the number of a new subscription whose request the adapter has accepted."""
     become = actions.BecomeSubscriber(type="DTH", provider="P", services=[("M", "S")])
     done = await crm.perform(become)
     settled = await crm.get_action(done.action.id, wait=timedelta(seconds=30))

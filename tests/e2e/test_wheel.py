@@ -1,4 +1,4 @@
-"""The distribution as it is installed with the client only."""
+"""Tests the wheel when it is installed with only the packages that the client needs."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def server(tmp_path: Path, postgres: Databases, metrics: str) -> Iterator[Server
 
 
 def children(parent: int) -> set[int]:
-    """Returns the server processes, without the other processes that Python starts."""
+    """Returns the ids of the worker processes, without the other processes that Python starts."""
     found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return {int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
@@ -103,7 +103,7 @@ workers.run_workers(settings)
 
 @contextmanager
 def starting(database: str) -> Iterator[subprocess.Popen[str]]:
-    """Starts two processes that count as dead after a short silence."""
+    """Starts a server with two workers. Each worker counts as dead after a short silence."""
     command = [sys.executable, "-c", FROZEN, database]
     with subprocess.Popen(command, stdout=PIPE, stderr=STDOUT, text=True) as parent:
         try:

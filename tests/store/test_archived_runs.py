@@ -1,4 +1,4 @@
-"""Reset runs in archives."""
+"""Tests reset runs in archives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes on one PostgreSQL database make archives: here, several stores."""
+"""Several processes on one PostgreSQL database make archives. Here each process is a store."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ async def test_a_file_that_cannot_be_read_is_removed_even_if_the_folder_cannot_b
 
 
 class StaleFolder:
-    """A folder that can neither be read nor listed."""
+    """A folder from which no file can be read or removed."""
 
     def __init__(self, folder: ArchiveFolder) -> None:
         self._folder = folder

@@ -1,4 +1,6 @@
-"""The audit trail in the store: entries are written with the change, found, pruned and archived."""
+"""Tests the entries of the audit trail in the store: how they are written, found, removed and
+archived.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,7 @@ async def test_an_entry_is_written_with_its_change_and_counts_all_commands_of_it
 async def test_entries_are_found_by_every_filter(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are found even if the query examines only two rows for a page."""
+    """The entries are found even if the query examines only two rows for a page."""
     first = entry_of(bench, 1, subscription="S1", performed_by="mari", roles=("crm", "support"))
     facts: list[dict[str, Any]] = [
         {"provider": "SAT", "method": "SendResponses", "caller": "cas", "done": 9, "refused": 1},

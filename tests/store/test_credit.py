@@ -1,4 +1,4 @@
-"""The number of requests that a stream may still get, according to the notices of commits."""
+"""Tests the credit of a stream, which the notices of commits change."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_what_is_on_a_lease_counts_until_it_is_answered_or_given_back(
     bench: Bench, stream: AdapterStream
 ) -> None:
     credit = stream.credit
-    stream.stopping = True  # so it gets only what the test claims for it
+    stream.stopping = True  # so the stream gets only what the test claims
     await bench.become(viewer("S1"))
     await bench.become(viewer("S2"))
     one, two = await bench.claim("SAT", stream=stream.id)

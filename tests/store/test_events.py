@@ -1,4 +1,4 @@
-"""What the store writes about every change, for those who watch it."""
+"""Tests the events that the store writes about every change."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WAITING = (
 
 @dataclass(slots=True)
 class Watched(History):
-    """The events are read before the clock may remove them."""
+    """A history that reads the events before the clock may remove them."""
 
     told: Told = field(init=False)
 
@@ -57,7 +57,7 @@ class Watched(History):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # to shorten a failing history; others take less than a second
+@pytest.mark.timeout(600)  # if a history fails, to shorten it takes long
 @histories(suite=25, soak=2_000, at_once=25)
 async def test_every_change_is_told_once_and_in_order_whatever_happens(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
@@ -195,7 +195,7 @@ def test_a_row_holds_a_limited_number_of_events() -> None:
 
 
 async def test_rows_of_several_processes_appear_in_their_order(postgres_url: str) -> None:
-    """A reader never sees a row before one with a smaller number."""
+    """A reader never sees a row before a row with a smaller number."""
     stores = [open_store(postgres_url) for _ in range(3)]
     reading = open_store(postgres_url)
     try:

@@ -1,4 +1,4 @@
-"""What the metrics read from the database."""
+"""Tests what the metrics read from the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands of the same time are committed together, with the same results as one by one."""
+"""Commands that wait together are committed together, with the same results as one by one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, view
 
 @dataclass(frozen=True, slots=True)
 class HoldUp:
-    """Keeps the writer busy until it is told to go on."""
+    """Keeps the writer busy until `go_on` is set."""
 
     started: threading.Event
     go_on: threading.Event

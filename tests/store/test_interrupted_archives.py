@@ -1,4 +1,4 @@
-"""Archives whose maker dies or whose file is damaged."""
+"""Tests archives whose process dies or whose file is damaged."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ SWAP = SwapItem(old_serial_number="shared", new_serial_number="new")
 
 
 async def refusal(bench: Bench, number: str = "S2", serial: str = "shared") -> Refused | None:
-    """Returns the refusal if another subscription may not have the item, otherwise None."""
+    """Returns the refusal if the subscription `number` may not have the item, otherwise None."""
     try:
         await bench.perform(viewer(number, serial=serial), number, validate_only=True)
     except Refused as refused:

@@ -19,7 +19,7 @@ ACCEPTED, REJECTED, RETRY_LATER = ResponseStatus
 
 @pytest.fixture
 async def lease(bench: Bench) -> Handed:
-    """Hands over two requests of one action at SAT, for S1, whom the platform knows."""
+    """Hands over two requests of one action for S1 at SAT. The platform knows S1."""
     await bench.become(viewer("S1"))
     await bench.accept_all("SAT")
     await bench.perform(AddServices((SPORT, NEWS)), "S1")

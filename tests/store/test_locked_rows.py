@@ -23,8 +23,8 @@ from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
 
 
 class Short(Waits):
-    """A group waits briefly for a lock. Blocked commands are tried for so long that a slow
-    machine finishes them too.
+    """A group waits briefly for a lock. Blocked commands are repeated for 3 s, which is enough for
+    a slow machine.
     """
 
     @property

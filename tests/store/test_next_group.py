@@ -33,7 +33,7 @@ def actions() -> list[Perform]:
 
 @dataclass(slots=True)
 class Held:
-    """Keeps the writer busy until it is told to go on."""
+    """Keeps the writer busy until `go_on` is set."""
 
     started: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)

@@ -18,7 +18,7 @@ OPERATOR = Who(performed_by="Olev")
 
 @pytest.fixture
 async def done(bench: Bench) -> Done:
-    """Creates one pending request at SAT, for S1, whom the platform knows."""
+    """Creates one pending request for S1 at SAT. The platform knows S1."""
     await bench.become(viewer("S1"))
     await bench.accept_all("SAT")
     return await bench.perform(ADD_SPORT, "S1")

@@ -91,14 +91,14 @@ LANES = (
     "create_time, 9000000000000000, 1, 0, 0, 0, 0, 0, '', '', '', 0, 0, 0 "
     "FROM subscription ORDER BY number LIMIT ?"
 )
-"""Subscriptions that wait for a retry at a provider without adapters."""
+"""Makes many subscriptions wait for a retry at a provider without adapters."""
 
 ARCHIVED = (
     "INSERT INTO archived (number, state, archive, subscription, provider, unit, position, "
     "reset_run) SELECT number - ?, 2, 0, subscription, provider, unit, position, reset_run "
     "FROM request WHERE state = 2"
 )
-"""Requests that were archived before, with smaller numbers."""
+"""Adds archived requests with smaller numbers."""
 
 FORMER_RUN = 900_000
 OF_FORMER_RUN = "UPDATE request SET reset_run = ? WHERE state = 2 AND subscription < ?"
@@ -107,7 +107,7 @@ FORMER_ENTRIES = (
     "INSERT INTO reset_entry (run, subscription, outcome, document) "
     "SELECT ?, number, 2, ? FROM subscription"
 )
-"""A reset run of all subscriptions, which created many of the requests."""
+"""Adds the entries of a reset run of all subscriptions, which created many of the requests."""
 
 DRIFTED = 1_000
 EVENTS = "INSERT INTO event (number, time, document) SELECT number, 1, '[]' FROM request"
@@ -232,7 +232,7 @@ async def _live(url: str) -> None:
 
 
 async def _reset(bench: Bench) -> None:
-    """Runs of each kind are previewed, carried out and looked at. One of them is also planned and
+    """Previews and performs runs of each kind, and reads them. One of the runs is held and then
     approved.
     """
     runs, now = Runs(bench), bench.clock.now
@@ -267,7 +267,7 @@ async def _reset(bench: Bench) -> None:
 
 
 async def _archive(bench: Bench) -> None:
-    """Archives a page as if it was old, then searches for its requests."""
+    """Archives a page of requests as if they were old, then searches for them."""
     store, later = bench.store, bench.clock.now
     create = CreateArchive(created_before=later, digest=b"", request_id="night")
     archive = replace(await store.do(create), worker="server")

@@ -1,4 +1,6 @@
-"""Reports of what a platform holds, several at once and on any state of the store."""
+"""Tests reports of what a platform holds: several at the same time, and in unusual states of the
+store.
+"""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ async def test_a_recurring_run_begins_when_it_is_due_and_never_twice_at_a_time(r
     assert await _runs_of(runs, definition.id) == 1
     runs.bench.clock.advance(3_600)
     await runs.work()
-    assert await _runs_of(runs, definition.id) == 1  # the first one is still held
+    assert await _runs_of(runs, definition.id) == 1  # the first run is still held
     with pytest.raises(Refused) as refused:
         await runs.submit(definition)
     assert refused.value.reason is Reason.RUN_IN_PROGRESS

@@ -1,4 +1,6 @@
-"""Histories made up by chance, each healed by one reset run at the end; see support.histories."""
+"""Plays random histories, and brings all links in sync with one reset run at each provider at the
+end; see support.histories.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(slots=True)
 class Healed(History):
-    """Plays a history with a reset run at every provider, plain or in full, before the end."""
+    """Plays a history with a reset run at every provider, perhaps with `full`, before the end."""
 
     async def _say_goodbye(self) -> None:
         await self._approve_later()
@@ -71,7 +73,9 @@ class Healed(History):
             assert in_sync or each.outcome is not EntryOutcome.SUPERSEDED, each
 
     async def _check_guard(self, definition: ResetDefinition) -> None:
-        """Checks that the guard counts the platform's state after the pending requests."""
+        """Checks that the guard counts the subscriptions that hold an entitlement after all pending
+        requests.
+        """
         links = [a.link(definition.provider) for a in await self.truth.aggregates()]
         now = self.bench.clock.now
         holding = sum(bool(link.expected(now=now).entitlements) for link in links if link)
@@ -91,7 +95,9 @@ class Healed(History):
         await self.truth.check_all()
 
     async def _reset(self, **fields: Any) -> list[RequestRecord]:
-        """Returns the requests that a run at each provider has created: those of its preview."""
+        """Runs a reset at each provider, and checks that it creates the requests of its preview.
+        Returns these requests.
+        """
         created: list[RequestRecord] = []
         for provider in self.providers:
             chosen = {"provider": provider.code, "subscriptions": self.subscriptions, **fields}
@@ -115,7 +121,8 @@ class Healed(History):
 class Recreated(Healed):
     """Lets the platforms lose accounts at the end, perhaps while requests are pending.
 
-    Nothing is handed over meanwhile, because a subscription on a lease is not created anew.
+    No request is handed over in the meantime, because `recreate` does not reset a subscription with
+    a live lease.
     """
 
     async def _say_goodbye(self) -> None:
@@ -149,7 +156,7 @@ class Recreated(Healed):
 
 @dataclass(slots=True)
 class Restored(Healed):
-    """Backs up the platforms in the middle, and restores these backups at the end."""
+    """Backs up the platforms in the middle of a history, and restores these backups at the end."""
 
     async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
         half = len(steps) // 2
@@ -185,8 +192,8 @@ class Restored(Healed):
                 self.platforms[code].subscribers[number] = held
 
     async def _check_only_what_was_lost(self, sent: list[RequestRecord], time: Instant) -> None:
-        """Checks that the run sent only what is named by requests that the platform accepted after
-        `time`. A lost account is sent with everything.
+        """Checks that the run sent only elements in requests that the platform accepted after
+        `time`. If the account was created after `time`, the run may send all elements.
         """
         for request in sent:
             lost = await self._accepted(request, time)
@@ -205,7 +212,7 @@ class Restored(Healed):
         return [each for each in found if (each.settle_time or 0) > time]
 
 
-@pytest.mark.timeout(600)  # to shorten a failing history; others take less than a second
+@pytest.mark.timeout(600)  # if a history fails, to shorten it takes long
 @histories(suite=25, soak=2_000, at_once=25)
 async def test_one_run_brings_everybody_in_sync_whatever_has_happened(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure

@@ -1,4 +1,4 @@
-"""What is written to a table comes back as it was, every column of it."""
+"""Every column of a row is read as it was written."""
 
 from __future__ import annotations
 
@@ -204,7 +204,9 @@ def engine(url: str) -> Iterator[Engine]:
 
 
 def stored(engine: Engine, statement: Bulk, row: Row, select: str) -> Any:
-    """Writes the row, and returns it as it is read afterwards. No column of it may be empty."""
+    """Writes the row, and returns it as it is read afterwards. No value in the row may be empty or
+    0.
+    """
     assert all(row.values())
     with engine.transaction() as (tables, _):
         tables.write(statement, [row])

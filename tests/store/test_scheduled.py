@@ -1,4 +1,4 @@
-"""Actions that are performed at the time for which they are scheduled."""
+"""Tests that actions are performed at the time for which they are scheduled."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ async def test_what_was_due_during_a_downtime_is_done_in_the_order_in_which_it_w
 async def test_requests_that_were_overdue_expire_before_what_was_due_later(
     bench: Bench, later: int, state: str, *, end: bool
 ) -> None:
-    """The request of the later action expires too only if the action was due before the expiry."""
+    """The request of the later action also expires, but only if the action was due before the
+    expiry.
+    """
     window = SATELLITE.delivery_settings.pending_window // SECOND
     await bench.become(viewer("S1"))
     await bench.accept_all("SAT")

@@ -1,4 +1,4 @@
-"""Several processes on one PostgreSQL database: here, several stores."""
+"""Tests several processes on one PostgreSQL database. Here each process is a store."""
 
 from __future__ import annotations
 
@@ -350,7 +350,7 @@ async def test_a_reset_run_of_a_process_that_is_gone_is_taken_over(
 
         others = Runs(two)
         await others.work()
-        assert (await others.get(run)).requests_created == 2  # its process is alive
+        assert (await others.get(run)).requests_created == 2  # the process of the run is alive
         assert one.store.sign_of_life is not None
         await one.store.sign_of_life.stop()
         await others.work()

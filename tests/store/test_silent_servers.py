@@ -1,5 +1,5 @@
-"""Server processes stand still: what the other processes on the same database do with the leases of
-such a process, and when.
+"""Tests when and how server processes end the leases of another process on the same database that
+stands still.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def life_of(bench: Bench) -> SignOfLife:
 
 
 def fall_silent(bench: Bench) -> None:
-    """From now on the process writes no sign of life, and its last one stays until the
-    store is closed.
+    """From now on the process writes no sign of life. The last sign of life stays until the store
+    is closed.
     """
     life_of(bench)._try = lambda: True  # type: ignore[method-assign]  # noqa: SLF001
 

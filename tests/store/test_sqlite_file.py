@@ -1,4 +1,4 @@
-"""The file of an SQLite database, and its write-ahead log, beside other programs."""
+"""Tests the file of an SQLite database, and its write-ahead log, while other programs use them."""
 
 from __future__ import annotations
 

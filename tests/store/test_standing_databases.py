@@ -1,4 +1,4 @@
-"""A database stops and closes no connection: callers that wait for it get an error in time."""
+"""If a database stands still without closing its connections, its callers get an error in time."""
 
 from __future__ import annotations
 
@@ -122,8 +122,8 @@ async def test_it_is_noticed_without_a_call(
 async def test_an_action_whose_process_stood_still_in_its_transaction_is_unavailable(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """The database must end the session, because the transaction has locks. It does so even if the
-    process has not read the results of its writes.
+    """The database must end the session, because the transaction has locks. The session ends even
+    if the process has not read the results of its writes.
     """
     clock = HandClock()
     bench = Bench(open_store(postgres_url, clock=clock, waits=SHORT), clock)

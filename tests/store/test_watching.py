@@ -1,4 +1,4 @@
-"""What a watcher gets, whatever it filters and wherever it begins."""
+"""Tests what a watcher gets, with any filter and from any place of its beginning."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ async def test_a_watcher_that_begins_slowly_misses_nothing_if_all_others_leave(
 async def test_a_watcher_gets_new_events_after_the_last_events_were_lost(
     bench: Bench, watching: Watching
 ) -> None:
-    """The last commits are lost when an asynchronous standby becomes the database."""
+    """The last commits can be lost when an asynchronous standby becomes the primary database."""
     async with watcher(watching) as first:
         for n in range(6):
             await bench.become(viewer(f"S{n}"))

@@ -1,5 +1,5 @@
-"""The alerts and the dashboard that are delivered: they use only metrics that exist, each alert has
-its chapter in the runbook, and fires and ends as it should.
+"""Tests the alerts and the dashboard that are delivered. They use only metrics that exist; each
+alert has its chapter in the runbook, and fires and ends when it should.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The causes of differences that `subscription explain` names."""
+"""Tests the causes of differences that `subscription explain` names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of the server and entries of the audit trail, in the words of the command line."""
+"""Tests how the command line shows messages of the server, and entries of the audit trail."""
 
 from __future__ import annotations
 

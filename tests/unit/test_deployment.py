@@ -1,4 +1,4 @@
-"""The files for deployment name what exists."""
+"""Tests that the files for deployment name only variables and files that exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines that describe events."""
+"""Tests the lines that describe events."""
 
 from __future__ import annotations
 

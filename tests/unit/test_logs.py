@@ -1,4 +1,4 @@
-"""Log lines that cannot be written, and texts of callers that imitate other fields of a line."""
+"""Tests lines that cannot be written, and texts of callers that imitate other fields of a line."""
 
 from __future__ import annotations
 

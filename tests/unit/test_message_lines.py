@@ -1,4 +1,4 @@
-"""The fields of a line of a file that is converted to a message."""
+"""Tests how the fields in a line of a file are converted to a message."""
 
 from __future__ import annotations
 

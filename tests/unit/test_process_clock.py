@@ -1,4 +1,4 @@
-"""The time of a process, whatever the clock that it follows does."""
+"""Tests the time of a process when the clock that the process follows is set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SECOND = 10**9
 
 @dataclass
 class Times:
-    """`wall`: the clock that is followed; `since_boot`: the monotonic one."""
+    """`wall`: the clock that the process follows; `since_boot`: the monotonic clock."""
 
     wall: int = 1_800_000_000 * SECOND
     since_boot: int = 77 * SECOND

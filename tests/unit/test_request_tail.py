@@ -1,4 +1,4 @@
-"""What `request tail` prints of requests that come while it begins."""
+"""Tests what `request tail` prints of requests that are created while the command begins."""
 
 from __future__ import annotations
 

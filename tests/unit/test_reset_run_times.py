@@ -1,4 +1,4 @@
-"""Recurring runs over the changes of clocks: Tallinn, 2027, 28 March and 31 October."""
+"""Tests recurring runs on days on which clocks change: in Tallinn, 28 March and 31 October 2027."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from generic_provider_server.domain.values import SECOND, Instant
 
 
 def due(cron: str, start: str, count: int, *, zone: str = "Europe/Tallinn") -> list[str]:
-    """Returns the next times in UTC."""
+    """Returns the next `count` times of the expression `cron` after `start`, in UTC."""
     at = Instant(int(datetime.fromisoformat(start).timestamp()) * SECOND)
     times = []
     for _ in range(count):
@@ -41,7 +41,7 @@ def test_what_runs_every_hour_runs_every_hour_on_both_days() -> None:
 @pytest.mark.parametrize("zone", ["Europe/Tallinn", "Australia/Lord_Howe"])
 @pytest.mark.parametrize("cron", ["30 3 * * *", "*/20 1-3 * * *"])
 def test_no_time_comes_too_late_or_again(cron: str, zone: str) -> None:
-    """Tries every ten minutes of the days on which the zones set their clocks."""
+    """Tries every tenth minute of the days on which the zones change their clocks."""
     for day in ("03-27", "04-03", "10-02", "10-30"):
         start = int(datetime.fromisoformat(f"2027-{day}T00:00+00:00").timestamp())
         moments = [Instant((start + 600 * n) * SECOND) for n in range(250)]

@@ -1,4 +1,4 @@
-"""The advice for services that are off because their subscription is off."""
+"""Tests the advice for services that are off because their subscription is off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many lines a row of a table takes on a narrow terminal."""
+"""Tests how many lines a row of a table needs on a narrow terminal."""
 
 from __future__ import annotations
 

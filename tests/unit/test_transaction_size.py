@@ -1,4 +1,4 @@
-"""The size of the transactions of background tasks."""
+"""Tests the size of the transactions of background tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which action is allowed in which state, and the state it leads to."""
+"""Tests which action is allowed in which state, and which state it leads to."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ OTHER_ACTIONS: list[tuple[AnyAction, frozenset[State]]] = [
 
 def life_in(state: State) -> Life:
     """Returns a subscription in this state. SPORT and FILM are on as far as the state allows, NEWS
-    was stopped, and Solaris is being watched.
+    was stopped, and the usage record Solaris has not ended.
     """
     life = served(viewer(SPORT, NEWS, FILM, draft=state is DRAFT))
     if state is not DRAFT:

@@ -1,4 +1,4 @@
-"""What the clock does: rests, short terms, terms and usage end by themselves."""
+"""Tests the automatic ends of rests, short terms, terms and usage records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which requests are needed, and which are pointless, after a part of an action was taken back."""
+"""Tests which requests are needed, and which are not, after part of an action was taken back."""
 
 from __future__ import annotations
 

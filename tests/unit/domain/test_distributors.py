@@ -1,4 +1,4 @@
-"""Viewing points: what they require, what they offer, what fits on them."""
+"""Tests what viewing points require and offer, and what fits on them."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ NEWS_TO_FILM = SwapService(provider="P", distributor="MAIN", old_service="NEWS",
 
 
 def drifted() -> Hybrid:
-    """Card C1 is on the platform; its swap to C3 has expired."""
+    """Returns a subscription with card C3 whose platform still holds card C1, because the requests
+    of the swap have expired.
+    """
     one = Hybrid.served("NEWS")
     one.perform(swapped("C1", "C3"))
     one.expire("P")

@@ -1,4 +1,4 @@
-"""Random histories of one subscription, with simulated platforms as the truth.
+"""Plays random histories of one subscription, and compares them with simulated platforms.
 
 A failure shows the steps and the story of the shortest failing history that was found.
 """

@@ -1,4 +1,4 @@
-"""The lane's states, the requests on its lease and their credit, whatever happens in what order."""
+"""Tests the states of a lane, the requests on its lease and their credit, with random steps."""
 
 from __future__ import annotations
 

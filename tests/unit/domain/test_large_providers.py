@@ -34,8 +34,9 @@ def _from_zero() -> None:
 
 
 def chain(*, closed: bool = False) -> Provider:
-    """Returns a provider on which each distributor requires the one with the previous number. The
-    last one comes first, so that each chain is long.
+    """Returns a provider on which each distributor requires the distributor with the previous
+    number. The distributor with the greatest number is the first in the list. If `closed`, the
+    distributors require each other in a cycle.
     """
     distributors = [
         Distributor(

@@ -1,4 +1,4 @@
-"""What a change of a subscription with very many services costs."""
+"""Tests how much work a change of a subscription with very many services needs."""
 
 from __future__ import annotations
 

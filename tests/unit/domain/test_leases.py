@@ -1,4 +1,4 @@
-"""Lease tokens, verdicts on answers, and the pause after a failed attempt."""
+"""Tests lease tokens, verdicts on answers, and the pause after a failed attempt."""
 
 from __future__ import annotations
 

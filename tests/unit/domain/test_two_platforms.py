@@ -1,4 +1,4 @@
-"""What a rejection at one platform does at another."""
+"""Tests what a rejection at one platform does at another."""
 
 from __future__ import annotations
 

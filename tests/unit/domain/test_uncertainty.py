@@ -1,4 +1,4 @@
-"""What nobody knows: requests that were handed over and ended without the platform's answer."""
+"""Tests what is uncertain after a request that was handed over has ended without an answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ SPORT, NEWS = on("MAIN", "SPORT"), on("MAIN", "NEWS")
 
 
 def asked(*, done: bool = True) -> Life:
-    """Adds NEWS. The platform has applied it if `done`, but its answer is lost."""
+    """Adds NEWS. The answer to the request is lost, whether the platform has applied it (`done`) or
+    not.
+    """
     life = served(viewer(SPORT))
     life.perform(AddServices((NEWS,)))
     life.lease("ALUXSAT")
@@ -216,7 +218,7 @@ def test_a_late_acceptance_that_something_else_has_overtaken_leaves_doubt() -> N
 
 
 def film(life: Life) -> AddUsage:
-    """Returns the same usage in each call, for an hour from now."""
+    """Returns a usage record for an hour from now. It has the same reference in each call."""
     return AddUsage(
         provider="ALUXSAT",
         service="VOD",

@@ -130,7 +130,7 @@ async def test_a_file_that_cannot_be_read_is_removed_even_if_the_folder_cannot_b
 
 
 class StaleFolder:
-    """A folder from which no file can be read or removed."""
+    """A folder in which no file can be read, and no hidden file can be removed."""
 
     def __init__(self, folder: ArchiveFolder) -> None:
         self._folder = folder

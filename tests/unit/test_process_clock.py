@@ -1,4 +1,4 @@
-"""Tests the time of a process when the clock that the process follows is set."""
+"""Tests the time of a process when the clock that the process follows is set or not read."""
 
 from __future__ import annotations
 

@@ -24,7 +24,9 @@ CHANGES_A_SECOND = 1_500
 
 
 def scheduled(run: Run) -> Round:
-    """Measures P4's load while scheduled actions are due at a rate of 10,000 in a minute."""
+    """Measures the latency of live actions while scheduled actions are due at a rate of 10,000 a
+    minute.
+    """
     seconds = 2 * run.seconds
     count = int(A_MINUTE * seconds / 60)
     adding = actions.AddServices(services=NEWS)
@@ -57,7 +59,7 @@ def scheduled(run: Run) -> Round:
 
 
 def ends(run: Run) -> Round:
-    """Measures P4's load while very many terms end in the same second."""
+    """Measures the latency of live actions while very many terms end in the same second."""
     count = ENDS_WHEN_QUICK if run.quick else ENDS
     filled = run.databases.filled(SQLITE, Size(subscriptions=LIVE + count))
     with server(filled) as serving, Client(serving.address) as client:

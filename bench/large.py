@@ -22,7 +22,7 @@ INTERPRETERS = 10
 
 
 def large_state(run: Run, *, kind: str) -> Round:
-    """Measures P2's load on an empty and on a large database, each with its own server."""
+    """Measures P2's cycles on an empty and on a large database, each with its own server."""
     size = _size(run)
     large = run.databases.filled(kind, size)
     with run.databases.fresh(kind) as empty, server(empty) as serving:

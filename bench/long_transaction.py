@@ -1,5 +1,5 @@
-"""Runs minutes of load beside a transaction that stays open: `python -m bench.long_transaction
-SECONDS`.
+"""Measures cycles for some minutes while one transaction stays open: `python -m
+bench.long_transaction SECONDS`.
 
 While the transaction is open, no dead row of any table can be removed.
 """

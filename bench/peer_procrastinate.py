@@ -20,8 +20,8 @@ from .peers import BATCH, Done, keep_backlog
 JOB = "no_op"
 BACKLOG = 500
 CONCURRENCY = 30
-"""This is the best value of 10, 30 and 100 in the median of three rounds, although their ranges
-overlap.
+"""Of the values 10, 30 and 100, this was the fastest in the median of three rounds, although the
+ranges of the results overlap.
 """
 
 

@@ -1,4 +1,6 @@
-"""Contains the code that the peers' programs share. It needs only the standard library."""
+"""Contains the code that the programs of the peers share. This module needs only the standard
+library, because they run in another environment.
+"""
 
 from __future__ import annotations
 

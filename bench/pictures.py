@@ -146,7 +146,9 @@ def draw(panels: Sequence[Panel], *, note: str, file: Path) -> None:
 
 
 def _draw(panel: Panel, axes: Any) -> None:
-    """Draws the bars from the top. A thin line goes from the least to the greatest value."""
+    """Draws the bars from the top. A thin line shows the range from the least to the greatest
+    value.
+    """
     rows = range(len(panel.bars))
     middles = [median(bar.values) for bar in panel.bars]
     axes.barh(rows, middles, height=0.62, color=[bar.colour for bar in panel.bars])

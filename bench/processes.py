@@ -1,4 +1,4 @@
-"""Runs the processes of a measurement: a server, and programs of this folder beside it."""
+"""Runs the processes of a measurement: a server, and programs of this folder."""
 
 from __future__ import annotations
 

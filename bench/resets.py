@@ -1,4 +1,4 @@
-"""Measures a reset run over a large state, of which a part is out of sync, beside live actions."""
+"""Measures reset runs over many subscriptions, of which some are out of sync, and live actions."""
 
 from __future__ import annotations
 

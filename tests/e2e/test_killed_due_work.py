@@ -80,7 +80,7 @@ async def test_killed_in_the_middle_everything_due_is_done_once_and_in_order(
 
 
 def _scheduled(number: str, n: int, due: datetime) -> Iterator[PerformActionRequest]:
-    """Yields scheduled actions. One of them is not allowed when it is due."""
+    """Yields scheduled actions. One of these actions is not allowed when it is due."""
     steps: list[actions.Action] = [
         actions.ChangeLocation(address=Address(city=f"first {n}")),
         actions.Deactivate(),

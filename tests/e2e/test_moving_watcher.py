@@ -41,7 +41,7 @@ async def three_servers(url: str) -> AsyncIterator[list[str]]:
 
 
 class Load:
-    """A CRM, and an adapter that rejects some requests. Each call goes to a random server."""
+    """A CRM, and an adapter that rejects some requests. Each call is made to a random server."""
 
     def __init__(self, crms: Sequence[AsyncClient], chance: random.Random) -> None:
         self.crms = crms

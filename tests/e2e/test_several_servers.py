@@ -1,4 +1,6 @@
-"""Tests several servers and adapters on one PostgreSQL server. Each of them fails at some times."""
+"""Tests several servers and adapters on one PostgreSQL server. Each server and adapter fails at
+some time.
+"""
 
 from __future__ import annotations
 
@@ -222,8 +224,8 @@ def _check(crm: Client, load: Load, folder: Path, freezes: Counter[str]) -> None
 
 
 def _out_of_order(platform: Platform, freezes: Counter[str]) -> set[str]:
-    """Returns the subscriptions at which a frozen adapter finished a request too late. The adapter
-    had begun this request under a live lease.
+    """Returns the subscriptions for which a frozen adapter finished a request after a later
+    request. The adapter had begun the earlier request under a live lease.
 
     An adapter works on one request at a time, so each freeze causes at most one late request.
     """

@@ -82,7 +82,8 @@ SMALL_INDEXES = {
     "action_scheduled",
     "provider_link_out_of_sync",
 }
-"""These indexes contain only rows that wait, and no history, so they may be read as a whole."""
+"""These indexes contain only rows of waiting work, and no history, so they may be read as a whole.
+"""
 
 LANES = (
     "INSERT INTO lane (provider, subscription, status, bulk, ready_since, head, head_unit, "

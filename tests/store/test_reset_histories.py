@@ -47,7 +47,9 @@ class Healed(History):
         await History._say_goodbye(self)  # noqa: SLF001 - no `super` with slots
 
     async def _approve_later(self) -> None:
-        """Checks that an approved run sends exactly its plan, whatever has happened since then."""
+        """Checks that an approved run sends exactly its plan, whatever has happened since it was
+        planned.
+        """
         provider, runs = self.chance.choice(self.providers).code, Runs(self.bench)
         kinds = self.chance.sample(list(DifferenceKind), self.chance.randrange(5))
         run = await runs.run(

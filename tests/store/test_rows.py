@@ -205,7 +205,7 @@ def engine(url: str) -> Iterator[Engine]:
 
 def stored(engine: Engine, statement: Bulk, row: Row, select: str) -> Any:
     """Writes the row, and returns it as it is read afterwards. No value in the row may be empty or
-    0.
+    0, so that a value that is not stored is noticed.
     """
     assert all(row.values())
     with engine.transaction() as (tables, _):

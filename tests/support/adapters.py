@@ -180,8 +180,8 @@ class Adapters:
         return True
 
     async def _answer(self, work: HeldLease, status: ResponseStatus) -> None:
-        """Sends the next answer under the live lease. It must be applied, and its repetition must
-        change nothing.
+        """Sends the next answer under the live lease. Checks that the answer is applied, and that a
+        repetition of it changes nothing.
         """
         request = work.handed.requests[work.answered]
         response = self._response(work, work.answered, status)

@@ -114,7 +114,7 @@ class Bench:
         bulk: bool = True,
         **asked: Any,
     ) -> Done:
-        """Schedules the action for the time after this many seconds."""
+        """Schedules the action for a time this many seconds from now."""
         perform = performing(action, subscription, **asked)
         time = Instant(self.clock.now + int(seconds * SECOND))
         return await self.store.do(Schedule(perform=perform, time=time, bulk=bulk))

@@ -48,8 +48,8 @@ def aluxsat() -> Provider:
 
 
 def ott() -> Provider:
-    """Returns a provider without goods, which gets whole subscriptions in one request and knows
-    term ends.
+    """Returns a provider without goods. It gets one request to activate or deactivate all services
+    of a subscription, and its platform gets the term ends.
     """
     return Provider(
         code="OTT",

@@ -1,6 +1,6 @@
 """Distributes the tests among the processes of a run.
 
-The marks of pytest-xdist for this have no effect with pytest 9.2.
+The marks of pytest-xdist for this purpose have no effect with pytest 9.2.
 """
 
 from __future__ import annotations

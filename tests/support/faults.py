@@ -1,4 +1,4 @@
-"""Causes the faults for which there are alerts. Each fault lasts as long as its block."""
+"""Causes the faults for which there are alerts. Each fault lasts until its block ends."""
 
 from __future__ import annotations
 
@@ -232,4 +232,4 @@ FAULTS: dict[Fault, tuple[str, ...]] = {
     locked_database: ("StoreUnreachable", "DueWorkLate", "CallsFail"),
     killed: ("Down",),
 }
-"""Each fault, and the alerts that fire while it lasts."""
+"""For each fault: the alerts that fire while the fault lasts."""

@@ -229,7 +229,7 @@ class Life:
         self._take(late)
 
     def cancel(self, number: int) -> None:
-        """Cancels the request, as an operator does. This ends a lease that covers the request."""
+        """Cancels the request, as an operator does. A lease that covers the request ends."""
         self._end_lease_of(number)
         cancelled = reject(
             self.there,

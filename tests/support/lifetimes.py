@@ -386,7 +386,7 @@ class Lifetime:
         raise AssertionError("requests are still pending")
 
     def heal(self) -> None:
-        """Resets the subscription and answers the requests. Then no difference may be left."""
+        """Resets the subscription, answers the requests, and checks that no difference is left."""
         for link in self.life.there.links:
             self.life.reset(link.provider)
             self._serve_all(link.provider)

@@ -13,7 +13,7 @@ import pytest
 @contextmanager
 def mounted(place: Path, *options: str) -> Iterator[Path]:
     """Mounts a file system while the `with` block runs. Skips the test if this user may not mount.
-    `options`: the arguments of `mount` before the place.
+    `options`: the arguments of `mount` before the path of the folder.
     """
     place.mkdir()
     command = ["mount", *options, str(place)]

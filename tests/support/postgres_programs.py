@@ -29,8 +29,8 @@ DROP = (
 
 
 def empty_data() -> Path:
-    """Returns the folder with the data of a server without databases. It is made only once, because
-    that takes a second of CPU.
+    """Returns the folder with the data of a server without databases. The folder is made only once,
+    because this takes a second of CPU time.
     """
     initdb = Path(program("initdb"))
     made = f"{initdb} {initdb.stat().st_mtime_ns} {os.geteuid()}"

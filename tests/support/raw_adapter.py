@@ -135,7 +135,9 @@ class RawLease:
 
 
 class RawAdapter:
-    """The adapter. Its stream is at `servers[0]`; its other calls go to any of `servers`."""
+    """The adapter. It opens its stream at `servers[0]`, and makes its other calls at any of
+    `servers`.
+    """
 
     def __init__(
         self, name: str, servers: Sequence[str], *, platform: WatchedPlatform, lease: float

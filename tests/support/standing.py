@@ -48,8 +48,8 @@ class StepClock:
 
 @dataclass
 class StandingStill:
-    """Causes random faults. Each lasts for 0.1 to 2 times the patience of the servers. Faults
-    that need the database do nothing while it is restarted.
+    """Causes random faults. Each fault lasts for 0.1 to 2 times the servers' `--patience-seconds`.
+    Faults that need the database do nothing while it is restarted.
     """
 
     chance: random.Random

@@ -47,8 +47,8 @@ class World:
 async def play_on_store(
     url: str, folder: Path, *, chunk: str, count: int, figure: Figure, kind: type[History] = History
 ) -> Counter[SyncState]:
-    """Plays histories, fewer on PostgreSQL. Returns how often each sync state occurred at the end
-    of a history.
+    """Plays `count` histories, or fewer on PostgreSQL. Returns how often each sync state occurred
+    at the end of a history.
     """
     states: Counter[SyncState] = Counter()
     database = url.partition(":")[0]

@@ -238,8 +238,8 @@ def _redistribute(sub: Sub, action: do.ChangeDistribution) -> None:
 
 
 def _first_place(sub: Sub, provider: Provider, service: Service) -> str:
-    """Returns the first distributor in use that offers the usage service and has the required
-    service on.
+    """Returns the first distributor in use that offers the usage service, and on which the required
+    service is on.
     """
     for distributor in provider.distributors:
         offered = distributor.allowed_services

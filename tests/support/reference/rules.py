@@ -48,9 +48,9 @@ def _become(action: do.BecomeSubscriber) -> Sub:
 
 
 def _links(before: Sub | None, after: Sub, action: do.AnyAction) -> set[str]:
-    """Returns the providers to which the action links the subscription: those at which the action
-    adds, starts or moves services or items, and those that Become Subscriber, Add Usage or Replace
-    name.
+    """Returns the providers to which the action links the subscription: the providers at which the
+    action adds, starts or moves services or items, and the providers that are named in a Become
+    Subscriber, Add Usage or Replace.
     """
     old = before or Sub(State.DRAFT, "", Account(), Address())
     found = {key[0] for key, where in after.items.items() if old.items.get(key) != where}

@@ -62,8 +62,8 @@ DRAWN = {
 
 @dataclass(slots=True)
 class Story:
-    """One lane, and what its stream is told of it. The argument `number` of a step chooses one of
-    the possible variants.
+    """One lane with its requests, and the credit that its stream uses for them. The argument
+    `number` of a step chooses one of the possible variants.
     """
 
     lane: Lane = Lane(provider="SAT", subscription="S1")

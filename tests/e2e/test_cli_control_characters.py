@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def keys(server: Server) -> tuple[str, str, str, str]:
-    """Returns the keys of a subscription, of an action and its rejected request, and of a
+    """Returns the keys of a subscription, of an action and its rejected request, and of a reset run
     definition.
     """
     with Client(server.address, performed_by=NAME) as crm:

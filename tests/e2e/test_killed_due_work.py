@@ -102,8 +102,8 @@ def _kill(server: Server) -> None:
 
 
 async def _check(crm: AsyncClient, start: datetime) -> None:
-    """Checks that each action was performed once or rejected, and that the platform gets them in
-    order.
+    """Checks that each action was performed once or rejected, and that the platform gets the
+    requests in order.
     """
     while [each async for each in crm.list_actions(state="SCHEDULED")]:
         await asyncio.sleep(0.05)

@@ -38,7 +38,8 @@ PROVIDER = Provider(
 FILM = ("P", "MAIN", "FILM")
 NUMBERS = [f"K{n:04}" for n in range(1_000)]
 PACE = 1_000
-"""A run resets at most this many subscriptions in a second, so it takes a second."""
+"""A run resets at most this many subscriptions in a second, so a run over NUMBERS takes a second.
+"""
 
 
 @pytest.mark.timeout(600)

@@ -22,7 +22,9 @@ CUSTOMERS = 20
 
 
 def either(one: PostgresServer, other: PostgresServer, *, database: str) -> str:
-    """Returns a URL that connects to that of the two servers which accepts writes."""
+    """Returns a URL with the addresses of both servers, which connects to the server that accepts
+    writes.
+    """
     hosts = ",".join(quote(str(each.folder), safe="") for each in (one, other))
     base, name = urlsplit(one.base), urlsplit(database).path
     return (

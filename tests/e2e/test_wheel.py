@@ -18,7 +18,7 @@ RUN = "import sys; sys.path[:] = [*sys.argv[1:2], *[p for p in sys.path if 'site
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Installs the wheel beside only the packages that the client needs. Returns the folder."""
+    """Installs the wheel and only the packages that the client needs. Returns the folder."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)

@@ -96,7 +96,9 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 def request_for(rpc: str, provider: str) -> Any:
-    """Returns a request with the provider only, so that a call that is allowed changes nothing."""
+    """Returns a request with no field but the provider, so that a call that is allowed changes
+    nothing.
+    """
     kind = GetMessageClass(METHODS[rpc].input_type)
     field = METHODS[rpc].input_type.fields_by_name.get("provider")
     request: Any = kind(provider=provider) if field and not field.message_type else kind()

@@ -1,4 +1,4 @@
-"""Every RPC with wrong input: the right refusal, small, and nothing is changed."""
+"""Tests every RPC with wrong input: the refusal is right and small, and nothing is changed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Tests when and how server processes end the leases of another process on the same database that
-stands still.
-"""
+"""Tests when and how server processes end the leases of a process that stands still."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests what a watcher gets, with any filter and from any place of its beginning."""
+"""Tests what a watcher gets, with any filter and from any cursor."""
 
 from __future__ import annotations
 

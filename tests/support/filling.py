@@ -96,7 +96,9 @@ def fill(url: str, *, subscriptions: int, settled: int, blocked: int, drifted: i
 
 
 def _copy_linked(database: Copying, table: str, *, key: str, linked: int, settled: int) -> None:
-    """Copies the linked subscriptions. Only some of them get the last pair of changes."""
+    """Copies the linked subscriptions. The last pair of changes, which add and remove NEWS, is
+    copied only until there are `settled` requests.
+    """
     for n, row in enumerate(rows(database, table, key=key, of=number(0))):
         pair = {"action": (n + 1) // 2 - 1, "request": n // 2}.get(table, -1)
         count = linked if pair < 0 else min(linked, settled // 2 - pair * linked)

@@ -1,7 +1,7 @@
 """Gives tests random numbers.
 
-Every run has a new seed, so that no two runs test the same. pytest's header and every failure show
-the seed; a run with the same GENERIC_PROVIDER_TEST_SEED makes the same choices.
+Every run has a new seed, so that each run makes other random choices. pytest's header and every
+failure show the seed; a run with the same GENERIC_PROVIDER_TEST_SEED makes the same choices.
 """
 
 from __future__ import annotations

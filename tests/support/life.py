@@ -283,7 +283,7 @@ class Life:
         self, provider: str, held: Reported | None, *, observed_time: Instant | None = None
     ) -> bool:
         """Reports what the platform holds. Returns False if requests may have changed the platform
-        since then, or if a later report was applied.
+        since `observed_time`, or if a later report was applied.
         """
         observed_time = observed_time or Instant(self.now + CLOCKS)
         if overtaken(self.link(provider), observed_time=observed_time):

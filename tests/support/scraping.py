@@ -48,8 +48,8 @@ def scrape(address: str) -> Scrape:
 
 
 def free_port() -> int:
-    """Returns a free port. The system gives no outgoing connection such a port, so a server can use
-    the port again after a restart.
+    """Returns a free port outside the range of outgoing connections, so a server can use the port
+    again after a restart.
     """
     while True:
         port = PORTS.randrange(15_000, 32_000)

@@ -80,8 +80,8 @@ class Truth:
         return [link.sync_state for a in await self.aggregates() for link in a.links]
 
     def _check_state(self, aggregate: Aggregate) -> None:
-        """Checks that a replay gives the state that is shown, and that the state keeps the CRM's
-        rules.
+        """Checks that a replay of the unsettled actions gives *desired*, and that *desired* keeps
+        the CRM's rules.
         """
         catalogues = self.bench.store.catalogues
         state = aggregate.settled_state

@@ -1,7 +1,7 @@
 """Contains for every RPC wrong input, the reason for its refusal, and the field or key that the
 refusal names.
 
-Provider P is effective, Q is empty, and there is nothing else.
+Provider P is effective, provider Q has no distributors and no services, and nothing else exists.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a command learns how to connect: from options, the environment and a profile."""
+"""Tests how a command learns how to connect: from options, the environment and a profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV for spreadsheets."""
+"""Tests CSV for spreadsheets."""
 
 from __future__ import annotations
 

@@ -157,8 +157,8 @@ class Mirror(Life):
     def report(
         self, provider: str, held: Reported | None, *, observed_time: Instant | None = None
     ) -> bool:
-        """Copies the service's translation of a report into the model, which has no translation of
-        its own.
+        """Reports to the service, and copies the resulting *confirmed* into the model, which cannot
+        read reports.
         """
         self.doing = f"report {provider}"
         applied = super().report(provider, held, observed_time=observed_time)

@@ -173,7 +173,9 @@ def test_an_action_that_links_a_provider_only_now_stays_ahead_of_later_ones() ->
 
 
 def with_a_refused_correction() -> Hybrid:
-    """Returns a subscription at which P has rejected SPORT, which was sent to heal the platform."""
+    """Returns a subscription for which P has rejected the activation of SPORT that was sent to heal
+    P.
+    """
     one = Hybrid.served("NEWS", "OTTX")
     one.life.switch("P", effective=False)
     one.perform(added("SPORT"))

@@ -22,7 +22,9 @@ def moved(n: int) -> ChangeLocation:
 
 
 def waiting(count: int) -> Hybrid:
-    """Returns a subscription with this many unsettled actions, because there is no adapter."""
+    """Returns a subscription with this many actions. They are unsettled because there is no
+    adapter.
+    """
     one = Hybrid.served("NEWS")
     one.life.perform(Rest(Instant(START + HOUR * SECOND)))
     for n in range(count - 1):

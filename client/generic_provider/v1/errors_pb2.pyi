@@ -170,9 +170,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 86
     """PERMISSION_DENIED: every call can be refused with this reason
 
-    The caller has no role that allows this call for this provider, or the caller has submitted the
-    run itself and may not approve it. Metadata: caller. In the first case also rpc, and provider
-    if the caller may make the call for other providers; in the second case also reset_run.
+    The caller has no role that allows this call for this provider, or the caller would approve a
+    reset run that the same caller has submitted. Metadata: caller. In the first case also rpc, and
+    provider if the caller may make the call for other providers; in the second case also
+    reset_run.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 90
     """UNAVAILABLE: repeat the call
@@ -335,9 +336,10 @@ caller was removed while the call ran. A stream can end with this reason too.
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call can be refused with this reason
 
-The caller has no role that allows this call for this provider, or the caller has submitted the
-run itself and may not approve it. Metadata: caller. In the first case also rpc, and provider
-if the caller may make the call for other providers; in the second case also reset_run.
+The caller has no role that allows this call for this provider, or the caller would approve a
+reset run that the same caller has submitted. Metadata: caller. In the first case also rpc, and
+provider if the caller may make the call for other providers; in the second case also
+reset_run.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 90
 """UNAVAILABLE: repeat the call
@@ -369,8 +371,8 @@ Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
 class ItemError(_message.Message):
-    """The reason why one item of a batch was refused, with the same contents as the status of a single
-    call.
+    """The reason why one item of a batch was refused. The fields contain what the status of a refused
+    single call contains.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

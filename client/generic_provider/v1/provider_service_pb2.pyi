@@ -27,8 +27,8 @@ class CreateProviderRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a repeated call safe. 1 to 100 characters, unique among all callers; kept as long as the
-    provider. If empty, a repeat is a new call.
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. The server keeps the
+    id as long as the provider. If empty, a repeat is a new call.
     """
     performed_by: _builtins.str
     """The person or system that makes this change, as the caller names it. Up to 100 characters."""
@@ -117,8 +117,8 @@ class ListProvidersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
-    even if more follow.
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, even
+    if further entries follow.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""

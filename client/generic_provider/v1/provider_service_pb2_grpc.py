@@ -28,7 +28,8 @@ if _version_not_supported:
 class ProviderServiceStub(object):
     """Configures providers. A provider is never deleted.
 
-    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get… and List….
     """
 
     def __init__(self, channel):
@@ -67,7 +68,8 @@ class ProviderServiceStub(object):
 class ProviderServiceServicer(object):
     """Configures providers. A provider is never deleted.
 
-    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get… and List….
     """
 
     def CreateProvider(self, request, context):
@@ -100,10 +102,10 @@ class ProviderServiceServicer(object):
     def UpdateProvider(self, request, context):
         """Replaces all fields of a provider except its state. The following changes are always allowed:
         to add distributors, services and goods; to change display names, parameters, delivery settings
-        and request methods; to widen allowed_services and max_services. Any other change of a
-        distributor, service or goods type is allowed only while no live subscription, no unsettled or
-        scheduled action and no confirmed image of a platform names it. An effective provider must keep
-        at least one distributor and one service.
+        and request methods; to allow more services on a distributor (allowed_services, max_services).
+        Any other change of a distributor, service or goods type is allowed only while no live
+        subscription, no unsettled or scheduled action and no confirmed image of a platform names it.
+        An effective provider must keep at least one distributor and one service.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
         PROVIDER_INCOMPLETE, ETAG_MISMATCH.
@@ -113,9 +115,10 @@ class ProviderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetProviderState(self, request, context):
-        """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, no requests
-        are created for it or handed over. The streams of its adapters stay open, requests on live
-        leases may still be answered, and pending requests wait until the provider is effective again.
+        """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, the service
+        creates and hands over no requests for it. The streams of its adapters stay open, requests on
+        live leases may still be answered, and pending requests wait until the provider is effective
+        again.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
         """
@@ -162,7 +165,8 @@ def add_ProviderServiceServicer_to_server(servicer, server):
 class ProviderService(object):
     """Configures providers. A provider is never deleted.
 
-    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get… and List….
     """
 
     @staticmethod

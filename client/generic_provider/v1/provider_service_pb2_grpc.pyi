@@ -29,7 +29,8 @@ GRPC_VERSION: str
 class ProviderServiceStub:
     """Configures providers. A provider is never deleted.
 
-    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get… and List….
     """
 
     @_typing.overload
@@ -54,18 +55,19 @@ class ProviderServiceStub:
     UpdateProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.UpdateProviderRequest, _provider_service_pb2.UpdateProviderResponse]
     """Replaces all fields of a provider except its state. The following changes are always allowed:
     to add distributors, services and goods; to change display names, parameters, delivery settings
-    and request methods; to widen allowed_services and max_services. Any other change of a
-    distributor, service or goods type is allowed only while no live subscription, no unsettled or
-    scheduled action and no confirmed image of a platform names it. An effective provider must keep
-    at least one distributor and one service.
+    and request methods; to allow more services on a distributor (allowed_services, max_services).
+    Any other change of a distributor, service or goods type is allowed only while no live
+    subscription, no unsettled or scheduled action and no confirmed image of a platform names it.
+    An effective provider must keep at least one distributor and one service.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
     PROVIDER_INCOMPLETE, ETAG_MISMATCH.
     """
     SetProviderState: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.SetProviderStateRequest, _provider_service_pb2.SetProviderStateResponse]
-    """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, no requests
-    are created for it or handed over. The streams of its adapters stay open, requests on live
-    leases may still be answered, and pending requests wait until the provider is effective again.
+    """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, the service
+    creates and hands over no requests for it. The streams of its adapters stay open, requests on
+    live leases may still be answered, and pending requests wait until the provider is effective
+    again.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
     """
@@ -74,7 +76,8 @@ class ProviderServiceStub:
 class ProviderServiceAsyncStub(ProviderServiceStub):
     """Configures providers. A provider is never deleted.
 
-    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get… and List….
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -96,18 +99,19 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     UpdateProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.UpdateProviderRequest, _provider_service_pb2.UpdateProviderResponse]  # type: ignore[assignment]
     """Replaces all fields of a provider except its state. The following changes are always allowed:
     to add distributors, services and goods; to change display names, parameters, delivery settings
-    and request methods; to widen allowed_services and max_services. Any other change of a
-    distributor, service or goods type is allowed only while no live subscription, no unsettled or
-    scheduled action and no confirmed image of a platform names it. An effective provider must keep
-    at least one distributor and one service.
+    and request methods; to allow more services on a distributor (allowed_services, max_services).
+    Any other change of a distributor, service or goods type is allowed only while no live
+    subscription, no unsettled or scheduled action and no confirmed image of a platform names it.
+    An effective provider must keep at least one distributor and one service.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
     PROVIDER_INCOMPLETE, ETAG_MISMATCH.
     """
     SetProviderState: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.SetProviderStateRequest, _provider_service_pb2.SetProviderStateResponse]  # type: ignore[assignment]
-    """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, no requests
-    are created for it or handed over. The streams of its adapters stay open, requests on live
-    leases may still be answered, and pending requests wait until the provider is effective again.
+    """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, the service
+    creates and hands over no requests for it. The streams of its adapters stay open, requests on
+    live leases may still be answered, and pending requests wait until the provider is effective
+    again.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
     """
@@ -115,7 +119,8 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
 class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
     """Configures providers. A provider is never deleted.
 
-    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get… and List….
     """
 
     @_abc_1.abstractmethod
@@ -159,10 +164,10 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_provider_service_pb2.UpdateProviderResponse, _abc.Awaitable[_provider_service_pb2.UpdateProviderResponse]]:
         """Replaces all fields of a provider except its state. The following changes are always allowed:
         to add distributors, services and goods; to change display names, parameters, delivery settings
-        and request methods; to widen allowed_services and max_services. Any other change of a
-        distributor, service or goods type is allowed only while no live subscription, no unsettled or
-        scheduled action and no confirmed image of a platform names it. An effective provider must keep
-        at least one distributor and one service.
+        and request methods; to allow more services on a distributor (allowed_services, max_services).
+        Any other change of a distributor, service or goods type is allowed only while no live
+        subscription, no unsettled or scheduled action and no confirmed image of a platform names it.
+        An effective provider must keep at least one distributor and one service.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
         PROVIDER_INCOMPLETE, ETAG_MISMATCH.
@@ -174,9 +179,10 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.SetProviderStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.SetProviderStateResponse, _abc.Awaitable[_provider_service_pb2.SetProviderStateResponse]]:
-        """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, no requests
-        are created for it or handed over. The streams of its adapters stay open, requests on live
-        leases may still be answered, and pending requests wait until the provider is effective again.
+        """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, the service
+        creates and hands over no requests for it. The streams of its adapters stay open, requests on
+        live leases may still be answered, and pending requests wait until the provider is effective
+        again.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
         """

@@ -237,8 +237,8 @@ class StreamPendingRequestsResponse(_message.Message):
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:
         """When the message was sent, by the clock that measures the leases of this stream. Compare this
-        time only with other messages of the same stream: a change of the system clock does not change
-        this clock.
+        time only with the `sent_time` of other messages of the same stream, because this clock does
+        not follow a change of the system clock.
         """
 
     def __init__(
@@ -278,7 +278,7 @@ class SubscriptionRequests(_message.Message):
     lease_token: _builtins.str
     """Each answer must carry this token."""
     delivery_attempt: _builtins.int
-    """The number of this hand-over of the first request: 1, 2 …"""
+    """Tells which hand-over of the first request this is: 1 for the first, 2 for the second …"""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
         """The duration of the lease from the `sent_time` of the message, if the lease is not extended.
@@ -801,7 +801,7 @@ class PlatformItem(_message.Message):
     serial_number: _builtins.str
     """Mandatory."""
     goods_type: _builtins.str
-    """The CRM's goods type. If this field and `provider_goods_type` are empty, the service takes the
+    """The CRM's goods type. If this field and `provider_goods_type` are empty, the service uses the
     goods type of the subscription's item with this serial number.
     """
     provider_goods_type: _builtins.str
@@ -847,7 +847,8 @@ class PlatformEntitlement(_message.Message):
     @_builtins.property
     def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The items for which the service is on. If the distributor requires further items and has them,
-        the entitlement counts for all required items: the serial number of the card alone is enough.
+        the entitlement belongs to all required items, so the serial number of the card alone is
+        enough.
         """
 
     @_builtins.property
@@ -963,8 +964,8 @@ class ReportPlatformStateResponse(_message.Message):
 
     @_builtins.property
     def repeat_after(self) -> _timestamp_pb2.Timestamp:
-        """The earliest `observed_time` for a report of the other skipped subscriptions: read the platform
-        again at this time or later, and report its contents.
+        """The earliest `observed_time` for a report of the skipped subscriptions that have no pending
+        requests: read the platform again at this time or later, and report its contents.
         """
 
     def __init__(

@@ -35,7 +35,8 @@ class ProvisioningServiceStub:
     their order, even from several adapters. Each request is handed over at least once, so adapters
     must be idempotent.
 
-    Roles, if the server has a file of callers: adapter, for its provider only; operator.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    role adapter may make them too, but only for its own provider.
     """
 
     @_typing.overload
@@ -76,21 +77,21 @@ class ProvisioningServiceStub:
      9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
         is still wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer
         was given before; log this. NOT_FOUND and INVALID: the adapter has a fault; log an error.
-    10. If the platform is down, release all leases, close the stream and come back later.
+    10. If the platform is down, release all leases, close the stream, and open a new one later.
         RETRY_LATER is for a single request.
     11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
     12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
     13. The duration of a lease counts from the `sent_time` of its message, by the server's clock,
         not from the moment at which you read the message. Compute the server's time: the
-        `sent_time` of the stream's first message plus the time since you opened the stream. The
-        computed time is never behind the server's clock. If a later message has a `sent_time` ahead
-        of the computed time, correct the computed time to this `sent_time`. Begin no request of a
-        lease whose duration is over. Unless the stream has sent `drain`, begin no request of its
-        leases after the stream has ended, or while no message has arrived on it for 12 s. In these
-        cases release the requests that you have not begun, through any server: no attempt is
-        counted, and these requests are handed over again immediately. If a lease seems to be over,
-        or more than half over, when it arrives, release it and open a new stream, because then you
-        compute the server's time anew.
+        `sent_time` of the stream's first message plus the time since you opened the stream. If
+        both clocks run equally fast, the computed time is never behind the server's clock. If a
+        later message nevertheless has a `sent_time` ahead of the computed time, correct the
+        computed time to this `sent_time`. Begin no request of a lease whose duration is over.
+        Unless the stream has sent `drain`, begin no request of its leases after the stream has
+        ended, or while no message has arrived on it for 12 s. In these cases release the requests
+        that you have not begun, through any server: no attempt is counted, and these requests are
+        handed over again immediately. If a lease seems to be over, or more than half over, when it
+        arrives, release it and open a new stream, because then you compute the server's time anew.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
@@ -102,9 +103,9 @@ class ProvisioningServiceStub:
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
     """
     SendResponses: _grpc.UnaryUnaryMultiCallable[_provisioning_service_pb2.SendResponsesRequest, _provisioning_service_pb2.SendResponsesResponse]
-    """Takes many answers, also of several leases. After the commit the call returns one result for
-    each answer, in order. Each answer is judged separately, and a wrong answer does not affect the
-    other answers. It is safe to send the same answers again.
+    """Takes many answers, which may belong to several leases. After the commit the call returns one
+    result for each answer, in order. Each answer is judged separately, and a wrong answer does not
+    affect the other answers. It is safe to send the same answers again.
 
     ACCEPTED: the request becomes COMPLETED. REJECTED: the request becomes REJECTED, and the change
     is taken back in the CRM. RETRY_LATER: the request is handed over again after a delay, and a
@@ -135,8 +136,8 @@ class ProvisioningServiceStub:
     subscription, brings the platform to the state of the CRM.
 
     A subscription is skipped if it has pending requests at the provider, because the platform may
-    have changed since it was read. For the same reason it is skipped if one of its requests
-    reached its final state after `observed_time` or in the five minutes before. Report the
+    have changed since it was read. For the same reason, a subscription is skipped if one of its
+    requests reached a final state after `observed_time` or in the five minutes before. Report the
     subscription again later. A subscription is also skipped if a report with a later
     `observed_time` has found a difference.
 
@@ -162,7 +163,8 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     their order, even from several adapters. Each request is handed over at least once, so adapters
     must be idempotent.
 
-    Roles, if the server has a file of callers: adapter, for its provider only; operator.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    role adapter may make them too, but only for its own provider.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -200,21 +202,21 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
      9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
         is still wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer
         was given before; log this. NOT_FOUND and INVALID: the adapter has a fault; log an error.
-    10. If the platform is down, release all leases, close the stream and come back later.
+    10. If the platform is down, release all leases, close the stream, and open a new one later.
         RETRY_LATER is for a single request.
     11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
     12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
     13. The duration of a lease counts from the `sent_time` of its message, by the server's clock,
         not from the moment at which you read the message. Compute the server's time: the
-        `sent_time` of the stream's first message plus the time since you opened the stream. The
-        computed time is never behind the server's clock. If a later message has a `sent_time` ahead
-        of the computed time, correct the computed time to this `sent_time`. Begin no request of a
-        lease whose duration is over. Unless the stream has sent `drain`, begin no request of its
-        leases after the stream has ended, or while no message has arrived on it for 12 s. In these
-        cases release the requests that you have not begun, through any server: no attempt is
-        counted, and these requests are handed over again immediately. If a lease seems to be over,
-        or more than half over, when it arrives, release it and open a new stream, because then you
-        compute the server's time anew.
+        `sent_time` of the stream's first message plus the time since you opened the stream. If
+        both clocks run equally fast, the computed time is never behind the server's clock. If a
+        later message nevertheless has a `sent_time` ahead of the computed time, correct the
+        computed time to this `sent_time`. Begin no request of a lease whose duration is over.
+        Unless the stream has sent `drain`, begin no request of its leases after the stream has
+        ended, or while no message has arrived on it for 12 s. In these cases release the requests
+        that you have not begun, through any server: no attempt is counted, and these requests are
+        handed over again immediately. If a lease seems to be over, or more than half over, when it
+        arrives, release it and open a new stream, because then you compute the server's time anew.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
@@ -226,9 +228,9 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
     """
     SendResponses: _aio.UnaryUnaryMultiCallable[_provisioning_service_pb2.SendResponsesRequest, _provisioning_service_pb2.SendResponsesResponse]  # type: ignore[assignment]
-    """Takes many answers, also of several leases. After the commit the call returns one result for
-    each answer, in order. Each answer is judged separately, and a wrong answer does not affect the
-    other answers. It is safe to send the same answers again.
+    """Takes many answers, which may belong to several leases. After the commit the call returns one
+    result for each answer, in order. Each answer is judged separately, and a wrong answer does not
+    affect the other answers. It is safe to send the same answers again.
 
     ACCEPTED: the request becomes COMPLETED. REJECTED: the request becomes REJECTED, and the change
     is taken back in the CRM. RETRY_LATER: the request is handed over again after a delay, and a
@@ -259,8 +261,8 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     subscription, brings the platform to the state of the CRM.
 
     A subscription is skipped if it has pending requests at the provider, because the platform may
-    have changed since it was read. For the same reason it is skipped if one of its requests
-    reached its final state after `observed_time` or in the five minutes before. Report the
+    have changed since it was read. For the same reason, a subscription is skipped if one of its
+    requests reached a final state after `observed_time` or in the five minutes before. Report the
     subscription again later. A subscription is also skipped if a report with a later
     `observed_time` has found a difference.
 
@@ -285,7 +287,8 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
     their order, even from several adapters. Each request is handed over at least once, so adapters
     must be idempotent.
 
-    Roles, if the server has a file of callers: adapter, for its provider only; operator.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    role adapter may make them too, but only for its own provider.
     """
 
     @_abc_1.abstractmethod
@@ -327,21 +330,21 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
          9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
             is still wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer
             was given before; log this. NOT_FOUND and INVALID: the adapter has a fault; log an error.
-        10. If the platform is down, release all leases, close the stream and come back later.
+        10. If the platform is down, release all leases, close the stream, and open a new one later.
             RETRY_LATER is for a single request.
         11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
         12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
         13. The duration of a lease counts from the `sent_time` of its message, by the server's clock,
             not from the moment at which you read the message. Compute the server's time: the
-            `sent_time` of the stream's first message plus the time since you opened the stream. The
-            computed time is never behind the server's clock. If a later message has a `sent_time` ahead
-            of the computed time, correct the computed time to this `sent_time`. Begin no request of a
-            lease whose duration is over. Unless the stream has sent `drain`, begin no request of its
-            leases after the stream has ended, or while no message has arrived on it for 12 s. In these
-            cases release the requests that you have not begun, through any server: no attempt is
-            counted, and these requests are handed over again immediately. If a lease seems to be over,
-            or more than half over, when it arrives, release it and open a new stream, because then you
-            compute the server's time anew.
+            `sent_time` of the stream's first message plus the time since you opened the stream. If
+            both clocks run equally fast, the computed time is never behind the server's clock. If a
+            later message nevertheless has a `sent_time` ahead of the computed time, correct the
+            computed time to this `sent_time`. Begin no request of a lease whose duration is over.
+            Unless the stream has sent `drain`, begin no request of its leases after the stream has
+            ended, or while no message has arrived on it for 12 s. In these cases release the requests
+            that you have not begun, through any server: no attempt is counted, and these requests are
+            handed over again immediately. If a lease seems to be over, or more than half over, when it
+            arrives, release it and open a new stream, because then you compute the server's time anew.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -365,9 +368,9 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provisioning_service_pb2.SendResponsesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provisioning_service_pb2.SendResponsesResponse, _abc.Awaitable[_provisioning_service_pb2.SendResponsesResponse]]:
-        """Takes many answers, also of several leases. After the commit the call returns one result for
-        each answer, in order. Each answer is judged separately, and a wrong answer does not affect the
-        other answers. It is safe to send the same answers again.
+        """Takes many answers, which may belong to several leases. After the commit the call returns one
+        result for each answer, in order. Each answer is judged separately, and a wrong answer does not
+        affect the other answers. It is safe to send the same answers again.
 
         ACCEPTED: the request becomes COMPLETED. REJECTED: the request becomes REJECTED, and the change
         is taken back in the CRM. RETRY_LATER: the request is handed over again after a delay, and a
@@ -416,8 +419,8 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         subscription, brings the platform to the state of the CRM.
 
         A subscription is skipped if it has pending requests at the provider, because the platform may
-        have changed since it was read. For the same reason it is skipped if one of its requests
-        reached its final state after `observed_time` or in the five minutes before. Report the
+        have changed since it was read. For the same reason, a subscription is skipped if one of its
+        requests reached a final state after `observed_time` or in the five minutes before. Report the
         subscription again later. A subscription is also skipped if a report with a later
         `observed_time` has found a difference.
 

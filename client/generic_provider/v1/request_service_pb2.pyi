@@ -136,8 +136,8 @@ class ListRequestsRequest(_message.Message):
     oldest_first: _builtins.bool
     """Default: newest first."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
-    even if more follow.
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, even
+    if further entries follow.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
@@ -207,8 +207,8 @@ class ListRequestsResponse(_message.Message):
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]: ...
     @_builtins.property
     def archives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the newest archives, at most 100, that contain more requests of the subscription. Set only
-        if the filter names a subscription. Deleted archives are left out.
+        """Ids of the newest archives, at most 100, that contain older requests of the subscription. Set
+        only if the filter names a subscription. Deleted archives are left out.
         """
 
     def __init__(
@@ -715,8 +715,8 @@ class CreateArchiveRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """A provider's code. If empty, the archive contains the requests of all providers; only then it
-    also contains actions that created no request, and audit entries that name no provider.
+    """A provider's code. If empty, the archive contains the requests of all providers, and also
+    actions that created no request and audit entries that name no provider.
     """
     request_id: _builtins.str
     """Makes a repeated call safe. Up to 100 characters."""
@@ -815,8 +815,8 @@ class ListArchivesRequest(_message.Message):
     subscription: _builtins.str
     """Only archives that contain requests of this subscription."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
-    even if more follow.
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, even
+    if further entries follow.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
@@ -1090,8 +1090,8 @@ class ListAuditEntriesRequest(_message.Message):
     refused: _builtins.bool
     """If true, only entries about calls that were refused, or of which an item was refused."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
-    even if more follow.
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, even
+    if further entries follow.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""

@@ -29,8 +29,9 @@ class RequestServiceStub(object):
     """Operators use this service: it shows and changes single requests, counts pending requests, shows
     the connected adapters, moves old requests into archives, and shows the audit trail.
 
-    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
-    calls about archives; support and auditor for Get, List and Download.
+    If the server has a file of callers, the role operator may make all calls of this service except
+    DeleteArchive. The roles support and auditor may make the calls Get…, List… and DownloadArchive.
+    The role auditor may also make CreateArchive and DeleteArchive.
     """
 
     def __init__(self, channel):
@@ -105,8 +106,9 @@ class RequestServiceServicer(object):
     """Operators use this service: it shows and changes single requests, counts pending requests, shows
     the connected adapters, moves old requests into archives, and shows the audit trail.
 
-    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
-    calls about archives; support and auditor for Get, List and Download.
+    If the server has a file of callers, the role operator may make all calls of this service except
+    DeleteArchive. The roles support and auditor may make the calls Get…, List… and DownloadArchive.
+    The role auditor may also make CreateArchive and DeleteArchive.
     """
 
     def GetRequest(self, request, context):
@@ -238,7 +240,7 @@ class RequestServiceServicer(object):
     def ListAuditEntries(self, request, context):
         """Lists the entries of the audit trail that match all filters, newest entries first. An entry
         tells who changed which object, when, and with which outcome. Every call that may change an
-        object has an entry, also if it was refused. Every call that was refused because of the
+        object has an entry, even if it was refused. Every call that was refused because of the
         caller's roles has an entry too. The entry of a change is committed together with the change.
         Reads and extensions of leases have no entries.
 
@@ -323,8 +325,9 @@ class RequestService(object):
     """Operators use this service: it shows and changes single requests, counts pending requests, shows
     the connected adapters, moves old requests into archives, and shows the audit trail.
 
-    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
-    calls about archives; support and auditor for Get, List and Download.
+    If the server has a file of callers, the role operator may make all calls of this service except
+    DeleteArchive. The roles support and auditor may make the calls Get…, List… and DownloadArchive.
+    The role auditor may also make CreateArchive and DeleteArchive.
     """
 
     @staticmethod

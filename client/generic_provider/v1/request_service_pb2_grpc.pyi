@@ -30,8 +30,9 @@ class RequestServiceStub:
     """Operators use this service: it shows and changes single requests, counts pending requests, shows
     the connected adapters, moves old requests into archives, and shows the audit trail.
 
-    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
-    calls about archives; support and auditor for Get, List and Download.
+    If the server has a file of callers, the role operator may make all calls of this service except
+    DeleteArchive. The roles support and auditor may make the calls Get…, List… and DownloadArchive.
+    The role auditor may also make CreateArchive and DeleteArchive.
     """
 
     @_typing.overload
@@ -123,7 +124,7 @@ class RequestServiceStub:
     ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ListAuditEntriesRequest, _request_service_pb2.ListAuditEntriesResponse]
     """Lists the entries of the audit trail that match all filters, newest entries first. An entry
     tells who changed which object, when, and with which outcome. Every call that may change an
-    object has an entry, also if it was refused. Every call that was refused because of the
+    object has an entry, even if it was refused. Every call that was refused because of the
     caller's roles has an entry too. The entry of a change is committed together with the change.
     Reads and extensions of leases have no entries.
 
@@ -135,8 +136,9 @@ class RequestServiceAsyncStub(RequestServiceStub):
     """Operators use this service: it shows and changes single requests, counts pending requests, shows
     the connected adapters, moves old requests into archives, and shows the audit trail.
 
-    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
-    calls about archives; support and auditor for Get, List and Download.
+    If the server has a file of callers, the role operator may make all calls of this service except
+    DeleteArchive. The roles support and auditor may make the calls Get…, List… and DownloadArchive.
+    The role auditor may also make CreateArchive and DeleteArchive.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -225,7 +227,7 @@ class RequestServiceAsyncStub(RequestServiceStub):
     ListAuditEntries: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ListAuditEntriesRequest, _request_service_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
     """Lists the entries of the audit trail that match all filters, newest entries first. An entry
     tells who changed which object, when, and with which outcome. Every call that may change an
-    object has an entry, also if it was refused. Every call that was refused because of the
+    object has an entry, even if it was refused. Every call that was refused because of the
     caller's roles has an entry too. The entry of a change is committed together with the change.
     Reads and extensions of leases have no entries.
 
@@ -236,8 +238,9 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
     """Operators use this service: it shows and changes single requests, counts pending requests, shows
     the connected adapters, moves old requests into archives, and shows the audit trail.
 
-    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
-    calls about archives; support and auditor for Get, List and Download.
+    If the server has a file of callers, the role operator may make all calls of this service except
+    DeleteArchive. The roles support and auditor may make the calls Get…, List… and DownloadArchive.
+    The role auditor may also make CreateArchive and DeleteArchive.
     """
 
     @_abc_1.abstractmethod
@@ -396,7 +399,7 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_request_service_pb2.ListAuditEntriesResponse, _abc.Awaitable[_request_service_pb2.ListAuditEntriesResponse]]:
         """Lists the entries of the audit trail that match all filters, newest entries first. An entry
         tells who changed which object, when, and with which outcome. Every call that may change an
-        object has an entry, also if it was refused. Every call that was refused because of the
+        object has an entry, even if it was refused. Every call that was refused because of the
         caller's roles has an entry too. The entry of a change is committed together with the change.
         Reads and extensions of leases have no entries.
 

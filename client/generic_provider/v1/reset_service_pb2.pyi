@@ -171,12 +171,12 @@ class ResetRunDefinition(_message.Message):
     max_switch_off_percent: _builtins.float
     """The guard. The service counts the subscriptions that are expected to hold an entitlement, among
     the subscriptions that pass the filters `created_…`, `subscription_types` and `subscriptions`.
-    If `first` limits the run to a sample, a run with `full`, `recreate` or `platform_restored_to`
-    counts only up to the last subscription of the sample; any other run counts all subscriptions
-    except the OUT_OF_SYNC subscriptions after the sample.
-    If at least 100 subscriptions are counted, and the run would take an entitlement from more than
-    this percentage of them, the run is HELD before it sends anything. 0 to 100. If unset, the
-    percentage is 10. 0 switches this guard off.
+    If `first` limits the run to a sample, fewer subscriptions are counted. A run with `full`,
+    `recreate` or `platform_restored_to` does not count the subscriptions after the sample. Any
+    other run does not count the OUT_OF_SYNC subscriptions after the sample. If at least 100
+    subscriptions are counted, and the run would take an entitlement from more than this percentage
+    of them, the run is HELD before it sends anything. 0 to 100. If unset, the percentage is 10. 0
+    switches this guard off.
     """
     subscriptions_per_second: _builtins.int
     """The greatest number of subscriptions that the run resets in a second. At least 1. If unset,
@@ -244,11 +244,11 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
-        """The platform was restored to its state of this time. The run repeats only the changes that
-        the platform accepted after that time, including removals. This field excludes `full` and
-        `recreate`. If an archive may contain requests that the platform accepted after that time, the
-        definition is refused with INVALID_FIELD when it is previewed or submitted, and a run that has
-        begun ends as FAILED.
+        """The platform was restored to its state of this time. The run repeats only the changes that the
+        platform accepted after that time, including removals. This field cannot be set together with
+        `full` or `recreate`. If an archive may contain requests that the platform accepted after that
+        time, the definition is refused with INVALID_FIELD when it is previewed or submitted, and a run
+        that has begun ends as FAILED.
         """
 
     @_builtins.property
@@ -520,8 +520,8 @@ class ListResetRunDefinitionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
-    even if more follow.
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, even
+    if further entries follow.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
@@ -715,8 +715,8 @@ class PreviewResetRunRequest(_message.Message):
     definition: _builtins.str
     """A definition's id."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries,
-    or none, even if more follow.
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, or
+    none, even if further entries follow.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
@@ -987,8 +987,8 @@ class ListResetRunsRequest(_message.Message):
     """A definition's id."""
     provider: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
-    even if more follow.
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, even
+    if further entries follow.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
@@ -1048,8 +1048,8 @@ class ListResetRunEntriesRequest(_message.Message):
     reset_run: _builtins.str
     """A run's id."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
-    even if more follow.
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, even
+    if further entries follow.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
@@ -1295,17 +1295,17 @@ class ResetSubscriptionRequest(_message.Message):
     provider: _builtins.str
     """If empty, every effective provider of the subscription is reset."""
     full: _builtins.bool
-    """Sends again all elements that the CRM wants, and removes all other elements that the platform
-    holds or may hold, as far as the service knows. Elements that were added to the platform
-    without the service stay there until ReportPlatformState reports them. The service assumes that
-    the platform knows the subscriber.
+    """Sends again all elements that the CRM wants, and removes all other elements that, as far as the
+    service knows, the platform holds or may hold. Elements that were added to the platform without
+    the service stay there until ReportPlatformState reports them. The service assumes that the
+    platform knows the subscriber.
     """
     recreate: _builtins.bool
     """Set `recreate` when the platform has lost the account. The reset cancels pending requests (the
     CRM keeps their changes) and sends one BECOME_SUBSCRIBER with the whole subscriber; usage
     records follow in requests of their own. While requests of the subscription are on a live lease
     at a provider, a call that names this provider is refused with REQUEST_LEASED, and a call
-    without a provider skips it.
+    without a provider skips this provider.
     """
     validate_only: _builtins.bool
     """Returns the requests that would be created, and changes nothing."""

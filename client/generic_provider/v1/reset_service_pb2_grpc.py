@@ -29,8 +29,9 @@ class ResetServiceStub(object):
     """Internal services and operators use this service to bring a platform to the state of the CRM. A
     reset changes nothing in the CRM.
 
-    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
-    auditor for Get, List, Preview and Watch.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get…, List…, PreviewResetRun and WatchResetRun. The
+    role support may also make ResetSubscription.
     """
 
     def __init__(self, channel):
@@ -120,8 +121,9 @@ class ResetServiceServicer(object):
     """Internal services and operators use this service to bring a platform to the state of the CRM. A
     reset changes nothing in the CRM.
 
-    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
-    auditor for Get, List, Preview and Watch.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get…, List…, PreviewResetRun and WatchResetRun. The
+    role support may also make ResetSubscription.
     """
 
     def ResetSubscription(self, request, context):
@@ -378,8 +380,9 @@ class ResetService(object):
     """Internal services and operators use this service to bring a platform to the state of the CRM. A
     reset changes nothing in the CRM.
 
-    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
-    auditor for Get, List, Preview and Watch.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get…, List…, PreviewResetRun and WatchResetRun. The
+    role support may also make ResetSubscription.
     """
 
     @staticmethod

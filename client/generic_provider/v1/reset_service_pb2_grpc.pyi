@@ -30,8 +30,9 @@ class ResetServiceStub:
     """Internal services and operators use this service to bring a platform to the state of the CRM. A
     reset changes nothing in the CRM.
 
-    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
-    auditor for Get, List, Preview and Watch.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get…, List…, PreviewResetRun and WatchResetRun. The
+    role support may also make ResetSubscription.
     """
 
     @_typing.overload
@@ -148,8 +149,9 @@ class ResetServiceAsyncStub(ResetServiceStub):
     """Internal services and operators use this service to bring a platform to the state of the CRM. A
     reset changes nothing in the CRM.
 
-    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
-    auditor for Get, List, Preview and Watch.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get…, List…, PreviewResetRun and WatchResetRun. The
+    role support may also make ResetSubscription.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -262,8 +264,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Internal services and operators use this service to bring a platform to the state of the CRM. A
     reset changes nothing in the CRM.
 
-    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
-    auditor for Get, List, Preview and Watch.
+    If the server has a file of callers, the role operator may make all calls of this service. The
+    roles support and auditor may make the calls Get…, List…, PreviewResetRun and WatchResetRun. The
+    role support may also make ResetSubscription.
     """
 
     @_abc_1.abstractmethod

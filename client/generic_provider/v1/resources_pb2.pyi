@@ -204,8 +204,8 @@ class _SyncStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncState.V
     SYNC_STATE_PENDING: _SyncState.ValueType  # 2
     """The platform will hold what the CRM wants when the pending requests are accepted."""
     SYNC_STATE_OUT_OF_SYNC: _SyncState.ValueType  # 3
-    """The platform does not hold what the CRM wants, or nobody knows whether it does, and no pending
-    request changes that. A reset corrects the platform.
+    """The platform does not hold what the CRM wants, or nobody knows whether it does. The pending
+    requests, if there are any, do not correct this; a reset does.
     """
 
 class SyncState(_SyncState, metaclass=_SyncStateEnumTypeWrapper):
@@ -217,8 +217,8 @@ SYNC_STATE_IN_SYNC: SyncState.ValueType  # 1
 SYNC_STATE_PENDING: SyncState.ValueType  # 2
 """The platform will hold what the CRM wants when the pending requests are accepted."""
 SYNC_STATE_OUT_OF_SYNC: SyncState.ValueType  # 3
-"""The platform does not hold what the CRM wants, or nobody knows whether it does, and no pending
-request changes that. A reset corrects the platform.
+"""The platform does not hold what the CRM wants, or nobody knows whether it does. The pending
+requests, if there are any, do not correct this; a reset does.
 """
 Global___SyncState: _TypeAlias = SyncState  # noqa: Y015
 
@@ -507,7 +507,9 @@ class Provider(_message.Message):
 
     @_builtins.property
     def goods(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoodsMapping]:
-        """The goods types. Each name of a goods type, of the CRM or of the platform, occurs once."""
+        """The goods types. Each goods type of the CRM occurs only once, and so does each goods type of
+        the platform.
+        """
 
     @_builtins.property
     def request_settings(self) -> Global___RequestSettings: ...
@@ -576,8 +578,8 @@ class Distributor(_message.Message):
     @_builtins.property
     def required_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The CRM's goods types that the distributor requires. While an item of one of these types is
-        missing, the services of the distributor are off on the platform. Requests contain the goods in
-        this order. Each type must have a mapping in `goods`.
+        missing, the services of the distributor are off on the platform. Requests contain the items in
+        the order of this list. Each type must have a mapping in `goods`.
         """
 
     def __init__(
@@ -1352,7 +1354,7 @@ class ProvisionedService(_message.Message):
     distributor: _builtins.str
     """The code of the viewing point. The code is empty only in a request that switches off an
     entitlement which ReportPlatformState reported without a known viewing point: then find the
-    entitlement by its id and items.
+    entitlement by `provider_service_id` and `items`.
     """
     kind: Global___ServiceKind.ValueType
     @_builtins.property

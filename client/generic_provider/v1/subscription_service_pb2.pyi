@@ -262,8 +262,8 @@ class PerformActionRequest(_message.Message):
     assigns a number: S and ten digits.
     """
     request_id: _builtins.str
-    """Makes a repeated call safe. 1 to 100 characters (a UUID, an order number), unique among all callers;
-    kept as long as the action.
+    """Makes a repeated call safe. 1 to 100 characters (a UUID, an order number), unique among all
+    callers. The server keeps the id as long as the action.
     """
     reference: _builtins.str
     """The CRM's order, ticket or campaign. Up to 200 characters. ListActions can filter by the
@@ -273,7 +273,8 @@ class PerformActionRequest(_message.Message):
     """The person or system that makes this change, as the caller names it. Up to 100 characters."""
     expected_revision: _builtins.int
     """If the subscription has another revision, the action is refused with REVISION_MISMATCH. If
-    unset, the revision is not checked. For a scheduled action it is checked when the action is due.
+    unset, the revision is not checked. For a scheduled action, the revision is checked when the
+    action is due.
     """
     priority: Global___Priority.ValueType
     """The default is LIVE; for a scheduled action it is BULK."""
@@ -886,8 +887,9 @@ class RemoveItems(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     DISTRIBUTOR_FIELD_NUMBER: _builtins.int
     goods_type: _builtins.str
-    """If empty, each serial number is removed whatever its goods type is. If matching
-    items with one serial number have two goods types, the action is refused with INVALID_FIELD.
+    """If empty, items with these serial numbers are removed whatever their goods types are. But if
+    items with one serial number match and have two goods types, the action is refused with
+    INVALID_FIELD.
     """
     provider: _builtins.str
     """If empty, items of all providers are removed."""
@@ -927,7 +929,7 @@ class SwapItem(_message.Message):
     """The goods type of the old item. If empty, the old item may have any goods type."""
     @_builtins.property
     def new_item(self) -> _resources_pb2.InstalledItem:
-        """If its provider or distributor is empty, the new item gets the value of the old item."""
+        """If the provider or the distributor is empty, the new item gets that of the old item."""
 
     def __init__(
         self,
@@ -1298,10 +1300,11 @@ class SubscriptionAction(_message.Message):
 
     When the platform rejects a request of the action, the part that this request carried is taken
     back in the CRM; an atomic action is taken back as a whole. Later actions are checked again, and
-    are rejected too if they are impossible now. If the rejected request carried a usage
-    record, the record is taken back only in Add Usage and Cancel Usage. In other actions the usage
-    was bought earlier, so the record stays in the CRM, and the subscription is OUT_OF_SYNC until the
-    next reset.
+    are rejected too if they are impossible without the part that was taken back.
+
+    If the rejected request carried a usage record, the record is taken back only if the action is
+    Add Usage or Cancel Usage. In other actions the usage was bought earlier, so the record stays in
+    the CRM, and the subscription is OUT_OF_SYNC until the next reset.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1439,7 +1442,8 @@ class Undone(_message.Message):
     """
     gone: _builtins.bool
     """True if the rollback has removed this service, item or usage record, which the action had
-    added. False if the rollback has restored it, because the action had changed or removed it.
+    added. False if the rollback has restored the service, item or usage record, because the action
+    had changed or removed it.
     """
     @_builtins.property
     def service(self) -> _resources_pb2.SubscribedService:
@@ -1726,8 +1730,8 @@ class ListSubscriptionsRequest(_message.Message):
     holder_number: _builtins.str
     """Only subscriptions whose holder has this account number in the CRM."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
-    even if more follow.
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, even
+    if further entries follow.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
@@ -1809,8 +1813,8 @@ class ListActionsRequest(_message.Message):
     reference: _builtins.str
     performed_by: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
-    even if more follow.
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, even
+    if further entries follow.
     """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""

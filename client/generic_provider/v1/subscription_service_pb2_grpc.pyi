@@ -29,8 +29,9 @@ GRPC_VERSION: str
 class SubscriptionServiceStub:
     """The CRM uses this service to perform actions on subscriptions and to read the results.
 
-    Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
-    support and auditor for Get, List and WatchEvents.
+    If the server has a file of callers, the roles crm and operator may make all calls of this
+    service. The roles support and auditor may make the calls Get…, List… and WatchEvents. The role
+    support may also make CancelScheduledAction.
     """
 
     @_typing.overload
@@ -49,9 +50,10 @@ class SubscriptionServiceStub:
     With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
     within a second after that time. The scheduled actions and the automatic ends of a subscription
     are performed in the order of their due times. Until a scheduled action is due, it reserves
-    nothing, and the call only checks that providers, distributors, services and goods types exist.
-    If the action is not allowed when it is due, it becomes REJECTED, and its error says why.
-    `validate_only` always returns what the action would do now.
+    nothing, for example no item. When the action is scheduled, the call checks only that the
+    providers, distributors, services and goods types exist. If the action is not allowed when it
+    is due, it becomes REJECTED, and its error says why. `validate_only` always returns what the
+    action would do now.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
@@ -94,8 +96,8 @@ class SubscriptionServiceStub:
     WatchEvents: _grpc.UnaryStreamMultiCallable[_subscription_service_pb2.WatchEventsRequest, _subscription_service_pb2.WatchEventsResponse]
     """Sends all events, in the order of the commits, each event once: first the events after the
     cursor, then new events, until the caller ends the call. Every event has a cursor: store the
-    last cursor, and resume after it whenever the stream has ended, at any server of the database.
-    Events are kept for 7 days, unless a setting of the server says otherwise.
+    last cursor, and resume after it whenever the stream has ended, at any server process that uses
+    the same database. Events are kept for 7 days, unless a setting of the server says otherwise.
 
     The first message is a heartbeat; the stream begins after its cursor. While there is no event,
     a heartbeat follows at least every 10 seconds; its cursor is later than all events that were
@@ -111,8 +113,9 @@ class SubscriptionServiceStub:
 class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """The CRM uses this service to perform actions on subscriptions and to read the results.
 
-    Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
-    support and auditor for Get, List and WatchEvents.
+    If the server has a file of callers, the roles crm and operator may make all calls of this
+    service. The roles support and auditor may make the calls Get…, List… and WatchEvents. The role
+    support may also make CancelScheduledAction.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -128,9 +131,10 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
     within a second after that time. The scheduled actions and the automatic ends of a subscription
     are performed in the order of their due times. Until a scheduled action is due, it reserves
-    nothing, and the call only checks that providers, distributors, services and goods types exist.
-    If the action is not allowed when it is due, it becomes REJECTED, and its error says why.
-    `validate_only` always returns what the action would do now.
+    nothing, for example no item. When the action is scheduled, the call checks only that the
+    providers, distributors, services and goods types exist. If the action is not allowed when it
+    is due, it becomes REJECTED, and its error says why. `validate_only` always returns what the
+    action would do now.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
@@ -173,8 +177,8 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     WatchEvents: _aio.UnaryStreamMultiCallable[_subscription_service_pb2.WatchEventsRequest, _subscription_service_pb2.WatchEventsResponse]  # type: ignore[assignment]
     """Sends all events, in the order of the commits, each event once: first the events after the
     cursor, then new events, until the caller ends the call. Every event has a cursor: store the
-    last cursor, and resume after it whenever the stream has ended, at any server of the database.
-    Events are kept for 7 days, unless a setting of the server says otherwise.
+    last cursor, and resume after it whenever the stream has ended, at any server process that uses
+    the same database. Events are kept for 7 days, unless a setting of the server says otherwise.
 
     The first message is a heartbeat; the stream begins after its cursor. While there is no event,
     a heartbeat follows at least every 10 seconds; its cursor is later than all events that were
@@ -189,8 +193,9 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
 class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
     """The CRM uses this service to perform actions on subscriptions and to read the results.
 
-    Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
-    support and auditor for Get, List and WatchEvents.
+    If the server has a file of callers, the roles crm and operator may make all calls of this
+    service. The roles support and auditor may make the calls Get…, List… and WatchEvents. The role
+    support may also make CancelScheduledAction.
     """
 
     @_abc_1.abstractmethod
@@ -210,9 +215,10 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
         within a second after that time. The scheduled actions and the automatic ends of a subscription
         are performed in the order of their due times. Until a scheduled action is due, it reserves
-        nothing, and the call only checks that providers, distributors, services and goods types exist.
-        If the action is not allowed when it is due, it becomes REJECTED, and its error says why.
-        `validate_only` always returns what the action would do now.
+        nothing, for example no item. When the action is scheduled, the call checks only that the
+        providers, distributors, services and goods types exist. If the action is not allowed when it
+        is due, it becomes REJECTED, and its error says why. `validate_only` always returns what the
+        action would do now.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
         SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
@@ -297,8 +303,8 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_subscription_service_pb2.WatchEventsResponse], _abc.AsyncIterator[_subscription_service_pb2.WatchEventsResponse]]:
         """Sends all events, in the order of the commits, each event once: first the events after the
         cursor, then new events, until the caller ends the call. Every event has a cursor: store the
-        last cursor, and resume after it whenever the stream has ended, at any server of the database.
-        Events are kept for 7 days, unless a setting of the server says otherwise.
+        last cursor, and resume after it whenever the stream has ended, at any server process that uses
+        the same database. Events are kept for 7 days, unless a setting of the server says otherwise.
 
         The first message is a heartbeat; the stream begins after its cursor. While there is no event,
         a heartbeat follows at least every 10 seconds; its cursor is later than all events that were

@@ -46,16 +46,16 @@ class Answers:
         self._none.set()
 
     def known(self, request: str) -> ProvisioningResponse | None:
-        """Returns an earlier answer to the request that the server has not applied, or None if
-        there is no such answer. Never returns an answer RETRY_LATER, because the routine has to run
-        again after it.
+        """Returns an earlier answer to the request, if the server has not applied this answer;
+        otherwise None. Never returns an answer RETRY_LATER, because the routine has to run again
+        after it.
         """
         found = self._waiting.get(request) or self._kept.get(request)
         return found if found and found.status != ResponseStatus.RETRY_LATER else None
 
     def put(self, answer: ProvisioningResponse) -> None:
-        """Queues the answer. It replaces a waiting answer to the same request with an older
-        token.
+        """Queues the answer. Drops an answer to the same request that is still waiting, because it
+        carries an older token.
         """
         self._kept.pop(answer.request, None)
         self._waiting.pop(answer.request, None)

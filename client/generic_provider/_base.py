@@ -1,5 +1,5 @@
-"""Contains the common part of Client and AsyncClient: the settings of the connection, and the RPCs
-of its channel.
+"""Contains the common part of Client and AsyncClient: the settings of the connection, the channel,
+and the RPCs.
 """
 
 from __future__ import annotations

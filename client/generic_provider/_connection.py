@@ -103,8 +103,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def delays(first: float, most: float) -> Iterator[float]:
-    """Yields the random delays between attempts, in seconds, without an end. The limit of the
-    delays grows from `first` to `most`, and doubles after each attempt.
+    """Yields the random delays between attempts, in seconds, without an end. The first delay is at
+    most `first`. This limit doubles after each attempt, until it is `most`.
     """
     limit = first
     while True:

@@ -23,8 +23,8 @@ ENDED = float("-inf")
 
 
 class HeldLease:
-    """The requests of one lease that are not answered yet. The lease knows whether the adapter may
-    still begin them.
+    """The requests of one lease that are not answered yet. The methods tell whether the adapter may
+    still begin these requests.
     """
 
     def __init__(self, given: SubscriptionRequests, *, source: Stream, sent: float) -> None:

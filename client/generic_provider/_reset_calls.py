@@ -138,7 +138,7 @@ def preview_reset_run(
     without_totals: bool = False,
 ) -> Call[v1.PreviewResetRunResponse, v1.PreviewResetRunResponse]:
     """Get a page of the subscriptions that a run would reset now. The first page contains the
-    totals of the run. With `without_totals` it does not contain them, and the call is faster.
+    totals of the run. With `without_totals`, no page contains totals, and the call is faster.
 
     `definition`: an id, or a definition that does not exist yet.
     """
@@ -225,8 +225,9 @@ def watch_reset_run(_: Caller, reset_run: str) -> Watch[v1.WatchResetRunResponse
 def approve_reset_run(
     caller: Caller, reset_run: str, *, reason: str, performed_by: str = ""
 ) -> Call[v1.ApproveResetRunResponse, v1.ResetRun]:
-    """Approve a HELD run. The run then creates exactly the requests that its entries show. A
-    subscription that has changed since the plan gets no requests; its entry says so.
+    """Approve a HELD run. The run then creates exactly the requests that its entries show. If a
+    subscription needs other requests now, the run creates no request for it, and its entry becomes
+    CHANGED_SINCE_PREVIEW.
     """
     request = v1.ApproveResetRunRequest(
         reset_run=reset_run, reason=reason, performed_by=performed_by or caller.performed_by

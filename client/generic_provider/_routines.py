@@ -197,7 +197,7 @@ def _refusal(
 def _text(request: ProvisioningRequest, given: str | float | None) -> str:
     """Returns a routine's error code or description as a text.
 
-    A value that is not a text is converted and logged.
+    Any other value is converted. If it is not a number either, it is also logged.
     """
     if not isinstance(given, str | int | float):
         log.error("%s: a code or a text is a str, not %r", request.number, given)

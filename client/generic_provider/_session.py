@@ -95,7 +95,7 @@ class Session:
         elif lease.is_late():
             log.warning("the lease of %s came too late: it is given back", lease.subscription)
             self._start(self._release([lease.handed]))
-            source.left.set()  # the new stream sets its clock again
+            source.left.set()  # a new stream is opened, and estimates the server's time anew
         else:
             self._lanes.take(lease)
             self._extend_within(lease.duration / 3)
@@ -140,8 +140,8 @@ class Session:
                     await self._extend_sooner.wait()
 
     async def _extend(self) -> None:
-        """Extends all leases again and again. Between two extensions, a third of the shortest
-        duration that the server has granted passes.
+        """Extends all leases again and again. After an extension, waits for a third of the shortest
+        duration that the server has granted to a lease.
         """
         while True:
             await self._extension_due()

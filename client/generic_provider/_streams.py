@@ -60,14 +60,14 @@ class Stream:
         """True after a call that stops the stream: the server hands over no more requests on it."""
 
     def time(self) -> float:
-        """Estimates the server's time in seconds since 1970. The estimate is never earlier than the
-        server's time.
+        """Estimates the server's time in seconds since 1970. If both clocks run equally fast, the
+        estimate is never earlier than the server's time.
         """
         return time.monotonic() + (self._ahead or 0.0)
 
     def set_clock(self, message: StreamPendingRequestsResponse) -> float:
-        """Sets the clock to the time in the message, and returns the time at which the message was
-        sent.
+        """Corrects the estimate by the time in the message, and returns the time at which the
+        message was sent.
 
         A message of an older server does not contain this time; then the estimate is returned.
         """
@@ -101,9 +101,8 @@ class Receiver(Protocol):
 
 
 class Hooks:
-    """The functions of the adapter's owner.
-
-    For each connection, the functions are called on the event loop, one after the other.
+    """The functions that the user of the adapter has registered for the beginning and the end of
+    streams. They are called on the event loop, one after the other.
     """
 
     def __init__(self) -> None:

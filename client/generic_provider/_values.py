@@ -61,11 +61,11 @@ def number(argument: str, value: str | int | None) -> str:
 
 
 def text_of(value: object) -> str:
-    """Returns the value as a text; an empty text for None. Replaces each half of a surrogate pair
-    by a question mark, because it cannot be sent.
+    """Returns the value as a text; an empty text for None. Replaces each lone surrogate by a
+    question mark, because UTF-8 cannot encode a lone surrogate.
     """
     if value is None:
         return ""
-    # str() of an enumeration returns its name
+    # a str is not converted, because str() of a member of an enumeration returns the member's name
     text = value if isinstance(value, str) else str(value)
     return text.encode(errors="replace").decode()

@@ -48,8 +48,9 @@ class Watched(Generic[Response, Item]):
     def opened(self, cancel: Cancel, *, call: Callable[[Cancel], object] = _call) -> Iterator[None]:
         """Handles the errors of the `with` block, which reads the stream.
 
-        `cancel` cancels the stream. `call` calls its argument `cancel` in a way that is safe from
-        another thread. Raises a ProvisioningError if the stream is not opened again after an error.
+        `cancel` cancels the stream. If the stream is silent for too long, another thread cancels it
+        by `call(cancel)`. Raises a ProvisioningError if the stream is not opened again after an
+        error.
         """
         ended = threading.Event()
         self._silent = False

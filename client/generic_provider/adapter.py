@@ -33,15 +33,15 @@ class Adapter:
     """Takes a provider's pending requests, runs the registered routines for them, and answers the
     requests.
 
-    Requests of one subscription run one after the other, subscriptions run in parallel. Each
-    request is handed over at least once, so routines must be idempotent, with the request's number
-    as the key.
+    Requests of one subscription run one after the other; requests of different subscriptions run in
+    parallel. Each request is handed over at least once, so routines must be idempotent, with the
+    request's number as the key.
 
     When a routine returns, its request is accepted. The routine returns None, the platform's
     account number, or `Accepted`. A routine raises `Reject` to reject the request. After
-    `RetryLater` or any other exception, the request comes again later. After `PlatformDown`, all
-    requests are given back. Coroutine functions run on the event loop, plain functions run in
-    threads.
+    `RetryLater` or any other exception, the request is handed over again later. After
+    `PlatformDown`, all requests are given back. Coroutine functions run on the event loop, plain
+    functions run in threads.
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class Adapter:
         for all request types that have no other routine.
 
         If the routine returns, all requests of its Work are accepted. `Reject` rejects the first
-        request, and the other requests come again with a new target. A target contains no usage
-        records: ADD_UDR and CANCEL_UDR need a routine of their own.
+        request, and the other requests are handed over again with a new target. A target contains
+        no usage records: ADD_UDR and CANCEL_UDR need a routine of their own.
         """
         self._only_one_for_the_rest()
         self._routines.target = routine

@@ -1,4 +1,4 @@
-"""Reads the time at which a certificate expires: the module ssl has no function for it."""
+"""Reads the time at which a certificate expires, because the module ssl cannot do this."""
 
 from __future__ import annotations
 

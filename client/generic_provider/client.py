@@ -126,7 +126,7 @@ class Client(Base):
         number of entries.
 
         `observed_time`: the time at which reading the platform began. `complete`: true if the
-        entries name every subscriber of the platform, so that all others count as missing.
+        entries name every subscriber of the platform; all other subscriptions count as missing.
         `max_missing_percent`: a complete report raises ReportIncomplete if more than this
         percentage of the subscriptions is missing; default 5. The call has no timeout and is not
         repeated. After ServerUnavailable, send the whole report again, which is always safe.

@@ -282,9 +282,9 @@ class Unauthenticated(ProvisioningError):
 
 
 class PermissionDenied(ProvisioningError):
-    """The caller's roles do not allow the call, or the caller would approve a run that it has
-    submitted itself. The metadata has `caller`; and `rpc` in the first case, `reset_run` in the
-    second.
+    """The caller's roles do not allow the call, or the caller would approve a reset run that the
+    same caller has submitted. The metadata has `caller`; and `rpc` in the first case, `reset_run`
+    in the second.
 
     If the caller may make the call only for other providers, the metadata has `provider` too.
     """

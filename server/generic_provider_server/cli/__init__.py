@@ -54,7 +54,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="generic-provider", message="%(prog)s %(version)s")
 def generic_provider() -> None:
-    """Stands between a pay-TV CRM and its CAS and OTT platforms.
+    """Connects a pay-TV CRM with its CAS and OTT platforms.
 
     `generic-provider serve` runs the server; most other commands connect to a running server.
 

@@ -43,7 +43,9 @@ WAITS_FOR_OTHERS = (
     "subscription are settled"
 )
 COMMON: tuple[click.Parameter, ...] = (
-    click.Option(["--request-id"], help="An id of your choice: a repeat with it changes nothing."),
+    click.Option(
+        ["--request-id"], help="An id of your choice: a repeat with the same id changes nothing."
+    ),
     click.Option(["--reference", "order"], help="The name of your order, ticket or campaign."),
     click.Option(
         ["--at"],
@@ -62,9 +64,9 @@ COMMON: tuple[click.Parameter, ...] = (
     click.Option(
         ["--wait"],
         is_flag=True,
-        help="Wait until the action is settled, which means that all its requests have final "
-        "states. The waiting has no time limit, also not that of --timeout; Ctrl-C ends only the "
-        "waiting. If a request is rejected, the exit code is 1.",
+        help="Wait until the action is settled: until all its requests, and all requests of "
+        "earlier actions of the subscription, have final states. --timeout does not limit this "
+        "waiting; Ctrl-C ends only the waiting. If a request is rejected, the exit code is 1.",
     ),
     click.Option(
         ["--expected-revision"],
@@ -204,8 +206,8 @@ action.add_command(batch)
     "--wait",
     type=Number(0, LONGEST_WAIT.seconds),
     default=0,
-    help="The seconds to wait at most until the action is settled, which means that all its "
-    "requests have final states.",
+    help="The seconds to wait at most until the action is settled: until all its requests, and all "
+    "requests of earlier actions of the subscription, have final states.",
 )
 @remote
 def get(client: Client, output: Output, *, action_id: str, request_id: bool, wait: float) -> None:
@@ -251,7 +253,7 @@ def cancel(client: Client, output: Output, *, action_id: str, performed_by: str)
     help="List only actions in this state.",
 )
 @click.option(
-    "--performed-by", default="", help="List only actions that name this person or system."
+    "--performed-by", default="", help="List only actions that this person or system performed."
 )
 @created_options
 @limit_option

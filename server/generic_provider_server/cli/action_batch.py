@@ -35,7 +35,7 @@ MOST_BYTES = 3 * 1024 * 1024
 
 
 Answer = tuple[SubscriptionAction | ProvisioningError, bool]
-"""The result of a line, and whether an earlier call has performed its action."""
+"""The result of a line, and whether an earlier call has performed the action of the line."""
 
 
 class Result(NamedTuple):
@@ -59,14 +59,18 @@ class Result(NamedTuple):
 @click.option(
     "--again",
     is_flag=True,
-    help="Perform all lines anew, also lines that an earlier run of the file performed.",
+    help="Perform the actions of all lines, even those that an earlier run of the file performed.",
 )
-@click.option("--run", default="", help="Continue the interrupted run of --again with this id.")
+@click.option(
+    "--run",
+    default="",
+    help="Continue an interrupted run with --again. The value is the id of that run.",
+)
 @click.option(
     "--wait",
     is_flag=True,
-    help="Wait until all actions are settled, and count their states. The waiting has no time "
-    "limit, also not that of --timeout; Ctrl-C ends only the waiting.",
+    help="Wait until all actions are settled, and count their states. --timeout does not limit "
+    "this waiting; Ctrl-C ends only the waiting.",
 )
 @click.option(
     "--performed-by",
@@ -145,7 +149,7 @@ def _actions(
 
 @contextmanager
 def _continued_later(outcome: Outcome, refused: RefusedLines, run: str) -> Iterator[None]:
-    """If the server is lost or Ctrl-C ends the `with` block, says how to continue the run."""
+    """If an error of a call or Ctrl-C ends the `with` block, prints how to continue the run."""
     try:
         yield
     except ProvisioningError:

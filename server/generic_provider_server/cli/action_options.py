@@ -212,7 +212,7 @@ ACTIONS = {
                 "--new-item",
                 required=True,
                 type=Parts("provider", "distributor", "goods_type", "serial_number", optional=2),
-                help="The new item. By default at the provider and distributor of the old item.",
+                help="The new item. Default: the provider and distributor of the old item.",
             ),
         ),
     ),
@@ -272,7 +272,7 @@ ACTIONS = {
         (_option("--usage", required=True, help="The reference of the usage record."),),
     ),
     "replace": Verb(
-        "Change a subscription to exactly this state. Remove everything that no option names.",
+        "Change a subscription to exactly what the options name. Remove everything else.",
         (
             NamedOption(
                 ["--state"],

@@ -81,7 +81,7 @@ def _address(ctx: click.Context, param: click.Parameter, listen: str) -> str:
     help="The seconds to wait for the adapter's first connection.",
 )
 @click.option(
-    "--slow", is_flag=True, help="Add the tests that take minutes, e.g. a server that hangs."
+    "--slow", is_flag=True, help="Add the tests that take minutes, e.g. with a server that hangs."
 )
 @click.option(
     "--junit",

@@ -52,14 +52,16 @@ archive.add_command(show)
 @click.option(
     "--older-than",
     type=SPAN,
-    help="Archive requests that were created longer ago than this, like 90d.",
+    help="Archive requests that were created longer ago than this time span, e.g. 90d.",
 )
 @click.option(
     "--created-before", type=INSTANT, help="Archive requests that were created before this time."
 )
 @click.option("--provider", default="", help="Archive only requests of this provider.")
 @click.option(
-    "--request-id", default="", help="An id of your choice: a repeat with it creates nothing."
+    "--request-id",
+    default="",
+    help="An id of your choice: a repeat with the same id creates nothing.",
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait until the archive is made.")
 @PERFORMED_BY
@@ -145,7 +147,7 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
     if file.exists():
         raise click.ClickException(f"{file} exists already")
     part = file.with_name(f"{file.name}.part")
-    part.unlink(missing_ok=True)  # an interrupted download may have left it with other rights
+    part.unlink(missing_ok=True)  # a former download may have left it with other permissions
     try:
         if _received(client, found, part) != found.checksum:
             raise click.ClickException(

@@ -95,7 +95,8 @@ def _wanted(
 ) -> Iterator[Content]:
     """Yields the lines that the options select.
 
-    In the file, an action follows its requests, and the audit trail is at the end.
+    The file is read only once: in it, an action follows its requests, and the audit trail is at the
+    end.
     """
     actions = set()
     for line in found.contents():

@@ -28,8 +28,9 @@ def code(entry: AuditEntry) -> str:
 
 
 def _counts(entry: AuditEntry) -> str:
-    """Returns how many items or calls were done and refused. Returns an empty text for a single
-    item or call, because the outcome already describes it.
+    """Returns how many items of a batch, or how many calls that are counted together, were done and
+    refused. Returns an empty text for a single item or call, because the column `outcome` describes
+    it completely.
     """
     if entry.done + entry.refused <= 1 and (entry.code or not entry.refused):
         return ""

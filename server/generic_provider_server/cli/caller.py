@@ -40,8 +40,8 @@ def file_option(command: F) -> F:
 def caller() -> None:
     """Add, remove and list the callers of the server.
 
-    These commands write the file that `generic-provider serve --callers` reads. Running servers
-    follow a change within 5 seconds.
+    The commands use the file that `generic-provider serve --callers` reads. Running servers read a
+    changed file again within 5 seconds.
     """
 
 

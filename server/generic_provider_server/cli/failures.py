@@ -75,7 +75,7 @@ def _is_known(option: str, command: click.Command, context: click.Context) -> bo
 
 
 def cause(error: OSError) -> str:
-    """Returns the part of the error that helps a person: the file, and its error."""
+    """Returns a text for people: the name of the file, if there is one, and what is wrong."""
     if error.filename is None and error.errno in OF_OUTPUT:
         return f"standard output cannot be written: {error.strerror}"
     file = f"{error.filename}: " if error.filename else ""

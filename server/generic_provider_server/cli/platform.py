@@ -80,12 +80,12 @@ def report(
     """Report the contents of the platform from FILE.
 
     Each line is a PlatformSubscription in JSON. It has account_number or subscription, and either
-    all items and entitlements, or "missing": true. Or FILE is CSV, named *.csv: its columns are
-    paths of fields, like account_number or items[0].serial_number. FILE may be compressed by gzip;
-    - is standard input.
+    all items and entitlements, or "missing": true. If the name of FILE ends with .csv, FILE is CSV:
+    its columns are paths of fields, like account_number or items[0].serial_number. FILE may be
+    compressed by gzip. FILE may be -, which is standard input.
 
-    A report creates no requests. If the report differs from the CRM, the subscription is
-    OUT_OF_SYNC afterwards, and a reset brings the platform to the state of the CRM. The same file
+    A report creates no requests. A subscription for which the report differs from the CRM is
+    OUT_OF_SYNC afterwards. Then a reset brings the platform to the state of the CRM. The same file
     may be reported again.
     """
     if observed_time is None and not file.is_file():
@@ -102,7 +102,9 @@ def report(
     except ReportIncomplete as error:
         raise _incomplete(error) from None
     except _WrongLine:
-        # A wrong line must not hide a wrong provider. An adapter may not read the provider.
+        # If the provider is wrong too, the error is about the provider and not about the line.
+        # But a caller with only the role `adapter` cannot read providers: then the error is about
+        # the line.
         with suppress(PermissionDenied, ServerUnavailable, DeadlineExceeded):
             client.get_provider(provider)
         raise

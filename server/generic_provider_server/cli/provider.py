@@ -162,7 +162,7 @@ def list_(client: Client, output: Output) -> None:
 
 @provider.command()
 @click.argument("code")
-@click.option("--toml", is_flag=True, help="Print the file that `provider apply` takes.")
+@click.option("--toml", is_flag=True, help="Print the file that `provider apply` reads.")
 @remote
 def show(client: Client, output: Output, *, code: str, toml: bool) -> None:
     """Show a provider."""

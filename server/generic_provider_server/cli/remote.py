@@ -43,8 +43,8 @@ class _Client(Client):
 
 
 def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[P, None]:
-    """Adds the options of the connection, --timeout and --json. The command gets a client and an
-    output for results.
+    """Adds options to a command: the options for the connection, --timeout, and --json. The command
+    gets a client and an output for results.
     """
 
     @functools.wraps(command)

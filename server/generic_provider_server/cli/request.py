@@ -73,7 +73,9 @@ PERFORMED_BY = click.option(
     "--performed-by", default="", help="The name of the person. Default: the user of this machine."
 )
 END_LEASE = click.option(
-    "--end-lease", is_flag=True, help="If an adapter has the request, end its lease first."
+    "--end-lease",
+    is_flag=True,
+    help="If an adapter has the request on a lease, end this lease first.",
 )
 REASON = click.option(
     "--reason", required=True, help="The reason, which is stored with the request."
@@ -160,7 +162,7 @@ def cancel(client: Client, output: Output, /, *, number: str, **options: Any) ->
 def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
     """Answer a request in the name of the platform. Check the platform first.
 
-    The command works only for the first pending request of a subscription at its provider.
+    The command works only for the first pending request of a subscription at a provider.
     """
     done = client.resolve_request(number, **options)
     output.message(done, _settled(done))
@@ -173,7 +175,7 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
     type=click.IntRange(0),
     default=10,
     show_default=True,
-    help="First print this number of existing requests, the newest.",
+    help="The number of existing requests to print first: the newest requests.",
 )
 @click.option(
     "--interval",

@@ -13,8 +13,8 @@ from generic_provider import Client, ProvisioningRequest, RequestState
 PENDING = "PENDING"
 FINAL = tuple(name for name in vars(RequestState) if name.isupper() and name != PENDING)
 MOST_PENDING = 1000
-"""The greatest number of pending requests that are compared, beginning with the newest. An older
-pending request is printed again only when it has a final state.
+"""Changes are printed only for the newest pending requests, up to this number. An older pending
+request is printed again only when it has a final state.
 """
 OVERLAP = timedelta(seconds=10)
 """The time span for which requests with a final state are read again, because requests are not
@@ -33,7 +33,8 @@ def changes(
     newest = list(islice(client.list_requests(**filters, page_size=max(last, 1)), max(last, 1)))
     known = {each.number: _state(each) for each in newest}
     since = max(map(_last_time, newest), default=BEGINNING)
-    # requests that change after the first reading are printed after the next reading
+    # requests that are created or changed after the first reading are not in `known`, so that the
+    # loop prints them
     first = newest[0].number if newest else ""
     before = [each for each in _now(client, filters, since) if each.number <= first]
     known = {each.number: _state(each) for each in before} | known

@@ -47,10 +47,12 @@ def reset() -> None:
 @click.option(
     "--recreate",
     is_flag=True,
-    help="Also create the account again. Use it if the platform has lost the account.",
+    help="Also create the account again. Use this option if the platform has lost the account.",
 )
 @click.option(
-    "--request-id", default="", help="An id of your choice: a repeat with it creates nothing."
+    "--request-id",
+    default="",
+    help="An id of your choice: a repeat with the same id creates nothing.",
 )
 @remote
 def subscription(

@@ -1,6 +1,6 @@
 """`generic-provider reset run define` defines which subscriptions are reset, how, and when.
 
-The other commands change a definition, stop its schedule, and delete it.
+The other commands of this module change a definition, stop its schedule, and delete it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ FIELDS = (
     click.option(
         "--recreate",
         is_flag=True,
-        help="Also create the accounts again. Use it if the platform has lost the accounts.",
+        help="Also create the accounts again. Use this option if the platform has lost accounts.",
     ),
     click.option(
         "--restored-to", type=INSTANT, help="The time to which the platform was restored."

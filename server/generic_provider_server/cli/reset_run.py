@@ -150,8 +150,8 @@ def watch_(client: Client, output: Output, *, reset_run: str) -> None:
 
 
 def _watched(client: Client, number: str) -> None:
-    """Shows the run until it has ended or waits for its approval. Exits with 1 if the run failed,
-    and after Ctrl-C.
+    """Shows the run until it has ended or waits for its approval. Exits with 1 if the run failed or
+    was cancelled, and after Ctrl-C.
     """
     from rich import progress as bars  # noqa: PLC0415 - most commands show no progress
 

@@ -1,5 +1,5 @@
-"""Prepares standard input, output and error for use, even if they are closed or have another
-encoding.
+"""Prepares standard input, output and error for use, even if they are closed or have an encoding
+other than UTF-8.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ..desk.output import say
 
 
 def prepare_streams() -> None:
-    """Opens standard streams that are closed. If a stream has another encoding than UTF-8, escapes
-    replace characters that the encoding does not have.
+    """Opens standard streams that are closed. If a stream has an encoding other than UTF-8, a
+    character that the encoding does not have is written as an escape sequence.
     """
     # otherwise a database file could get the descriptor of a standard stream, to which other code
     # writes

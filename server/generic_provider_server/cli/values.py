@@ -133,7 +133,9 @@ class Span(click.ParamType[timedelta]):
 
 
 class Parts(click.ParamType[dict[str, Any]]):
-    """The fields of a message, with colons between them. The first fields may be left out."""
+    """The fields of a message, with colons between them. The first `optional` fields may be left
+    out.
+    """
 
     name = "parts"
 

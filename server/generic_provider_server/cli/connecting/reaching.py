@@ -24,8 +24,8 @@ PLACE = re.compile(r"(?:dns:|ipv[46]:)?(\[[^\]]+\]|[^:/,]+):(\d+)")
 
 
 def refuse_unreachable(connection: Connection, *, again: bool = False) -> None:
-    """Raises NotReached if the host name has no address, or if client and server do not use TLS in
-    the same way. Does nothing for any other reason.
+    """Raises NotReached if the host name has no address, if only one side uses TLS, or if one side
+    does not accept the certificate of the other side. Does nothing for any other reason.
 
     `again`: true if another attempt follows. Then the function does nothing if the host
     name has no address at the moment.

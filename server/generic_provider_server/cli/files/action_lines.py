@@ -36,8 +36,8 @@ class Line(NamedTuple):
 class Lines:
     """Reads the actions of a text.
 
-    The lines can be read only once. With another value of `again`, equal lines get other request
-    ids, and so perform new actions.
+    The lines can be read only once. With another value of `again`, the same lines get other request
+    ids, so that their actions are performed again.
     """
 
     def __init__(self, text: Text, *, again: str = "") -> None:

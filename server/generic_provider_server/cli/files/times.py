@@ -17,7 +17,7 @@ def time_of(text: str) -> datetime:
     if given.utcoffset() is not None:
         return given
     taken = given.astimezone()
-    say(f"{text} is taken as {taken.isoformat()}, the time zone of this machine", err=True)
+    say(f"{text} is taken as {taken.isoformat()}, in the time zone of this machine", err=True)
     return taken
 
 

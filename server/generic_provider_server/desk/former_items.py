@@ -62,8 +62,9 @@ def _named(client: Client, serial: str) -> Iterator[ProvisioningRequest]:
 
 
 def where_it_was(request: ProvisioningRequest, serial: str) -> str:
-    """Returns a sentence about the item: the subscription from which the request removed it. If the
-    request did not remove it, the sentence tells the result of the addition or removal so far.
+    """Returns a sentence that names the subscription from which the request removed the item. If
+    the request added the item, or the removal is not accepted, the sentence tells the state of the
+    request instead.
     """
     when = moment(request, "settle_time") or moment(request, "create_time")
     if _removed(request):

@@ -28,7 +28,7 @@ SAME_PART = ("distributor", "goods_type", "service", "from_distributor")
 
 def refused_by(provider: str, newest: Sequence[SubscriptionAction]) -> list[SubscriptionAction]:
     """Returns the actions that the provider rejected, wholly or in part, and that no later action
-    repeats. Only the newest action and the actions within RECENT count. `newest`: the newest
+    repeats. Actions older than RECENT are left out, except the newest action. `newest`: the newest
     actions of the subscription, beginning with the newest.
     """
     since = datetime.now(UTC) - RECENT

@@ -43,8 +43,8 @@ def not_sent_with_it(found: Subscription, services: Sequence[SubscribedService])
 
 
 def how_to_switch_on(found: Subscription, *, provider: str = "") -> str:
-    """Returns the advice how to switch on a subscription that is off. For a subscription that is
-    on, returns the advice how to switch on its services that are off. Returns an empty text if
+    """Returns advice on how to switch on a subscription that is off. For a subscription that is
+    on, returns advice on how to switch on its services that are off. Returns an empty text if
     nothing can be switched on. `provider`: only services of this provider count.
 
     If the subscription is off and the terms of all its services are over, only new term ends switch

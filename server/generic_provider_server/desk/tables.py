@@ -1,8 +1,8 @@
 """Formats tables without cutting a cell off, even in a narrow terminal.
 
-If a table is too wide, cells of the columns in FOLDING continue on further lines, between words. If
-the table is still too wide, the columns of the heading and of each row are spread over several
-lines.
+If a table is too wide, cells of the columns in FOLDING are broken between words, and continue on
+further lines. If the table is still too wide, the columns of the heading and of each row are spread
+over several lines.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ def _split(
 ) -> list[list[int]]:
     """Divides the columns of a row among several lines, and returns the columns of each line.
 
-    A column that does not fit beside the preceding columns begins a new line. A foldable column is
-    made narrower instead if its cells then fit, in about MOST_FOLDS lines at most. The function
-    changes `widths`.
+    A column that does not fit beside the preceding columns begins a new line. But a foldable column
+    is made narrower and stays beside them, if its cells then need at most about MOST_FOLDS lines.
+    The function changes `widths`.
     """
     lines: list[list[int]] = [[0]]
     for column in range(1, len(widths)):
@@ -119,7 +119,9 @@ def _row(
 
 
 def folded(cell: str, width: int) -> Iterator[str]:
-    """Divides the text between words into lines of at most the width, if no word is longer."""
+    """Divides the text between words into lines of at most `width`. A longer word gets a line for
+    itself.
+    """
     line, *words = cell.split(" ") if cell_len(cell) > width else [cell]
     for word in words:
         if cell_len(f"{line} {word}") <= width:

@@ -150,7 +150,7 @@ def _answer(request: ProvisioningRequest, ended: object) -> ProvisioningResponse
             return _refusal(ResponseStatus.REJECTED, code, text)
         case _Raised(RetryLater() as later):
             code, text = _text(request, later.code), _text(request, later.text)
-            log.warning("%s comes again later: %s %s", request.number, code, text)
+            log.warning("%s is handed over again later: %s %s", request.number, code, text)
             delay = _delay(request, later.delay)
             return _refusal(ResponseStatus.RETRY_LATER, code, text, delay=delay)
         case _Raised(error):
@@ -173,7 +173,7 @@ def _accepted(said: Accepted) -> ProvisioningResponse:
 
 
 def _given_back(request: ProvisioningRequest, error: BaseException) -> ProvisioningResponse:
-    log.error("%s failed and comes again", request.number, exc_info=error)
+    log.error("%s failed and is handed over again", request.number, exc_info=error)
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the log contains the error

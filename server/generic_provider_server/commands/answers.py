@@ -119,7 +119,7 @@ def _judge_pending(
     elif code is ResponseCode.INVALID:
         text = NEVER_ISSUED
     else:
-        text = "the lease has ended; the request comes again"
+        text = "the lease has ended; the request is handed over again"
         if response.status is ResponseStatus.ACCEPTED:
             make_uncertain(transaction, lease, pending.request, state, names=names(pending.request))
     return Verdict(response.request, code, state, text)

@@ -101,8 +101,9 @@ class Blocked(Generic[N]):
         The caller runs the group, and calls `add` for each command that is still blocked. If a
         command is still blocked, the next group is a single command. Otherwise the next group, in
         this or the next round, is twice as large, because the end of one lock often lets all
-        waiting commands run. No group is larger than the other groups of the writer. Unsuccessful attempts take at most about a
-        fifth of the time, because a pause follows that is four times as long.
+        waiting commands run. No group is larger than the other groups of the writer. Unsuccessful
+        attempts take at most about a fifth of the time, because a pause follows that is four times
+        as long.
         """
         began = start = time.monotonic()
         if began < self._next_at:

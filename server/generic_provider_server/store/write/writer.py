@@ -45,9 +45,11 @@ PARTING_SECONDS = 0.5
 """The greatest duration, in seconds, of the search for the commands that need a lock of another
 session.
 """
-NO_WAIT = 0.005
-"""If the writer does not get a lock within this number of seconds, another session counts as the
-lock's holder.
+LEAST_WAIT = 0.005
+"""The least number of seconds for which an attempt to run blocked commands waits for a lock.
+
+An attempt waits for the usual duration of a group, because another process releases its locks
+within this duration. On a slow machine, shorter waits would fail all the time.
 """
 
 log = structlog.get_logger()
@@ -74,6 +76,8 @@ class Writer:
         self._throttle = self._groups.throttle
         self._asked: CommandQueue[Asked[Any]] = CommandQueue()
         self._blocked: Blocked[Asked[Any]] = Blocked(waits.blocked)
+        self._longest_wait = waits.lock
+        self._usual_seconds = LEAST_WAIT
         self._wanted = threading.Condition()
         self._stopping = False
         self._lost = False
@@ -161,9 +165,9 @@ class Writer:
         return self._stopping and not self._asked and not self._blocked
 
     def _try_blocked(self) -> None:
-        """Runs the blocked commands in groups, without waiting for locks."""
+        """Runs the blocked commands in groups, with short waits for locks."""
         for group in self._blocked.attempts():
-            self._answer_soon(group, self._run_group(group, lock_wait=NO_WAIT))
+            self._answer_soon(group, self._run_group(group, lock_wait=self._short_wait()))
         if expired := self._blocked.expired():
             log.warning("locks_not_given", commands=len(expired))
             for asked in expired:
@@ -217,8 +221,11 @@ class Writer:
         half, notices = len(group) // 2, list[Notice]()
         for part in (group[:half], group[half:]):
             if free := self._blocked.without(part):
-                notices += self._run_group(free, lock_wait=NO_WAIT, until=until)
+                notices += self._run_group(free, lock_wait=self._short_wait(), until=until)
         return notices
+
+    def _short_wait(self) -> float:
+        return min(max(LEAST_WAIT, self._usual_seconds), self._longest_wait)
 
     def _is_worth_another_attempt(self, group: Sequence[Asked[Any]], error: Exception) -> bool:
         """Tells whether the group may succeed if it runs again.
@@ -266,7 +273,9 @@ class Writer:
     def _commit(self, group: Sequence[Asked[Any]], *, lock_wait: float | None) -> Notice:
         began = time.perf_counter()
         notice = self._groups.commit(group, lock_wait=lock_wait, probe=self._lost)
-        notice.tally.commands, notice.tally.seconds = len(group), time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        notice.tally.commands, notice.tally.seconds = len(group), seconds
+        self._usual_seconds += (seconds - self._usual_seconds) / 10
         if self._lost:
             log.info("store_found")
             self._lost = False

@@ -113,7 +113,11 @@ FAMILIES = (
         text="Rejected requests, by whether the whole ACTION or a PART was taken back.",
     ),
     _counter(
-        LOST, "provider", "cause", text="Leases that ended before all their requests were answered, without a call of the adapter."
+        LOST,
+        "provider",
+        "cause",
+        text="Leases that ended before all their requests were answered, and without a call of the "
+        "adapter.",
     ),
     _counter(REFUSED, text="Calls with wrong credentials or without credentials."),
     _histogram(

@@ -36,9 +36,7 @@ class GroupCommit:
         self._server = server
         self._listeners = listeners
 
-    def commit(
-        self, group: Sequence[Asked[Any]], *, lock_wait: float | None, probe: bool
-    ) -> Notice:
+    def commit(self, group: Sequence[Asked[Any]], *, lock_wait: float, probe: bool) -> Notice:
         """Runs the commands and commits.
 
         `probe`: if true, the transaction writes to the database even if the group is empty, to find

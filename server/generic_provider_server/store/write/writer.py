@@ -28,6 +28,7 @@ from ..waits import Waits
 from .blocked import Blocked
 from .command import Asked, Audit, Awaited, Command
 from .group import GroupCommit
+from .lock_waits import LockWaits
 from .next_group import CommandQueue
 
 Result = TypeVar("Result")
@@ -44,12 +45,6 @@ first; then its commands run one by one.
 PARTING_SECONDS = 0.5
 """The greatest duration, in seconds, of the search for the commands that need a lock of another
 session.
-"""
-LEAST_WAIT = 0.005
-"""The least number of seconds for which an attempt to run blocked commands waits for a lock.
-
-An attempt waits for the usual duration of a group, because another process releases its locks
-within this duration. On a slow machine, shorter waits would fail all the time.
 """
 
 log = structlog.get_logger()
@@ -76,8 +71,7 @@ class Writer:
         self._throttle = self._groups.throttle
         self._asked: CommandQueue[Asked[Any]] = CommandQueue()
         self._blocked: Blocked[Asked[Any]] = Blocked(waits.blocked)
-        self._longest_wait = waits.lock
-        self._usual_seconds = LEAST_WAIT
+        self._lock_waits = LockWaits(waits.lock)
         self._wanted = threading.Condition()
         self._stopping = False
         self._lost = False
@@ -121,7 +115,7 @@ class Writer:
             group = self._blocked.without(asked)
             if group or self._throttle.unsent or self._lost:
                 self._tidy = False
-                self._answer_soon(group, self._run_group(group))
+                self._answer_soon(group, self._run_group(group, lock_wait=self._lock_waits.first))
             elif not self._blocked:
                 self._tidy_up()
             if self._blocked.pause() == 0:
@@ -167,7 +161,7 @@ class Writer:
     def _try_blocked(self) -> None:
         """Runs the blocked commands in groups, with short waits for locks."""
         for group in self._blocked.attempts():
-            self._answer_soon(group, self._run_group(group, lock_wait=self._short_wait()))
+            self._answer_soon(group, self._run_group(group, lock_wait=self._lock_waits.again))
         if expired := self._blocked.expired():
             log.warning("locks_not_given", commands=len(expired))
             for asked in expired:
@@ -178,8 +172,8 @@ class Writer:
         self,
         group: Sequence[Asked[Any]],
         *,
+        lock_wait: float,
         attempt: int = 1,
-        lock_wait: float | None = None,
         until: float | None = None,
     ) -> list[Notice]:
         """Runs the group as one transaction.
@@ -221,11 +215,8 @@ class Writer:
         half, notices = len(group) // 2, list[Notice]()
         for part in (group[:half], group[half:]):
             if free := self._blocked.without(part):
-                notices += self._run_group(free, lock_wait=self._short_wait(), until=until)
+                notices += self._run_group(free, lock_wait=self._lock_waits.again, until=until)
         return notices
-
-    def _short_wait(self) -> float:
-        return min(max(LEAST_WAIT, self._usual_seconds), self._longest_wait)
 
     def _is_worth_another_attempt(self, group: Sequence[Asked[Any]], error: Exception) -> bool:
         """Tells whether the group may succeed if it runs again.
@@ -270,12 +261,12 @@ class Writer:
             self._lost = True
             self._loop.call_soon_threadsafe(self._listeners.notify_lost)
 
-    def _commit(self, group: Sequence[Asked[Any]], *, lock_wait: float | None) -> Notice:
+    def _commit(self, group: Sequence[Asked[Any]], *, lock_wait: float) -> Notice:
         began = time.perf_counter()
         notice = self._groups.commit(group, lock_wait=lock_wait, probe=self._lost)
         seconds = time.perf_counter() - began
         notice.tally.commands, notice.tally.seconds = len(group), seconds
-        self._usual_seconds += (seconds - self._usual_seconds) / 10
+        self._lock_waits.learn(seconds)
         if self._lost:
             log.info("store_found")
             self._lost = False

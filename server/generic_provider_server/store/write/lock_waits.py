@@ -1,0 +1,35 @@
+"""Decides how long a group waits for a lock of another session."""
+
+from __future__ import annotations
+
+LEAST_FIRST = 0.1
+LEAST_AGAIN = 0.005
+
+
+class LockWaits:
+    """The waits follow the usual duration of a group, because another process releases its locks
+    within this duration. If a lock is not released in time, a session that does not work usually
+    has it, and a longer wait would delay all other commands.
+
+    `longest`: no wait is longer than this number of seconds.
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._usual = 0.0
+
+    @property
+    def first(self) -> float:
+        """The seconds for which a new group waits for each lock."""
+        return min(max(LEAST_FIRST, 4 * self._usual), self._longest)
+
+    @property
+    def again(self) -> float:
+        """The seconds for which a group waits for each lock if it contains commands that may be
+        blocked.
+        """
+        return min(max(LEAST_AGAIN, self._usual), self._longest)
+
+    def learn(self, seconds: float) -> None:
+        """Notes the duration of a group that was committed."""
+        self._usual += (seconds - self._usual) / 10

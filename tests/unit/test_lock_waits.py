@@ -1,0 +1,18 @@
+"""Tests how long groups wait for the locks of other sessions."""
+
+from __future__ import annotations
+
+from generic_provider_server.store.write.lock_waits import LockWaits
+
+
+def test_waits_follow_the_usual_duration_of_a_group() -> None:
+    waits = LockWaits(longest=1.0)
+    assert (waits.first, waits.again) == (0.1, 0.005)
+
+    for _ in range(100):
+        waits.learn(0.04)
+    assert (round(waits.first, 3), round(waits.again, 3)) == (0.16, 0.04)
+
+    for _ in range(100):
+        waits.learn(3.0)
+    assert (waits.first, waits.again) == (1.0, 1.0)

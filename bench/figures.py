@@ -15,6 +15,7 @@ from .databases import POSTGRESQL, SQLITE, sqlite_path
 from .due import ends, scheduled
 from .large import large_state, start
 from .loads import Round, Run, cycles, latency
+from .locked_row import locked_row
 from .long_transaction import long_transaction
 from .peers_beside import naive_beside, peers_beside
 from .processes import line_of, program, server
@@ -216,5 +217,11 @@ FIGURES: Mapping[str, Figure] = {
         aims={},
         once=True,
         quick=False,
+    ),
+    "L2": Figure(
+        title="150 actions/s on PostgreSQL while another session locks a row of other actions",
+        measure=locked_row,
+        aims={"ratio of p99": "≤ 3", "most s to the refusal": "≤ 6"},
+        once=True,
     ),
 }

@@ -1,5 +1,5 @@
-"""Measures figures with a large state. A database with this state is filled once and used in every
-round.
+"""Measures the figures that need a large database, with the subscriptions and requests of `LARGE`.
+The database is filled once and used in every round.
 """
 
 from __future__ import annotations

@@ -151,7 +151,9 @@ def _note_arrivals(adapter: subprocess.Popen[str], arrived: dict[str, float]) ->
 
 
 def _answered(worker: subprocess.Popen[str], *, after: float) -> Any:
-    """Returns the first count that the worker prints after that instant."""
+    """Returns the first line of the worker whose time (`at`) is `after` or later. The line also has
+    the number of answers so far (`answered`).
+    """
     while True:
         line = line_of(worker)
         if line.get("at", 0) >= after:

@@ -51,7 +51,7 @@ LARGE = {"x": "x" * 4_000}
 BECOME_LARGE = actions.BecomeSubscriber(
     type="DTH", provider="P", holder=Account(parameters=LARGE), address=Address(parameters=LARGE)
 )
-"""Two events of this action have 8,000 bytes each."""
+"""The events that contain this action or its request have 8,000 bytes each."""
 
 
 @pytest_asyncio.fixture

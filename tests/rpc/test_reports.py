@@ -54,7 +54,7 @@ def soon() -> datetime:
 
 async def served_already(crm: AsyncClient, *numbers: str, everything: bool = True) -> None:
     """Creates subscriptions that platform P serves already, each with a card, a box and service S1.
-    The account number is `A` and the number of the subscription.
+    The account number on the platform is `A` followed by the number of the subscription.
     """
     for number in numbers:
         account = ExistingAccount(

@@ -115,8 +115,9 @@ def _refused(life: Life, provider: str) -> list[Finished]:
 
 
 def _corrects(pending: Pending) -> bool:
-    """Tells whether the request counts as a correction. A request for usage always counts, because
-    the usage may move along with its goods.
+    """Tells whether the request counts as a correction. A request for a usage record always counts:
+    it may move the record together with goods, and then its rejection takes nothing back in the
+    CRM, as for a correction.
     """
     return pending.origin is not RequestOrigin.ACTION or pending.request.usage is not None
 

@@ -216,7 +216,7 @@ def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...
 
 
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
-    """Yields LIVE_TURNS live subscriptions, then one bulk subscription, and so on.
+    """Yields LIVE_TURNS subscriptions with live lanes, then one with a bulk lane, and so on.
 
     `turn`: the position in this alternation, counted from 0, at which the first yielded
     subscription stands. The start at a later position leaves no subscription out. When one list has

@@ -42,7 +42,7 @@ class Connection:
         return tls.expired() if isinstance(tls, TlsFiles) else ""
 
     def context(self) -> ssl.SSLContext:
-        """Returns an SSLContext with the same settings.
+        """Returns an SSLContext with the CA, the certificate and the key of this connection.
 
         Raises SSLError or ValueError if a file is wrong.
         """

@@ -143,7 +143,7 @@ class ReportedElements:
         return next(filter(None, on), set())
 
     def _entitlements_of(self, reported: ReportedEntitlement) -> Iterator[Entitlement]:
-        """Yields the entitlements for one entry of the report.
+        """Yields the entitlements for one entitlement in the report.
 
         If the serial numbers fit both reported items and a confirmed entitlement with other goods,
         yields one entitlement with the reported items and one with the other goods. Yields no

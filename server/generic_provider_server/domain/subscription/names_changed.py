@@ -1,5 +1,5 @@
-"""Tells whether a transition may change which items and parts of providers a subscription uses.
-Only then are the used items and parts collected anew.
+"""Tells whether a transition may change which items, services, distributors and goods types a
+subscription uses. Only then are the used ones collected anew.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ class Consumer:
         self._received.put_nowait((method.delivery_tag, body))
 
     async def batch(self) -> tuple[int, list[bytes]]:
-        """Returns the number of the last message that has arrived, and all messages that have
-        arrived.
+        """Returns the delivery tag of the last message that has arrived, and all messages that have
+        arrived since the last call.
         """
         received = [await self._received.get()]
         while not self._received.empty():

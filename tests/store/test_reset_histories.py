@@ -47,8 +47,8 @@ class Healed(History):
         await History._say_goodbye(self)  # noqa: SLF001 - no `super` with slots
 
     async def _approve_later(self) -> None:
-        """Checks that an approved run sends exactly its plan, whatever has happened since it was
-        planned.
+        """Checks that an approved run sends to each planned subscription either exactly the planned
+        requests or none, whatever has happened since it was planned.
         """
         provider, runs = self.chance.choice(self.providers).code, Runs(self.bench)
         kinds = self.chance.sample(list(DifferenceKind), self.chance.randrange(5))

@@ -1,5 +1,5 @@
-"""Makes the reports of simulated platforms about the subscription of a life, and changes the
-platforms without requests.
+"""Makes the platform report of what a simulated platform holds for one subscription, and changes
+what it holds without a request.
 """
 
 from __future__ import annotations

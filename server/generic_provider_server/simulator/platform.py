@@ -172,8 +172,9 @@ def _is_named(held: str, removed: Sequence[str]) -> bool:
 
 
 def _changes(request: ProvisioningRequest) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yields the name of each list that the request changes, the texts that it adds to the list,
-    and the texts that it removes from the list.
+    """Yields for each list of a subscriber (`items`, `services` or `usages`) that the request
+    changes: its name, the elements that the request adds, and the elements that it removes. Each
+    element is a text.
     """
     services = [service_text(each) for each in request.services or [request.service]]
     match request.type:

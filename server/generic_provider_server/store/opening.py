@@ -91,8 +91,8 @@ def _connected(
     waits: Waits,
     listeners: Listeners,
 ) -> tuple[SignOfLife, Listener]:
-    """Starts the sign of life and the listener, which connect this process with the other processes
-    on its database.
+    """Starts two threads: one writes the sign of life of this process, and one receives the
+    notifications of the other processes on the same database.
     """
     loop = asyncio.get_running_loop()
     sign_of_life = SignOfLife(

@@ -1,4 +1,5 @@
-"""Defines the ledger: a mutable copy of an aggregate, on which a function computes one change.
+"""Defines the ledger: a mutable copy of an aggregate. Each function that changes a subscription
+computes its change on a ledger of its own.
 
 `Ledger.transition` returns the result as a frozen value.
 """

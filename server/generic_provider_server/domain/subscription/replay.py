@@ -199,7 +199,9 @@ def _replan(
     *,
     cause: ActionError,
 ) -> None:
-    """Replaces the action's requests as a whole if the new plan differs from them."""
+    """Plans the action's requests at the provider again. If the result differs from the pending
+    requests `mine`, cancels all of these and queues the newly planned requests.
+    """
     action, before, state = replayed
     catalogue = ledger.catalogues[provider]
     if not mine and ledger.image(before, catalogue) == ledger.image(state, catalogue):

@@ -55,7 +55,7 @@ class Archivable(ArchivableRuns):
     def archivable(
         self, archive: ArchiveRecord, part: int, *, after: PageStart = START
     ) -> Page | None:
-        """Returns the page of lines that begins at the place `after`. `part`: the part of the
+        """Returns the page of lines whose rows follow the place `after`. `part`: the part of the
         file, which is 0 for requests, 1 for actions without requests, 2 for reset runs and 3 for
         the audit trail. Returns None for a greater number.
         """

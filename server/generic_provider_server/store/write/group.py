@@ -86,7 +86,8 @@ class GroupCommit:
     def _run(self, asked: Asked[Any], needs: Needs, transaction: Transaction) -> None:
         """Runs a command.
 
-        Raises Unprocessable if the command of a duty fails at one of its subscriptions.
+        Raises Unprocessable if the command of a duty fails with an unexpected exception at one of
+        its subscriptions.
         """
         asked.error = None
         transaction.begin(needs)

@@ -41,7 +41,7 @@ OPTIONS = (
     # otherwise calls that have ended count until gRPC has released their memory, and further calls
     # of a client that keeps the limit are refused as UNAVAILABLE
     ("grpc.http.overload_protection", 0),
-    # slows a client that makes and cancels calls all the time, by a ping for each cancelled call
+    # a client that cancels calls faster than it answers pings is delayed
     ("grpc.http2.ping_on_rst_stream_percent", 100),
     ("grpc.server.max_pending_requests", MOST_PENDING),
     ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),

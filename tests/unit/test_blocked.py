@@ -11,6 +11,8 @@ from generic_provider_server.store.write.blocked import LONGEST_ROUND, Blocked
 from generic_provider_server.store.write.loaded import Needs
 from generic_provider_server.store.write.next_group import MOST_IN_GROUP
 
+RELEASED_AT, LONG = 0.5, 5.0
+
 
 @dataclass(eq=False)
 class Waiting:
@@ -26,6 +28,11 @@ class Clock:
 
     def monotonic(self) -> float:
         return self.now
+
+
+def two_commands() -> tuple[Waiting, Waiting]:
+    first, second = (Needs(subscriptions=frozenset({number})) for number in ("first", "second"))
+    return Waiting(first, asked_at=0.0), Waiting(second, asked_at=0.0)
 
 
 def blocked_commands(count: int, *, size: int = 1) -> Blocked[Waiting]:
@@ -50,6 +57,26 @@ def test_groups_grow_from_round_to_round_if_each_takes_long(
         clock.now += 1
 
     assert sizes == [1, 2, 4, 8, 16, 32, 37]
+
+
+def test_a_command_runs_soon_after_its_lock_has_ended_although_another_lock_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    blocked, (released, locked) = blocked_commands(0), two_commands()
+    blocked.add(released)
+    blocked.add(locked)
+    while released.blocked and clock.now < LONG:
+        blocked.add(Waiting(Needs(subscriptions=frozenset({f"S{clock.now}"})), asked_at=clock.now))
+        for group in blocked.attempts():
+            clock.now += 0.01
+            if locked in group or (released in group and clock.now < RELEASED_AT):
+                for command in group:
+                    blocked.add(command)
+        clock.now += 0.1
+
+    assert RELEASED_AT < clock.now < 2 * RELEASED_AT
 
 
 def test_a_group_of_waiting_commands_is_no_larger_than_the_other_groups() -> None:

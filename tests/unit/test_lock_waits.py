@@ -15,4 +15,8 @@ def test_waits_follow_the_usual_duration_of_a_group() -> None:
 
     for _ in range(100):
         waits.learn(3.0)
-    assert (waits.first, waits.again) == (1.0, 1.0)
+    assert (waits.first, waits.again) == (1.0, 0.25)
+
+    for _ in range(100):
+        waits.learn(0.001)
+    assert (waits.first, waits.again) == (0.1, 0.005)

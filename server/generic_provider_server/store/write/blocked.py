@@ -99,11 +99,11 @@ class Blocked(Generic[N]):
         command is left out if an earlier waiting command names one of its rows.
 
         The caller runs the group, and calls `add` for each command that is still blocked. If a
-        command is still blocked, the next group is a single command. Otherwise the next group, in
-        this or the next round, is twice as large, because the end of one lock often lets all
-        waiting commands run. No group is larger than the other groups of the writer. Unsuccessful
-        attempts take at most about a fifth of the time, because a pause follows that is four times
-        as long.
+        command is still blocked, the next group is a single command. Otherwise the next group is
+        twice as large, because the end of one lock often lets all waiting commands run; if no time
+        is left, the next round begins with this size. No group is larger than the other groups of
+        the writer. Unsuccessful attempts take at most about a fifth of the time, because a pause
+        follows that is four times as long.
         """
         began = start = time.monotonic()
         if began < self._next_at:
@@ -118,8 +118,10 @@ class Blocked(Generic[N]):
             self._most = min(2 * self._most, MOST_IN_GROUP) if done else 1
             in_vain += 0 if done else ended - start
             start = ended
-        left = next(free, None)
-        self._next = 0 if left is None else list(self._waiting).index(left)
+        if (left := next(free, None)) is None:
+            self._next, self._most = 0, 1
+        else:
+            self._next = list(self._waiting).index(left)
         pause = min(max(LEAST_PAUSE, 4 * in_vain), self._seconds * DUTY_SHARE)
         self._next_at = time.monotonic() + pause
 

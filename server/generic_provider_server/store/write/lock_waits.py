@@ -7,28 +7,29 @@ LEAST_AGAIN = 0.005
 
 
 class LockWaits:
-    """The waits follow the usual duration of a group, because another process releases its locks
-    within this duration. If a lock is not released in time, a session that does not work usually
-    has it, and a longer wait would delay all other commands.
+    """The waits follow the usual duration of a group, because another process usually releases its
+    locks within this duration. If a lock is not released in time, a session that does not work
+    usually has it, and a longer wait would delay all other commands.
 
-    `longest`: no wait is longer than this number of seconds.
+    `longest`: no wait is longer than this number of seconds. A group that changes the configuration
+    of a provider waits so long, because every other group locks the rows of the providers.
     """
 
     def __init__(self, longest: float) -> None:
-        self._longest = longest
+        self.longest = longest
         self._usual = 0.0
 
     @property
     def first(self) -> float:
         """The seconds for which a new group waits for each lock."""
-        return min(max(LEAST_FIRST, 4 * self._usual), self._longest)
+        return min(max(LEAST_FIRST, 4 * self._usual), self.longest)
 
     @property
     def again(self) -> float:
         """The seconds for which a group waits for each lock if it contains commands that may be
-        blocked.
+        blocked. The wait is limited, because such attempts must not delay other commands for long.
         """
-        return min(max(LEAST_AGAIN, self._usual), self._longest)
+        return min(max(LEAST_AGAIN, self._usual), self.longest / 4)
 
     def learn(self, seconds: float) -> None:
         """Notes the duration of a group that was committed."""

@@ -115,7 +115,7 @@ class Writer:
             group = self._blocked.without(asked)
             if group or self._throttle.unsent or self._lost:
                 self._tidy = False
-                self._answer_soon(group, self._run_group(group, lock_wait=self._lock_waits.first))
+                self._answer_soon(group, self._run_group(group, lock_wait=self._lock_wait(group)))
             elif not self._blocked:
                 self._tidy_up()
             if self._blocked.pause() == 0:
@@ -208,15 +208,18 @@ class Writer:
 
         After the time `until`, all remaining commands count as blocked.
         """
-        if len(group) == 1 or time.monotonic() > until:
-            for asked in group:
-                self._blocked.add(asked)
-            return []
         half, notices = len(group) // 2, list[Notice]()
         for part in (group[:half], group[half:]):
-            if free := self._blocked.without(part):
+            if len(group) == 1 or time.monotonic() > until:
+                for asked in part:
+                    self._blocked.add(asked)
+            elif free := self._blocked.without(part):
                 notices += self._run_group(free, lock_wait=self._lock_waits.again, until=until)
         return notices
+
+    def _lock_wait(self, group: Sequence[Asked[Any]]) -> float:
+        set_up = any(asked.needs.set_up for asked in group)
+        return self._lock_waits.longest if set_up else self._lock_waits.first
 
     def _is_worth_another_attempt(self, group: Sequence[Asked[Any]], error: Exception) -> bool:
         """Tells whether the group may succeed if it runs again.
@@ -266,7 +269,8 @@ class Writer:
         notice = self._groups.commit(group, lock_wait=lock_wait, probe=self._lost)
         seconds = time.perf_counter() - began
         notice.tally.commands, notice.tally.seconds = len(group), seconds
-        self._lock_waits.learn(seconds)
+        if group:
+            self._lock_waits.learn(seconds)
         if self._lost:
             log.info("store_found")
             self._lost = False

@@ -38,7 +38,7 @@ def show(
 
 
 def accepted(message: bytes) -> bytes:
-    """Returns the message with which the adapter accepts all requests of a message."""
+    """Returns the message of SendResponses that accepts all requests in `message`."""
     answers = api.SendResponsesRequest(provider=PROVIDER)
     for each in api.StreamPendingRequestsResponse.FromString(message).batch.subscriptions:
         for request in each.requests:

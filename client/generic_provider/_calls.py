@@ -34,7 +34,7 @@ class Call(Generic[Response, Result]):
     response: type[Response]
     read: Callable[[Response], Result]
     wait: timedelta = timedelta()
-    """The time for which the server may hold the call, in addition to the timeout."""
+    """The time for which the server may hold the call, in addition to the client's timeout for a call."""
 
 
 @dataclass(frozen=True, slots=True)

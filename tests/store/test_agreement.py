@@ -35,7 +35,9 @@ from support.store_histories import play_on_store
 
 MOST = 100_000
 Values = Callable[[Any], Sequence[Any]]
-"""Returns the values that an element of a list shows in one field."""
+"""Returns the values of a request, an action or a subscription by which one field of a filter finds
+it.
+"""
 
 
 def serials(request: Request) -> list[str]:

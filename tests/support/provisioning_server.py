@@ -126,7 +126,9 @@ class Server(rpc.ProvisioningServiceServicer):
         self.dead: set[str] = set()
         self.silent = False
         self.losing = 0
-        """The server loses the answers to this many calls of SendResponses."""
+        """The number of the next calls of SendResponses whose result is lost: the server takes the
+        answers, and then ends the call as UNAVAILABLE.
+        """
         self.full = False
         """If True, the server refuses the next stream, and asks the adapter to wait a second."""
         self.busy = False

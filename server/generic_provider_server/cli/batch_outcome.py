@@ -23,7 +23,7 @@ REJECTED = (ActionState.REJECTED, ActionState.PARTLY_REJECTED)
 class RefusedLines:
     """Counts refused lines, and writes them to a file. The file exists only if a line was refused.
 
-    If `written` is false, the file of an earlier run does not change.
+    If `written` is false, no file is written, and the file of an earlier command does not change.
     """
 
     def __init__(self, file: Path, *, written: bool) -> None:

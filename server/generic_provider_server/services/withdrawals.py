@@ -20,8 +20,9 @@ RETRY_SECONDS = 1.0
 """The seconds between two attempts while the store cannot be reached."""
 
 FINISH_SECONDS = 1.0
-"""The longest time in seconds that a drain waits for the running commit, and then again for the
-withdrawals.
+"""The longest time in seconds that a drain waits for the running commit, because this commit may
+still give leases to streams. Then the drain waits at most this time once more, until the leases
+that were not sent are withdrawn.
 """
 
 log = structlog.get_logger()

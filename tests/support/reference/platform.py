@@ -166,7 +166,10 @@ def rank(provider: Provider, distributor: str) -> tuple[int, int]:
 
 
 def plan(held: Held, wanted: Held, provider: Provider) -> list[Order]:
-    """Returns the requests that lead from `held` to `wanted`, each for one element only."""
+    """Returns the requests that change a platform from the image `held` to the image `wanted`. Each
+    activation and each deactivation is for one entitlement only; `joined` makes requests for the
+    whole subscription of them.
+    """
     if KNOWN not in wanted.there:
         return _differences(held, replace(wanted, there={}), provider, update=False)
     if wanted.closed and KNOWN not in held.there and not held.goods and not wanted.goods:

@@ -41,7 +41,7 @@ class Reported(Value, frozen=True, kw_only=True):
 Unknown = tuple[str, str]
 """An id in a report that the provider does not have, and a text about it.
 
-An element with an unknown goods type or service is left out. An unknown distributor is treated like
+The resulting image does not contain an element with an unknown goods type or service. An unknown distributor is treated like
 an empty one.
 """
 

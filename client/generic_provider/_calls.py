@@ -34,7 +34,7 @@ class Call(Generic[Response, Result]):
     response: type[Response]
     read: Callable[[Response], Result]
     wait: timedelta = timedelta()
-    """The time for which the server may hold the call, in addition to the client's timeout for a call."""
+    """The time for which the server may hold the call, in addition to the timeout of the client."""
 
 
 @dataclass(frozen=True, slots=True)

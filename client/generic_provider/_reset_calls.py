@@ -140,7 +140,7 @@ def preview_reset_run(
     """Get a page of the subscriptions that a run would reset now. The first page contains the
     totals of the run. With `without_totals`, no page contains totals, and the call is faster.
 
-    `definition`: an id, or a definition that does not exist yet.
+    `definition`: the id of a definition, or a definition that has not been created.
     """
     request = v1.PreviewResetRunRequest(
         page_size=page_size, page_token=page_token, without_totals=without_totals

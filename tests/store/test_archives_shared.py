@@ -146,7 +146,7 @@ class StaleFolder:
 
 
 class UnreadableFolder:
-    """A folder whose file cannot be read. `before` is called before the first attempt."""
+    """A folder in which no archive file can be opened. `before` is called before each attempt."""
 
     def __init__(
         self, folder: ArchiveFolder, before: Callable[[], Coroutine[Any, Any, None]]

@@ -1,4 +1,4 @@
-"""Each test repeats calls that once broke a rule."""
+"""Each test repeats calls after which an earlier version of the service broke one of its rules."""
 
 from __future__ import annotations
 

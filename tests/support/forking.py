@@ -79,8 +79,8 @@ class Forked:
 
 
 class Started:
-    """A process with the interface of `Forked`, but with an interpreter of its own, whose
-    environment may name other code.
+    """A process with the interface of `Forked`, but with an interpreter of its own. So PYTHONPATH
+    in its environment can select other code, for example the code of the previous release.
     """
 
     def __init__(

@@ -352,7 +352,9 @@ class Lifetime:
         self.life.change(replace(provider, request_settings=settings, delivery_settings=delivery))
 
     def _report(self) -> None:
-        """Reports what the platform holds. Perhaps somebody changed the platform before."""
+        """Reports what the platform holds. Sometimes changes the platform before, without a
+        request.
+        """
         idle = [link for link in self.life.there.links if not link.queue]
         if not idle:
             return

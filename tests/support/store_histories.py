@@ -47,8 +47,9 @@ class World:
 async def play_on_store(
     url: str, folder: Path, *, chunk: str, count: int, figure: Figure, kind: type[History] = History
 ) -> Counter[SyncState]:
-    """Plays `count` histories, or fewer on PostgreSQL. Returns how often each sync state occurred
-    at the end of a history.
+    """Plays `count` histories, or fewer on PostgreSQL. A history is a
+    series of random steps of the CRM, the adapters, operators and the clock. Returns how often each
+    sync state occurred at the end of a history.
     """
     states: Counter[SyncState] = Counter()
     database = url.partition(":")[0]

@@ -726,7 +726,7 @@ class PreviewResetRunRequest(_message.Message):
     """
     @_builtins.property
     def definition_fields(self) -> Global___ResetRunDefinition:
-        """A definition that does not exist yet."""
+        """A definition that has not been created."""
 
     def __init__(
         self,

@@ -8,7 +8,9 @@ from .refusals import InvalidField, Reason, Refused, not_found
 from .values import Distributor, Provider, ProviderState, Service, ServiceKind
 
 MOST_NAMED = 20
-"""The greatest number of distributors in a message about a cycle."""
+"""The greatest number of distributors that an error text lists when distributors require each other
+in a cycle.
+"""
 
 
 class Catalogue:

@@ -201,7 +201,9 @@ class CallAudit:
 
 
 def _counts(asked: Asked[Any]) -> tuple[int, int]:
-    """Returns how many items of the command were done, and how many were refused."""
+    """Returns how many parts of the command were done, and how many were refused. Parts are
+    answers, entries of a report, or released leases; any other command is one part.
+    """
     if getattr(asked.command, "validate_only", False):
         return 0, 0
     match asked.result:

@@ -143,7 +143,7 @@ class ResetServicer(ResetRuns):
 
 
 def _number(checks: Checks, name: str, *, field: str = "definition") -> int:
-    """Returns the number in the id of a definition, for example 42 for `D0000000042`. `name`: the id.
+    """Returns the number in the id `name` of a definition, for example 42 for `D0000000042`.
 
     Call this after all other fields were read, because it raises InvalidField with the violations
     of all fields. Raises Refused if no definition can have this id.

@@ -41,8 +41,8 @@ class Reported(Value, frozen=True, kw_only=True):
 Unknown = tuple[str, str]
 """An id in a report that the provider does not have, and a text about it.
 
-The resulting image does not contain an element with an unknown goods type or service. An unknown distributor is treated like
-an empty one.
+The resulting image does not contain an element with an unknown goods type or service. An unknown
+distributor is treated like an empty one.
 """
 
 

@@ -22,7 +22,8 @@ class Listeners:
     The functions of all other lists are called on the event loop.
 
     `committed`: called after each commit of any process, before the callers of this process get
-    their answers. `missed`: called when a connection was lost, because this process may have missed
+    their answers. `missed`: called when the writer's connection to the database was lost, and when
+    the connection that receives notifications is open again, because this process may have missed
     notifications of commits. `reached`: called with False when the database cannot be reached, and
     with True when it can be reached again.
     """

@@ -142,8 +142,8 @@ class Changes(Loaded):
         return self.lane(provider, subscription).leased(aggregate.queue(provider))
 
     def audit(self, entry: AuditEntry) -> None:
-        """Adds the entry to the audit trail. If there is an entry with the same key, adds only the
-        counts to that entry.
+        """Adds the entry to the audit trail. If the trail already has an entry of the same call,
+        adds only the numbers `done` and `refused` to that entry.
         """
         former = self._audited.get(entry.key)
         self._audited[entry.key] = former.plus(entry) if former else entry

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-LEAST_FIRST = 0.1
+LEAST_FIRST = 0.3
 LEAST_AGAIN = 0.005
 
 
 class LockWaits:
     """The waits follow the usual duration of a group, because another process usually releases its
     locks within this duration. If a lock is not released in time, a session that does not work
-    usually has it, and a longer wait would delay all other commands.
+    usually has it, and a longer wait would delay all other commands. If no group at all gets its
+    locks, the other processes are slower than this process, and the waits grow.
 
     `longest`: no wait is longer than this number of seconds. A group that changes the configuration
     of a provider waits so long, because every other group locks the rows of the providers.
@@ -18,19 +19,25 @@ class LockWaits:
     def __init__(self, longest: float) -> None:
         self.longest = longest
         self._usual = 0.0
+        self._failed = 0
 
     @property
     def first(self) -> float:
         """The seconds for which a new group waits for each lock."""
-        return min(max(LEAST_FIRST, 4 * self._usual), self.longest)
+        return min(max(LEAST_FIRST, 4 * self._usual) * 2.0**self._failed, self.longest)
 
     @property
     def again(self) -> float:
         """The seconds for which a group waits for each lock if it contains commands that may be
-        blocked. The wait is limited, because such attempts must not delay other commands for long.
+        blocked.
         """
-        return min(max(LEAST_AGAIN, self._usual), self.longest / 4)
+        return min(max(LEAST_AGAIN, self._usual) * 4.0**self._failed, self.longest)
 
-    def learn(self, seconds: float) -> None:
-        """Notes the duration of a group that was committed."""
+    def got(self, seconds: float) -> None:
+        """Notes that a group got its locks and was committed, and its duration."""
         self._usual += (seconds - self._usual) / 10
+        self._failed = 0
+
+    def failed(self) -> None:
+        """Notes that a group did not get a lock in time."""
+        self._failed = min(self._failed + 1, 10)

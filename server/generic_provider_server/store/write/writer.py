@@ -189,6 +189,8 @@ class Writer:
             return []
         except Locked:
             self._memory.forget()
+            if until is None:
+                self._lock_waits.failed()
             return self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
         except Exception as error:  # noqa: BLE001 - the callers get the error
             self._memory.forget()
@@ -270,7 +272,7 @@ class Writer:
         seconds = time.perf_counter() - began
         notice.tally.commands, notice.tally.seconds = len(group), seconds
         if group:
-            self._lock_waits.learn(seconds)
+            self._lock_waits.got(seconds)
         if self._lost:
             log.info("store_found")
             self._lost = False

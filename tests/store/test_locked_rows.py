@@ -172,3 +172,27 @@ async def test_a_row_that_all_need_is_given_up_in_time_and_delays_no_repeated_ca
         for call in calls:
             await refused_after(call, since=began)
     await asyncio.gather(*[bench.become(each) for each in many])
+
+
+SLOW_COMMIT = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
+AS 'BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON event DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION slow()"""
+
+
+async def test_no_process_is_shut_out_while_commits_are_slow(
+    bench: Bench, postgres_url: str
+) -> None:
+    stores = [open_store(postgres_url, clock=bench.clock, waits=Waits()) for _ in range(3)]
+    benches = [Bench(store, bench.clock) for store in stores]
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(SLOW_COMMIT.encode())
+
+    async def work(n: int) -> None:
+        for k in range(12):
+            await asyncio.gather(*[benches[n].become(viewer(f"S{n}-{k}-{m}")) for m in range(6)])
+
+    await asyncio.gather(*[work(n) for n in range(3)])
+    for store in stores:
+        await store.close()

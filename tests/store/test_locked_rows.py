@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 import psycopg
 import pytest
@@ -184,8 +184,10 @@ FOR EACH ROW EXECUTE FUNCTION slow()"""
 async def test_no_process_is_shut_out_while_commits_are_slow(
     bench: Bench, postgres_url: str
 ) -> None:
-    stores = [open_store(postgres_url, clock=bench.clock, waits=Waits()) for _ in range(3)]
-    benches = [Bench(store, bench.clock) for store in stores]
+    benches = [
+        Bench(open_store(postgres_url, clock=bench.clock, waits=Waits()), bench.clock)
+        for _ in range(3)
+    ]
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(SLOW_COMMIT.encode())
 
@@ -193,6 +195,7 @@ async def test_no_process_is_shut_out_while_commits_are_slow(
         for k in range(12):
             await asyncio.gather(*[benches[n].become(viewer(f"S{n}-{k}-{m}")) for m in range(6)])
 
-    await asyncio.gather(*[work(n) for n in range(3)])
-    for store in stores:
-        await store.close()
+    async with AsyncExitStack() as stack:
+        for each in benches:
+            stack.push_async_callback(each.store.close)
+        await asyncio.gather(*[work(n) for n in range(3)])

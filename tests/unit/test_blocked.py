@@ -30,16 +30,14 @@ class Clock:
         return self.now
 
 
-def two_commands() -> tuple[Waiting, Waiting]:
-    first, second = (Needs(subscriptions=frozenset({number})) for number in ("first", "second"))
-    return Waiting(first, asked_at=0.0), Waiting(second, asked_at=0.0)
+def waiting(number: str, *, size: int = 1) -> Waiting:
+    return Waiting(Needs(subscriptions=frozenset({number}), size=size), asked_at=0.0)
 
 
-def blocked_commands(count: int, *, size: int = 1) -> Blocked[Waiting]:
+def blocked_commands(*commands: Waiting) -> Blocked[Waiting]:
     blocked: Blocked[Waiting] = Blocked(60.0)
-    for n in range(count):
-        needs = Needs(subscriptions=frozenset({f"S{n}"}), size=size)
-        blocked.add(Waiting(needs, asked_at=0.0))
+    for command in commands:
+        blocked.add(command)
     return blocked
 
 
@@ -48,7 +46,7 @@ def test_groups_grow_from_round_to_round_if_each_takes_long(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
-    blocked = blocked_commands(100)
+    blocked = blocked_commands(*[waiting(f"S{n}") for n in range(100)])
     sizes = list[int]()
     while blocked:
         for group in blocked.attempts():
@@ -64,11 +62,10 @@ def test_a_command_runs_soon_after_its_lock_has_ended_although_another_lock_stay
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
-    blocked, (released, locked) = blocked_commands(0), two_commands()
-    blocked.add(released)
-    blocked.add(locked)
+    released, locked = waiting("released"), waiting("locked")
+    blocked = blocked_commands(released, locked)
     while released.blocked and clock.now < LONG:
-        blocked.add(Waiting(Needs(subscriptions=frozenset({f"S{clock.now}"})), asked_at=clock.now))
+        blocked.add(waiting(f"S{clock.now}"))
         for group in blocked.attempts():
             clock.now += 0.01
             if locked in group or (released in group and clock.now < RELEASED_AT):
@@ -80,7 +77,7 @@ def test_a_command_runs_soon_after_its_lock_has_ended_although_another_lock_stay
 
 
 def test_a_group_of_waiting_commands_is_no_larger_than_the_other_groups() -> None:
-    blocked = blocked_commands(100, size=100)
+    blocked = blocked_commands(*[waiting(f"S{n}", size=100) for n in range(100)])
     groups = list(blocked.attempts())
 
     assert max(map(len, groups)) == MOST_IN_GROUP // 100

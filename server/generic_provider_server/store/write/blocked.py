@@ -102,8 +102,8 @@ class Blocked(Generic[N]):
         command is still blocked, the next group is a single command. Otherwise the next group is
         twice as large, because the end of one lock often lets all waiting commands run; if no time
         is left, the next round begins with this size. No group is larger than the other groups of
-        the writer. Unsuccessful attempts take at most about a fifth of the time, because a pause
-        follows that is four times as long.
+        the writer. Unsuccessful attempts take about a fifth of the time, because a pause follows
+        that is four times as long; they take more if the pause has its greatest length.
         """
         began = start = time.monotonic()
         if began < self._next_at:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from statistics import median
 
 from generic_provider import ActionKind, Client, SubscriptionAction, actions
 from support.filling import NEWS, number
 
 from .databases import SQLITE, Size
-from .loads import Round, Run, latency
-from .processes import Serving, server
+from .loads import Round, Run, latencies, latency, p50_and_p99, wait_until_idle
+from .processes import line_of, program, server
 
 A_MINUTE = 10_000
 ENDS, ENDS_WHEN_QUICK = 100_000, 10_000
 BATCH = 1_000
-LIVE = 5_000
+LIVE = 20_000
 """The live actions change only the first LIVE subscriptions."""
+TURNS = 4
+WARM_UP = 0.25
+"""This share of the live actions is left out. The adapter connects when they begin, and first gets
+the requests of the ends that were performed without it.
+"""
 AHEAD = timedelta(seconds=3)
 CHANGES_A_SECOND = 1_500
 """In batches, at least this many subscriptions can be changed in a second."""
@@ -47,7 +53,8 @@ def scheduled(run: Run) -> Round:
                 for n in range(start, min(count, start + BATCH))
             ]
             client.batch_perform(orders)
-        busy = _beside(serving, run, begin)
+        _wait_until(begin)
+        busy = latency(serving, seconds=run.seconds, first=LIVE // 2)
         done = _done(client, ActionKind.ADD_SERVICES, count)
     late = sorted([_late(each) for each in done])
     return {
@@ -59,27 +66,48 @@ def scheduled(run: Run) -> Round:
 
 
 def ends(run: Run) -> Round:
-    """Measures the latency of live actions while very many terms end in the same second."""
-    count = ENDS_WHEN_QUICK if run.quick else ENDS
+    """Measures the latency of live actions while very many terms end in the same second.
+
+    Measures in turn with and without ends, because the speed of a shared machine varies.
+    """
+    count, turns = (ENDS_WHEN_QUICK, 1) if run.quick else (ENDS, TURNS)
+    share, live = count // turns, LIVE // (2 * turns)
+    quiet, busy, rates = list[float](), list[float](), list[float]()
     filled = run.databases.filled(SQLITE, Size(subscriptions=LIVE + count))
     with server(filled) as serving, Client(serving.address) as client:
-        quiet = latency(serving, seconds=run.seconds)
-        begin = datetime.now(UTC) + AHEAD + timedelta(seconds=count / CHANGES_A_SECOND)
-        service = actions.service("MAIN", "SPORT", term_end=begin)
-        change = actions.ChangeTerms(services=[service])
-        for start in range(LIVE, LIVE + count, BATCH):
-            numbers = map(number, range(start, start + BATCH))
-            client.batch_perform([actions.request(change, subscription=each) for each in numbers])
-        busy = _beside(serving, run, begin)
-        done = _done(client, ActionKind.STOP_SERVICES, count)
-    last = max(each.execute_time.ToDatetime(UTC) for each in done)
-    seconds = (last - begin).total_seconds()
-    return {
-        "ends": count,
-        "s for all": seconds,
-        "ends/s": count / seconds,
-        **_compared(quiet, busy),
-    }
+
+        def beside(first: int) -> Mapping[float, float]:
+            return latencies(serving, seconds=run.seconds, first=first, warm_up=WARM_UP)
+
+        for turn in range(turns):
+            quiet += beside(2 * turn * live).values()
+            begin = datetime.now(UTC) + AHEAD + timedelta(seconds=share / CHANGES_A_SECOND)
+            _end_terms(client, range(LIVE + turn * share, LIVE + (turn + 1) * share), at=begin)
+            _wait_until(begin)
+            slow = beside((2 * turn + 1) * live)
+            busy += slow.values()
+            done = _done(client, ActionKind.STOP_SERVICES, (turn + 1) * share)
+            rates.append(_rate(done, since=min(slow), until=max(slow)))
+            # now nothing else may wait for the next adapter
+            with program("adapter", "counted", serving.address, 1) as adapter:
+                while not line_of(adapter).get("answered"):
+                    pass
+                wait_until_idle(adapter)
+    compared = _compared(p50_and_p99(quiet), p50_and_p99(busy))
+    return {"ends": count, "ends/s beside the actions": median(rates), **compared}
+
+
+def _rate(done: Iterable[SubscriptionAction], *, since: float, until: float) -> float:
+    times = [each.execute_time.ToDatetime(UTC).timestamp() for each in done]
+    return sum(since <= time <= until for time in times) / (until - since)
+
+
+def _end_terms(client: Client, subscriptions: range, *, at: datetime) -> None:
+    service = actions.service("MAIN", "SPORT", term_end=at)
+    change = actions.ChangeTerms(services=[service])
+    for start in range(subscriptions.start, subscriptions.stop, BATCH):
+        numbers = map(number, subscriptions[start - subscriptions.start :][:BATCH])
+        client.batch_perform([actions.request(change, subscription=each) for each in numbers])
 
 
 def _compared(quiet: Round, busy: Round) -> Round:
@@ -96,12 +124,11 @@ def _late(action: SubscriptionAction) -> float:
     return (action.execute_time.ToDatetime(UTC) - due) / timedelta(milliseconds=1)
 
 
-def _beside(serving: Serving, run: Run, begin: datetime) -> Round:
+def _wait_until(begin: datetime) -> None:
     left = (begin - datetime.now(UTC)).total_seconds()
     if left < 0:
         raise RuntimeError("the work was due before it was prepared")
     time.sleep(left)
-    return latency(serving, seconds=run.seconds, first=LIVE // 2)
 
 
 def _done(client: Client, kind: ActionKind.ValueType, count: int) -> Sequence[SubscriptionAction]:

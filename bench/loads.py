@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count
@@ -122,6 +122,21 @@ def wait_until_idle(worker: subprocess.Popen[str]) -> None:
 
 def latency(serving: Serving, *, seconds: float, first: int = 0) -> Round:
     """Measures the time from the CRM's call to the adapter's stream, at 150 actions a second."""
+    return p50_and_p99(latencies(serving, seconds=seconds, first=first).values())
+
+
+def p50_and_p99(seconds: Iterable[float]) -> Round:
+    cuts = quantiles(seconds, n=100)
+    return {"p50 ms": cuts[49] * 1_000, "p99 ms": cuts[98] * 1_000}
+
+
+def latencies(
+    serving: Serving, *, seconds: float, first: int, warm_up: float = 0.1
+) -> Mapping[float, float]:
+    """Returns the latency of each action in seconds, by the time of its call.
+
+    `warm_up`: the share of the actions that are left out, because they warm up the programs.
+    """
     sent: dict[str, float] = {}
     arrived: dict[str, float] = {}
     with program("adapter", "timed", serving.address, 1) as adapter:
@@ -135,9 +150,8 @@ def latency(serving: Serving, *, seconds: float, first: int = 0) -> Round:
             time.sleep(0.05)
         adapter.kill()
         reading.join()
-    warm = list(sent)[len(sent) // 10 :]
-    cuts = quantiles([arrived[each] - sent[each] for each in warm], n=100)
-    return {"p50 ms": cuts[49] * 1_000, "p99 ms": cuts[98] * 1_000}
+    warm = list(sent)[int(warm_up * len(sent)) :]
+    return {sent[each]: arrived[each] - sent[each] for each in warm}
 
 
 def _note_arrivals(adapter: subprocess.Popen[str], arrived: dict[str, float]) -> None:

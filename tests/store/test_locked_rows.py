@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, contextmanager
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.refusals import Reason, Refused
@@ -80,7 +81,7 @@ async def test_a_locked_subscription_keeps_nobody_else_waiting(
 ) -> None:
     for n in range(20):
         await bench.become(viewer(f"S{n}"))
-    with stranger(postgres_url, LOCKS["a subscription"]):
+    with stranger(postgres_url, LOCKS["a subscription"]), capture_logs() as logs:
         began = time.monotonic()
         blocked = asyncio.ensure_future(bench.perform(ADD_NEWS, "S1"))
         others = [bench.perform(ADD_NEWS, f"S{n}") for n in range(20) if n != 1]
@@ -99,6 +100,10 @@ async def test_a_locked_subscription_keeps_nobody_else_waiting(
         assert not again.done()
         await refused_after(again, since=began)
     await bench.perform(ADD_NEWS, "S1")
+    given_up = [each for each in logs if each["event"] == "locks_not_given"]
+    assert [(each["kinds"], each["subscriptions"]) for each in given_up] == 2 * [
+        (["Perform"], ["S1"])
+    ]
 
 
 @pytest.mark.parametrize("what", ["a serial number", "a request id"])

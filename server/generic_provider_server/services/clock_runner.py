@@ -12,18 +12,22 @@ from functools import partial
 
 from ..domain.refusals import Reason, Refused
 from ..store.memory.set_aside import Unprocessable
+from ..store.notices.notice import Notice
 from ..store.read.duties import MOST_DUE
 from ..store.store import Store
 from ..store.write.command import Command
 from .clock_duties import Duty
 from .periodic_step import Loop
 
-FEW, MANY = 6, 30
-"""The number of commands of a duty that are queued together: few, or many if the writer is busy, so
-that groups are large.
-"""
+ONE, FEW, MANY = 1, 6, 30
+"""The number of commands of a duty that are queued together (see `Clock._most`)."""
 BUSY_SECONDS = 0.02
 """If commands take longer than this time in seconds, the writer is busy."""
+CALLS_OF_A_PAUSE = 40
+MOST_PAUSES = 4
+"""If commands run one by one, the pause after a command is as long as the command took, once for
+every CALLS_OF_A_PAUSE calls in a second, but at most MOST_PAUSES times.
+"""
 
 
 class Clock:
@@ -33,6 +37,8 @@ class Clock:
         self._loops = [
             Loop(duty.name, partial(self._do, duty), seconds=duty.seconds) for duty in self._duties
         ]
+        self._calls = CallsPerSecond()
+        store.listeners.committed.append(self._calls.note)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -57,20 +63,61 @@ class Clock:
         return len(done) >= MOST_DUE and len(failed) < len(done)
 
     async def _do_each(self, commands: Sequence[Command[object]]) -> list[object]:
-        """Runs FEW commands at a time, or MANY if the last commands took longer than BUSY_SECONDS.
-
-        Then pauses for as long as these commands took, but at most for BUSY_SECONDS. So if a
-        hundred thousand automatic ends are due in the same second, no call waits for many of them.
+        """Runs all commands, some at a time. Pauses after each time while calls change something,
+        so no call waits for many of the commands.
         """
-        done, most = list[object](), FEW
+        done, took = list[object](), 0.0
         while len(done) < len(commands):
+            most = self._most(len(commands), took=took)
             began = time.monotonic()
             asked = map(self._store.do, commands[len(done) : len(done) + most])
             done += await asyncio.gather(*asked, return_exceptions=True)
             took = time.monotonic() - began
-            most = MANY if took > BUSY_SECONDS else FEW
-            await asyncio.sleep(min(took, BUSY_SECONDS))
+            await asyncio.sleep(self._pauses(most) * min(took, BUSY_SECONDS))
         return done
+
+    def _most(self, due: int, *, took: float) -> int:
+        """Returns how many commands may run at a time.
+
+        `took`: the duration of the last commands in seconds. While the writer is busy, groups must
+        be large. If very many commands are due while calls change something, the commands run one
+        by one: all together take longer, but the calls hardly do.
+        """
+        if took > BUSY_SECONDS or not self._calls.latest():
+            return MANY
+        return ONE if due >= MOST_DUE else FEW
+
+    def _pauses(self, most: int) -> float:
+        """Returns how many times as long as the last commands the pause after them is."""
+        calls = self._calls.latest()
+        if most == ONE:
+            return min(calls / CALLS_OF_A_PAUSE, MOST_PAUSES)
+        return 1 if calls else 0
+
+
+class CallsPerSecond:
+    """Counts the calls that change something, except the calls of adapters."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._now = self._before = 0
+
+    def note(self, notice: Notice) -> None:
+        self._advance()
+        self._now += notice.tally.of_callers
+
+    def latest(self) -> int:
+        """Returns the number of calls in the last full second, or in the second that has begun if
+        that number is greater.
+        """
+        self._advance()
+        return max(self._now, self._before)
+
+    def _advance(self) -> None:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._before = self._now if second == self._second + 1 else 0
+            self._second, self._now = second, 0
 
 
 def _was_set_aside(error: BaseException) -> bool:

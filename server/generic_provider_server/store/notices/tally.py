@@ -35,7 +35,8 @@ def counting() -> defaultdict[Any, int]:
 class Tally(msgspec.Struct):
     """The counts of one group. `counts`: a count for each key; a key consists of the name of a
     metric and the values of its labels. `spans`: durations in microseconds by metric and provider.
-    `commands`, `seconds`: the size of the group, and the duration of its transaction.
+    `commands`, `seconds`: the size of the group, and the duration of its transaction. `of_callers`:
+    the number of the commands that callers other than adapters wait for.
     """
 
     counts: defaultdict[tuple[object, ...], int] = msgspec.field(default_factory=counting)
@@ -43,6 +44,7 @@ class Tally(msgspec.Struct):
         default_factory=lambda: defaultdict(list)
     )
     commands: int = 0
+    of_callers: int = 0
     seconds: float = 0.0
 
     def put_action(self, record: ActionRecord) -> None:

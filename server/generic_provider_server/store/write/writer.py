@@ -42,6 +42,8 @@ MOST_ATTEMPTS = 10
 first; then its commands run one by one.
 """
 
+MOST_LOGGED = 10
+"""The greatest number of subscriptions that one line of the log names."""
 PARTING_SECONDS = 0.5
 """The greatest duration, in seconds, of the search for the commands that need a lock of another
 session.
@@ -163,7 +165,9 @@ class Writer:
         for group in self._blocked.attempts():
             self._answer_soon(group, self._run_group(group, lock_wait=self._lock_waits.again))
         if expired := self._blocked.expired():
-            log.warning("locks_not_given", commands=len(expired))
+            named = set[str]().union(*[asked.needs.subscriptions for asked in expired])
+            facts = {"commands": len(expired), "kinds": sorted({asked.kind for asked in expired})}
+            log.warning("locks_not_given", **facts, subscriptions=sorted(named)[:MOST_LOGGED])
             for asked in expired:
                 asked.blocked, asked.error = False, unavailable("written")
             self._answer_soon(expired, [])
@@ -271,6 +275,7 @@ class Writer:
         notice = self._groups.commit(group, lock_wait=lock_wait, probe=self._lost)
         seconds = time.perf_counter() - began
         notice.tally.commands, notice.tally.seconds = len(group), seconds
+        notice.tally.of_callers = sum(asked.of_caller for asked in group)
         if group:
             self._lock_waits.got(seconds)
         if self._lost:

@@ -1,0 +1,89 @@
+"""Tests how many commands of the clock run in one group, so that calls do not wait for many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import pytest
+
+from generic_provider_server.domain.audit import AuditEntry
+from generic_provider_server.services import clock_runner
+from generic_provider_server.services.clock_duties import duties
+from generic_provider_server.services.clock_runner import FEW, MANY, ONE, Clock
+from generic_provider_server.store.notices.notice import Notice
+from generic_provider_server.store.read.duties import MOST_DUE
+from generic_provider_server.store.write.command import Asked
+from support.bench import Bench, performing
+from support.examples import ADD_SPORT, viewer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unrecorded:
+    """The audit of a call that leaves no entry."""
+
+    def entry(self, _: Sequence[Asked[object]], /) -> AuditEntry | None:
+        return None
+
+
+@pytest.fixture
+def runner(bench: Bench) -> Clock:
+    return Clock(bench.store, duties(bench.store.server))
+
+
+@asynccontextmanager
+async def calls_of_a_crm(bench: Bench) -> AsyncIterator[None]:
+    """Changes something again and again, but not so often that the writer is always busy."""
+
+    async def call() -> None:
+        while True:
+            preview = performing(ADD_SPORT, "S0", validate_only=True)
+            await bench.store.do(preview, audit=Unrecorded())
+            await asyncio.sleep(0.02)
+
+    calls = asyncio.create_task(call())
+    await asyncio.sleep(0.1)
+    try:
+        yield
+    finally:
+        calls.cancel()
+        with suppress(asyncio.CancelledError):
+            await calls
+
+
+async def groups_of_duties(bench: Bench, runner: Clock, *, due: int) -> list[int]:
+    """Returns the sizes of the groups in which the clock performs the `due` scheduled actions."""
+    sizes = list[int]()
+
+    def note(notice: Notice) -> None:
+        sizes.append(notice.tally.commands - notice.tally.of_callers)
+
+    bench.store.listeners.committed.append(note)
+    bench.clock.advance(60)
+    await runner.do_everything()
+    bench.store.listeners.committed.remove(note)
+    assert sum(sizes) >= due
+    return [size for size in sizes if size]
+
+
+async def scheduled(bench: Bench, count: int) -> None:
+    await bench.become_all([viewer(f"S{n}") for n in range(count + 1)])
+    for n in range(1, count + 1):
+        await bench.schedule(ADD_SPORT, f"S{n}", 60)
+
+
+@pytest.mark.parametrize(("due", "most"), [(MOST_DUE, ONE), (MOST_DUE // 4, FEW)])
+async def test_a_call_waits_for_few_due_actions(
+    bench: Bench, runner: Clock, due: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)  # the machine may have other load
+    await scheduled(bench, due)
+    async with calls_of_a_crm(bench):
+        assert max(await groups_of_duties(bench, runner, due=due)) <= most
+
+
+async def test_without_calls_many_due_actions_share_a_group(bench: Bench, runner: Clock) -> None:
+    await scheduled(bench, MOST_DUE)
+    assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == MANY

@@ -338,7 +338,7 @@ async def _look(bench: Bench) -> None:
         queries.requests_of([request.number])
         queries.oldest_leases(["stream"])
         queries.backlog_size(PROVIDER)
-        assert queries.event_rows(queries.event_bounds().next - 1)
+        assert queries.event_rows(queries.event_bounds().next - 1).rows
         queries.backlog(PROVIDER)
         queries.gauges("server")
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
+from operator import methodcaller
 
 import pytest
 import pytest_asyncio
@@ -202,6 +203,26 @@ async def test_a_watcher_that_is_slower_than_the_removal_is_told_so(
     assert refused.value.reason is Reason.CURSOR_TOO_OLD
 
 
+@pytest.mark.parametrize(
+    ("rows", "size", "read"), [(64, 64 * 1024, [5]), (2, 64 * 1024, [2, 2, 1]), (64, 1, [1] * 5)]
+)
+async def test_rows_are_read_together_up_to_a_number_and_a_size(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, rows: int, size: int, read: list[int]
+) -> None:
+    monkeypatch.setattr("generic_provider_server.store.read.events.MOST_ROWS", rows)
+    monkeypatch.setattr("generic_provider_server.store.read.events.MOST_BYTES", size)
+    first = (await bench.store.read(lambda queries: queries.event_bounds())).next
+    for n in range(5):
+        await bench.become(viewer(f"S{n}"))
+    found, more = list[int](), True
+    while more:
+        after = first + sum(found)
+        page = await bench.store.read(methodcaller("event_rows", after))
+        found.append(len(page.rows))
+        more = page.more
+    assert found == read
+
+
 async def test_a_cursor_of_another_store_or_from_the_future_is_unknown(
     bench: Bench, watching: Watching
 ) -> None:
@@ -271,10 +292,11 @@ async def test_a_watcher_that_begins_slowly_misses_nothing_if_all_others_leave(
             await rows.asked.wait()
         bounds.answered.set()
         new = await beginning
-        taking = asyncio.create_task(new.take(3))
+        taking = asyncio.create_task(new.take(6))
         await asyncio.sleep(0)
         rows.answered.set()
-        assert [each.event.subscription for each in await taking] == ["S1"] * 3
+        subscriptions = [each.event.subscription for each in await taking]
+        assert subscriptions == ["S1"] * 3 + ["S2"] * 3
 
 
 async def test_a_watcher_gets_new_events_after_the_last_events_were_lost(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from operator import methodcaller
 
 from generic_provider_server.domain.subscription.events import Event, EventKind
 from generic_provider_server.domain.values import RequestState
@@ -29,7 +28,7 @@ class Told:
     async def read(self) -> None:
         """Reads the new events. Their rows must have no gaps."""
         while True:
-            rows = await self.store.read(methodcaller("event_rows", self.next))
+            rows, _ = await self.store.read(lambda queries: queries.event_rows(self.next))
             if not rows:
                 return
             for row in rows:

@@ -7,14 +7,14 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import methodcaller
 from typing import Any, TypeVar
 
 from ..domain.refusals import Reason, Refused
-from ..store.read.events import MOST_ROWS, Bounds, StoredEvents
+from ..store.read.events import Bounds, EventRows, StoredEvents
 from ..store.read.queries import Queries
 from ..store.store import Store
 from .event_places import BEGINNING, Drain, EventPlace, Heartbeat, PlacedEvent, Sent, Wanted
@@ -167,10 +167,11 @@ class Watching:
             if place.row >= self._next:
                 watcher.place = None
                 place = max(place, EventPlace(await self._match(wanted, place, until=beat)))
-            for row in await self._rows(place) if place.row < self._next else ():
+            if place.row < self._next:
                 watcher.place = place
-                placed = _placed(row, place, wanted)
-                place = EventPlace(row.number + 1)
+                rows = await self._rows(place)
+                placed = [each for row in rows for each in _placed(row, place, wanted)]
+                place = EventPlace(rows[-1].number + 1)
                 if placed:
                     yield placed
                     beat = _next_beat()
@@ -198,11 +199,12 @@ class Watching:
             timer.cancel()
             self._waiting.discard(waiting)
 
-    async def _rows(self, place: EventPlace) -> list[StoredEvents]:
+    async def _rows(self, place: EventPlace) -> Sequence[StoredEvents]:
         """Returns one or more rows, beginning with the row of the place."""
         if self._recent and self._recent[0].number <= place.row:
             return [row for row in self._recent if row.number >= place.row]
-        rows: list[StoredEvents] = await self.read(methodcaller("event_rows", place.row))
+        read: EventRows = await self.read(methodcaller("event_rows", place.row))
+        rows = read.rows
         if not rows or rows[0].number > place.row:
             raise self._too_old(place, oldest=rows[0].number if rows else self._next)
         return rows
@@ -221,7 +223,7 @@ class Watching:
             return
         first = self._next
         try:
-            rows = await self._store.read(methodcaller("event_rows", first))
+            read: EventRows = await self._store.read(methodcaller("event_rows", first))
         except Refused as lost:
             for waiting in self._waiting:
                 if not waiting.found.done():
@@ -231,10 +233,10 @@ class Watching:
             # After the last watcher left, a new watcher began, and needs rows before `first`.
             self._changed.set()
             return
-        for row in rows:
+        for row in read.rows:
             if row.number >= self._next:
                 self._announce(row)
-        if len(rows) == MOST_ROWS:
+        if read.more:
             self._changed.set()
 
     def _announce(self, row: StoredEvents) -> None:

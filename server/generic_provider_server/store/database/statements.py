@@ -146,6 +146,10 @@ ADD_EVENT = (
     "INSERT INTO event (number, time, document) SELECT value, ?, ? FROM counter "
     "WHERE name = 'event'"
 )
+EVENT_SIZES = (
+    "SELECT number, LENGTH(document) AS size FROM event WHERE number >= ? ORDER BY number LIMIT ?"
+)
+EVENTS = "SELECT number, time, document FROM event WHERE number BETWEEN ? AND ? ORDER BY number"
 OLDEST_EVENTS = (
     "SELECT number, time FROM event WHERE number < (SELECT MIN(number) FROM event) + ? "
     "ORDER BY number"

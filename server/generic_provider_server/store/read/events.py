@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from peewee import fn
 
 from ...domain.subscription.events import Event
 from ...domain.values import Instant
+from ..database import statements as sql
 from ..database.documents import events_of
 from ..database.models import Counter, EventRow
 from .base import BaseQueries
 
-MOST_ROWS = 4
+MOST_ROWS, MOST_BYTES = 64, 64 * 1024
+"""The greatest number of rows that are read together, and the number of bytes that they may have
+together. The first row may be larger.
+"""
 
 
 class Bounds(NamedTuple):
@@ -34,6 +41,13 @@ class StoredEvents:
     events: tuple[Event, ...]
 
 
+class EventRows(NamedTuple):
+    """Rows of events that were read together. `more`: whether later rows may be stored already."""
+
+    rows: Sequence[StoredEvents]
+    more: bool
+
+
 class EventQueries(BaseQueries):
     def event_bounds(self) -> Bounds:
         """Returns the bounds of the stored rows. If no row is stored, both are the number of the
@@ -44,12 +58,15 @@ class EventQueries(BaseQueries):
         oldest = self._rows(EventRow.select(fn.MIN(EventRow.number).alias("oldest")))[0].oldest
         return Bounds(next_row if oldest is None else oldest, next_row)
 
-    def event_rows(self, first: int) -> list[StoredEvents]:
-        """Returns the next rows from the number `first` on, in ascending order. The list is empty
-        only if there is no such row.
+    def event_rows(self, first: int) -> EventRows:
+        """Returns the next rows from the number `first` on, in ascending order. They are empty only
+        if there is no such row.
         """
-        query = EventRow.select().where(EventRow.number >= first).order_by(EventRow.number)
-        return [
-            StoredEvents(row.number, row.time, events_of(bytes(row.document)))
-            for row in self._rows(query.limit(MOST_ROWS))
+        sizes = self._select(sql.EVENT_SIZES, first, MOST_ROWS)
+        totals = list(accumulate(size for _, size in sizes))
+        fitting = max(1, bisect_right(totals, MOST_BYTES))
+        rows = self._select(sql.EVENTS, first, sizes[:fitting][-1].number) if sizes else []
+        stored = [
+            StoredEvents(row.number, row.time, events_of(bytes(row.document))) for row in rows
         ]
+        return EventRows(stored, more=len(sizes) == MOST_ROWS or fitting < len(sizes))

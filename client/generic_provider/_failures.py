@@ -45,7 +45,7 @@ _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
     grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
     grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
     grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
-    grpc.StatusCode.CANCELLED: ServerUnavailable,  # by a server that stops
+    grpc.StatusCode.CANCELLED: ServerUnavailable,  # a server that stops sends it
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.INTERNAL: Internal,
 }

@@ -19,7 +19,7 @@ from .values import Entry, Named, Parts, kebab
 def again(found: SubscriptionAction) -> Sequence[str]:
     """Returns the words of the command line. Returns no words if the options cannot express the
     action exactly. Also returns no words if the action has several services or items, and only some
-    of them were rejected.
+    of them were rejected, because the command line would name all of them.
     """
     field = found.performed.WhichOneof("action") or ""
     name = kebab(field)

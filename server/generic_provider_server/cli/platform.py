@@ -161,7 +161,7 @@ def _lines(report: ReportPlatformStateResponse) -> Iterator[str]:
     if recent := report.skipped - report.skipped_pending:
         yield f"skipped: {recent} had requests less than 5 minutes before the observed time,"
         yield "  or later, or a report with a later observed time;"
-        # The time is shown in whole seconds.
+        # The time is printed without the fraction of its second, so a second is added.
         after = report.repeat_after.ToDatetime() + timedelta(seconds=1)
         yield f"  read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later, and report it"
     if unnamed := report.unnamed_skipped:

@@ -43,7 +43,8 @@ def next_step(platform: Platform, again: Again) -> str:
     if platform.pending:
         return _until_settled(platform, provider=provider)
     if state == SyncState.IN_SYNC:
-        send = _reset(platform, "if the customer sees otherwise, send everything again", "--full")
+        again_if = "if the customer still has a fault, send everything again"
+        send = _reset(platform, again_if, "--full")
         return _asked(platform, again) or f"{_nothing(platform)}; {send}"
     if state == SyncState.OUT_OF_SYNC:
         return _out_of_sync(platform, again)

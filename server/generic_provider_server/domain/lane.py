@@ -111,7 +111,8 @@ class Lane(Value, frozen=True, kw_only=True):
         if self.lease_until <= 0:
             return ()
         last = self.unit, self.last
-        near = takewhile(lambda p: (p.unit, p.index) <= last, queue)  # the queue may be long
+        # not the whole queue, because it may be long
+        near = takewhile(lambda p: (p.unit, p.index) <= last, queue)
         return tuple([pending for pending in near if self.covers(pending)])
 
     def leased(self, queue: Iterable[Pending]) -> frozenset[int]:

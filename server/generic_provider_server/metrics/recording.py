@@ -147,7 +147,8 @@ class Recording:
             self._begin(*[(LOST, code, cause.name) for cause in LOSSES])
             self._begin(*[(ANSWERS, code, verdict.name) for verdict in ResponseCode])
             self._begin(*[(ROLLBACKS, code, extent) for extent in ("ACTION", "PART")])
-        # The first reading takes long, because it opens a connection; so the shorter one decides.
+        # The first reading takes long, because it opens a connection. So the pause follows the
+        # shorter of the last two readings.
         usual, self._took = min(took, self._took), took
         await asyncio.sleep(min(SHARE * usual, LONGEST_PAUSE))
 

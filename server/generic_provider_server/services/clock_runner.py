@@ -25,8 +25,8 @@ BUSY_SECONDS = 0.02
 """If commands take longer than this time in seconds, the writer is busy."""
 CALLS_OF_A_PAUSE = 40
 MOST_PAUSES = 4
-"""If commands run one by one, the pause after a command is as long as the command took, once for
-every CALLS_OF_A_PAUSE calls in a second, but at most MOST_PAUSES times.
+"""If commands run one by one, and there are n calls in a second, the pause after a command is
+n / CALLS_OF_A_PAUSE times as long as the command took, but at most MOST_PAUSES times as long.
 """
 
 
@@ -63,7 +63,7 @@ class Clock:
         return len(done) >= MOST_DUE and len(failed) < len(done)
 
     async def _do_each(self, commands: Sequence[Command[object]]) -> list[object]:
-        """Runs all commands, some at a time. Pauses after each time while calls change something,
+        """Runs all commands in portions. While calls change something, pauses after each portion,
         so no call waits for many of the commands.
         """
         done, took = list[object](), 0.0
@@ -77,18 +77,21 @@ class Clock:
         return done
 
     def _most(self, due: int, *, took: float) -> int:
-        """Returns how many commands may run at a time.
+        """Returns the number of commands in the next portion.
 
-        `took`: the duration of the last commands in seconds. While the writer is busy, groups must
-        be large. If very many commands are due while calls change something, the commands run one
-        by one: all together take longer, but the calls hardly do.
+        `took`: the duration of the last commands in seconds. While the writer is busy, many
+        commands run together, because large groups take less time for each command. If very many
+        commands are due while calls change something, the commands run one by one: then all
+        commands take longer, but each call waits only for one command.
         """
         if took > BUSY_SECONDS or not self._calls.latest():
             return MANY
         return ONE if due >= MOST_DUE else FEW
 
     def _pauses(self, most: int) -> float:
-        """Returns how many times as long as the last commands the pause after them is."""
+        """Returns the factor by which the duration of the last commands is multiplied to get the
+        duration of the pause after them.
+        """
         calls = self._calls.latest()
         if most == ONE:
             return min(calls / CALLS_OF_A_PAUSE, MOST_PAUSES)

@@ -53,7 +53,7 @@ class Text:
         self._opened.close()
 
     def __iter__(self) -> Iterator[bytes]:
-        position = self._start  # several readers may read at the same time
+        position = self._start  # of this iterator only, because several may run at the same time
         while True:
             self._content.seek(position)
             line = self._content.readline()

@@ -1,5 +1,5 @@
 """Tells whether a transition may change which items, services, distributors and goods types a
-subscription uses. Only then are the used ones collected anew.
+subscription uses. Only after such a transition must the used items and parts be collected again.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class ArchiveFile:
         for line in self._lines:
             if isinstance(line, Closing):
                 if line.lines != self.counts or next(self._lines, None) is not None:
-                    raise self._damaged("it does not hold as many lines as it says")
+                    raise self._damaged("its lines are not those that its last line counts")
                 return
             if isinstance(line, Opening):
                 raise self._damaged("its first line occurs twice")

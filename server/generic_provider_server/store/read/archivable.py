@@ -185,7 +185,8 @@ def _taken(archive: ArchiveRecord) -> Expression:
 
 def _last_of_actions(siblings: Iterable[Any], *, besides: set[int]) -> dict[int, int]:
     """Returns the actions whose requests are all archived. The key of an action is the number of
-    its last request. `besides`: requests that are not archived although `taken` is true.
+    its last request. `besides`: requests that are not archived, although they fulfil the condition
+    of `_taken`, because the last error of a link names them.
     """
     requests: defaultdict[int, list[int]] = defaultdict(list)
     kept = set()

@@ -9,11 +9,11 @@ LEAST_AGAIN = 0.005
 class LockWaits:
     """The waits follow the usual duration of a group, because another process usually releases its
     locks within this duration. If a lock is not released in time, a session that does not work
-    usually has it, and a longer wait would delay all other commands. If no group at all gets its
-    locks, the other processes are slower than this process, and the waits grow.
+    usually has it, and a longer wait would delay all other commands. As long as no group of this
+    process gets its locks, because the other processes are slower, the waits grow.
 
     `longest`: no wait is longer than this number of seconds. A group that changes the configuration
-    of a provider waits so long, because every other group locks the rows of the providers.
+    of a provider waits up to this time, because every other group locks the rows of the providers.
     """
 
     def __init__(self, longest: float) -> None:
@@ -34,7 +34,7 @@ class LockWaits:
         return min(max(LEAST_AGAIN, self._usual) * 4.0**self._failed, self.longest)
 
     def got(self, seconds: float) -> None:
-        """Notes that a group got its locks and was committed, and its duration."""
+        """Notes that a group got its locks, and that its transaction took `seconds`."""
         self._usual += (seconds - self._usual) / 10
         self._failed = 0
 

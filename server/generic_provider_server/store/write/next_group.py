@@ -14,8 +14,8 @@ MOST_IN_GROUP = 400
 but at least `Needs.size`.
 """
 SHARE = MOST_IN_GROUP // 4
-"""The commands of callers other than adapters may together always have this size in a group, even
-while adapters are active.
+"""Each group has room of this size for the commands of callers other than adapters, even while
+adapters are active.
 """
 SEARCH = MOST_IN_GROUP // 20
 """The size of a command of an adapter that searches for subscriptions, for example `Claim`: it may

@@ -193,7 +193,7 @@ class Writer:
             return []
         except Locked:
             self._memory.forget()
-            if until is None:  # the parts of a group do not count again
+            if until is None:  # the failure of a part of the group is not counted again
                 self._lock_waits.failed()
             return self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
         except Exception as error:  # noqa: BLE001 - the callers get the error

@@ -21,8 +21,8 @@ LIVE = 20_000
 """The live actions change only the first LIVE subscriptions."""
 TURNS = 4
 WARM_UP = 0.25
-"""This share of the live actions is left out. The adapter connects when they begin, and first gets
-the requests of the ends that were performed without it.
+"""This share of the live actions is not measured. The adapter connects when the live actions begin,
+and first gets the requests of the ends that were performed before it was connected.
 """
 AHEAD = timedelta(seconds=3)
 CHANGES_A_SECOND = 1_500
@@ -88,7 +88,7 @@ def ends(run: Run) -> Round:
             busy += slow.values()
             done = _done(client, ActionKind.STOP_SERVICES, (turn + 1) * share)
             rates.append(_rate(done, since=min(slow), until=max(slow)))
-            # now nothing else may wait for the next adapter
+            # the adapter of the next measurement must not get the requests of these ends
             with program("adapter", "counted", serving.address, 1) as adapter:
                 while not line_of(adapter).get("answered"):
                     pass

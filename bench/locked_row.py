@@ -51,8 +51,8 @@ def _longest_wait(serving: Serving, ended: threading.Event, *, after: float) -> 
     """Performs actions on the locked subscription, one after the other. Returns the greatest number
     of seconds until a refusal.
 
-    `after`: the seconds until the first action, so that its effect is measured: `latency` leaves
-    out the first tenth of the time.
+    `after`: the seconds until the first action, so that the effect of this action is measured:
+    `latency` does not measure the first tenth of the time.
     """
     longest = 0.0
     ended.wait(after)

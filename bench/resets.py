@@ -66,7 +66,7 @@ def _finished(client: Client, serving: Serving, definition: str) -> tuple[ResetR
     peak = 0
     while (found := client.get_reset_run(number)).state == ResetRunState.RUNNING:
         peak = max(peak, serving.memory())
-        time.sleep(1)  # each query counts the run's requests
+        time.sleep(1)  # queries are rare, because each counts the run's requests
     return found, peak
 
 

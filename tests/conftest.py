@@ -55,7 +55,9 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Returns two processes for each core with `-n auto`, because many tests mostly wait."""
+    """Returns the number of processes: with `-n auto` two for each core, because many tests mostly
+    wait.
+    """
     return len(os.sched_getaffinity(0)) * (2 if config.option.numprocesses == "auto" else 1)
 
 

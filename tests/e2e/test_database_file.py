@@ -1,4 +1,4 @@
-"""Tests server processes and the files of their SQLite databases, with links, limits and damage."""
+"""Tests servers whose SQLite file is used by other programs, removed, damaged or on a full disk."""
 
 from __future__ import annotations
 

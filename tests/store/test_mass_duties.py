@@ -1,4 +1,4 @@
-"""Tests how many commands of the clock run in one group, so that calls do not wait for many."""
+"""Tests that few commands of the clock run in one group while calls are made, otherwise many."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ FEW = 50
 
 @dataclass(slots=True)
 class Lease:
-    """Requests that an adapter has and has not answered. The platform has applied the first `done`
-    requests.
+    """The requests of a lease that the adapter has not answered. The platform has applied the first
+    `done` requests.
     """
 
     handover: int

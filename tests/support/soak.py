@@ -22,8 +22,9 @@ def forms(name: str, *, suite: object, soak: object) -> pytest.MarkDecorator:
 
 
 def histories(*, suite: int, soak: int, at_once: int) -> pytest.MarkDecorator:
-    """Returns a mark for a test with the arguments `chunk`, a name, and `count`, the number of
-    histories that the test plays. `make test-quick` plays only the first chunk.
+    """Returns a mark for a test with two arguments: `chunk` is the name of a chunk of histories,
+    and `count` is the number of histories in the chunk. `make test-quick` plays only the first
+    chunk.
     """
     few = [
         pytest.param(f"{n}", at_once, id=f"{n}", marks=[pytest.mark.slow] if n else [])

@@ -1,4 +1,4 @@
-"""Posted usage belongs to the goods of its viewing point."""
+"""A usage record on a platform belongs to the goods of its viewing point."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ FIGURES: Mapping[str, Figure] = {
         quick=False,
     ),
     "L2": Figure(
-        title="150 actions/s on PostgreSQL while another session locks a row that other actions need",
+        title="150 actions/s on PostgreSQL while a session locks a row that other actions need",
         measure=locked_row,
         aims={"ratio of p99": "≤ 3", "most s to the refusal": "≤ 6"},
         once=True,

@@ -216,6 +216,23 @@ def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> Non
     assert not list(crm.list_reset_run_definitions())
 
 
+def test_a_definition_shows_whether_its_runs_are_held(server: Server, crm: Client) -> None:
+    definition = _define(server, "--cron=30 4 * * MON")
+    shown = ("reset", "run", "show", definition)
+    for option, hold in ((), False), (("--hold",), True):
+        _said(server, "reset", "run", "submit", definition, *option)
+        assert crm.get_reset_run_definition(definition).hold is hold
+        assert ("hold yes" in " ".join(_said(server, *shown).split())) is hold
+        listed = _said(server, "reset", "run", "list", "--definitions").splitlines()
+        assert ("yes" in listed[1].split()) is hold
+    _said(server, "reset", "run", "edit", definition, "--pace=7")
+    assert not crm.get_reset_run_definition(definition).hold
+    _outage(crm, 1)
+    _said(server, "reset", "run", "edit", definition, "--clear=cron")
+    held = crm.submit_reset_run_definition(definition, hold=True)
+    assert (held.definition.hold, held.reset_run.definition.hold) == (True, True)
+
+
 def test_an_edited_definition_keeps_the_values_that_are_not_given(
     server: Server, crm: Client
 ) -> None:

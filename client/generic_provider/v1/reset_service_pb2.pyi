@@ -154,6 +154,7 @@ class ResetRunDefinition(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Output. D and ten digits."""
     name: _builtins.str
@@ -208,6 +209,11 @@ class ResetRunDefinition(_message.Message):
     """Output. The author of the last change, according to the call's `performed_by`."""
     caller: _builtins.str
     """Output. The author of the last change, according to the credentials."""
+    hold: _builtins.bool
+    """Output. True if the definition was submitted with `hold`: then each of its runs is HELD until it
+    is approved. An update makes this false until the definition is submitted again. In a ResetRun,
+    this is true if the run needs an approval, also if only its guard requires the approval.
+    """
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:
         """Only subscriptions that were created at this time or later."""
@@ -301,10 +307,11 @@ class ResetRunDefinition(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         performed_by: _builtins.str = ...,
         caller: _builtins.str = ...,
+        hold: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_first", b"_first", "_max_switch_off_percent", b"_max_switch_off_percent", "_subscriptions_per_second", b"_subscriptions_per_second", "create_time", b"create_time", "created_from", b"created_from", "created_to", b"created_to", "cron", b"cron", "first", b"first", "max_switch_off_percent", b"max_switch_off_percent", "next_run_time", b"next_run_time", "platform_restored_to", b"platform_restored_to", "run_at", b"run_at", "schedule", b"schedule", "subscriptions_per_second", b"subscriptions_per_second", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first", b"_first", "_max_switch_off_percent", b"_max_switch_off_percent", "_subscriptions_per_second", b"_subscriptions_per_second", "caller", b"caller", "create_time", b"create_time", "created_from", b"created_from", "created_to", b"created_to", "cron", b"cron", "difference_kinds", b"difference_kinds", "distributors", b"distributors", "error_codes", b"error_codes", "etag", b"etag", "first", b"first", "full", b"full", "id", b"id", "max_switch_off_percent", b"max_switch_off_percent", "name", b"name", "next_run_time", b"next_run_time", "performed_by", b"performed_by", "platform_restored_to", b"platform_restored_to", "provider", b"provider", "recreate", b"recreate", "run_at", b"run_at", "schedule", b"schedule", "services", b"services", "state", b"state", "submitted", b"submitted", "subscription_types", b"subscription_types", "subscriptions", b"subscriptions", "subscriptions_per_second", b"subscriptions_per_second", "time_zone", b"time_zone", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first", b"_first", "_max_switch_off_percent", b"_max_switch_off_percent", "_subscriptions_per_second", b"_subscriptions_per_second", "caller", b"caller", "create_time", b"create_time", "created_from", b"created_from", "created_to", b"created_to", "cron", b"cron", "difference_kinds", b"difference_kinds", "distributors", b"distributors", "error_codes", b"error_codes", "etag", b"etag", "first", b"first", "full", b"full", "hold", b"hold", "id", b"id", "max_switch_off_percent", b"max_switch_off_percent", "name", b"name", "next_run_time", b"next_run_time", "performed_by", b"performed_by", "platform_restored_to", b"platform_restored_to", "provider", b"provider", "recreate", b"recreate", "run_at", b"run_at", "schedule", b"schedule", "services", b"services", "state", b"state", "submitted", b"submitted", "subscription_types", b"subscription_types", "subscriptions", b"subscriptions", "subscriptions_per_second", b"subscriptions_per_second", "time_zone", b"time_zone", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__first: _TypeAlias = _typing.Literal["first"]  # noqa: Y015
     _WhichOneofArgType__first: _TypeAlias = _typing.Literal["_first", b"_first"]  # noqa: Y015

@@ -37,6 +37,7 @@ DEFINITION_COLUMNS: Mapping[str, Callable[[ResetRunDefinition], object]] = {
     "state": lambda each: ResetRunDefinitionState.name_of(each.state),
     "schedule": lambda each: each.cron or moment(each, "run_at"),
     "next run": lambda each: moment(each, "next_run_time"),
+    "hold": lambda each: "yes" if each.hold else "",
     "version": lambda each: each.version,
 }
 RUN_COLUMNS: Mapping[str, Callable[[ResetRun], object]] = {

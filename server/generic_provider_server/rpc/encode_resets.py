@@ -26,6 +26,7 @@ def definition(record: DefinitionRecord) -> api.ResetRunDefinition:
     shown.id = definition_id(record.id)
     shown.state = api.ResetRunDefinitionState.ValueType(record.state)
     shown.submitted = record.submitted
+    shown.hold = record.submitted and record.hold
     shown.version = record.version
     shown.etag = str(record.etag)
     shown.performed_by = record.who.performed_by
@@ -69,7 +70,7 @@ def _definition(record: ResetDefinition) -> api.ResetRunDefinition:
 def run(record: RunRecord, settled: Settled) -> api.ResetRun:
     shown = _definition(record.definition)
     shown.id, shown.version = definition_id(record.definition_id), record.version
-    shown.submitted = True
+    shown.submitted, shown.hold = True, record.hold
     shown.state = api.ResetRunDefinitionState.ValueType(DefinitionState.EFFECTIVE)
     return api.ResetRun(
         id=run_id(record.id),

@@ -271,15 +271,32 @@ def test_an_edit_that_changes_nothing_keeps_the_schedule(server: Server) -> None
     assert edited.split()[-2:] == submitted.split("; ")[0].split()[-2:]
 
 
-def test_names_that_the_provider_does_not_have_are_noted(server: Server) -> None:
-    names = ("--service", "FLIM", "--service", "FILM", "--distributor", "TWIN")
-    defined = run("reset", "run", "define", "--provider", "P", *names, server=server)
-    assert defined.exit_code == 0
-    notes = "note: P has no service 'FLIM' now\nnote: P has no distributor 'TWIN' now\n"
-    assert defined.stderr == notes
-    number = defined.stdout.split()[0]
-    edited = run("reset", "run", "edit", number, "--service", "FILM", server=server)
-    assert edited.stderr == "note: P has no distributor 'TWIN' now\n"
+def test_names_that_the_provider_does_not_have_are_refused(server: Server, crm: Client) -> None:
+    names = ("--service", "FILM", "--service", "FLIM", "--distributor", "TWIN")
+    number = _define(server)
+    for change in (("define", "--provider", "P"), ("edit", number)):
+        refused = run("reset", "run", *change, *names, server=server)
+        assert refused.exit_code == 1
+        assert "--service (number 2): provider P has no service 'FLIM'" in refused.stderr
+        assert "--distributor: provider P has no distributor 'TWIN'" in refused.stderr
+    assert [each.id for each in crm.list_reset_run_definitions()] == [number]
+
+
+def test_names_that_the_provider_has_lost_are_noted(server: Server, crm: Client) -> None:
+    number = _define(server, "--service", "FILM", "--service", "SPORT")
+    provider = crm.get_provider("P")
+    del provider.services[1]
+    crm.update_provider(provider)
+    for command in "preview", "submit":
+        noted = run("reset", "run", command, number, server=server)
+        assert noted.stderr == "note: P has no service 'FILM' now\n"
+
+
+def test_a_preview_counts_listed_subscriptions_that_do_not_exist(server: Server) -> None:
+    listed = ("--subscription", "S1", "--subscription", "S2")
+    preview = _said(server, "reset", "run", "preview", _define(server, *listed))
+    unknown = "listed subscriptions that do not exist, or that the provider does not serve: 2"
+    assert unknown in " ".join(preview.split())
 
 
 def test_wrong_options_of_an_edit_are_refused(server: Server, tmp_path: Path) -> None:

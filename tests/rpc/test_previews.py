@@ -96,6 +96,16 @@ async def test_pages_of_few_findings_continue_after_what_was_examined(drifted: C
     assert [entry.subscription for page in pages for entry in page.entries] == ["S007", "S229"]
 
 
+async def test_the_totals_count_listed_subscriptions_that_the_provider_does_not_serve(
+    drifted: Caller,
+) -> None:
+    listed = ["S007", "S007", "S7", "S08", "S009"]
+    (page,) = await _pages(drifted, 10, subscriptions=listed, subscription_types=["OTT"])
+    assert (page.totals.subscriptions, page.totals.unknown_subscriptions) == (0, 2)
+    (page,) = await _pages(drifted, 10, first=1, subscriptions=["S007"])
+    assert page.totals.unknown_subscriptions == 0
+
+
 async def test_the_first_page_is_the_same_without_its_totals(drifted: Caller) -> None:
     definition = resets.ResetRunDefinition(name="n", provider="P")
     with_totals, without = [

@@ -450,6 +450,15 @@ CASES: Mapping[str, list[Case]] = {
             "PROVIDER_NOT_FOUND",
             "provider",
         ),
+        (
+            resets.PreviewResetRunRequest(
+                definition_fields=resets.ResetRunDefinition(
+                    name="n", provider="P", distributors=["MAIN", "TWIN"]
+                )
+            ),
+            "INVALID_FIELD",
+            "definition_fields.distributors[1]",
+        ),
     ],
     "SubmitResetRunDefinition": [*of_definition(resets.SubmitResetRunDefinitionRequest)],
     "GetResetRun": [*of_run(resets.GetResetRunRequest)],

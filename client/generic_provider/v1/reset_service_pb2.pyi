@@ -238,11 +238,15 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The CRM's codes of services; see `difference_kinds`. At most 1000."""
+        """The CRM's codes of services; see `difference_kinds`. At most 1000. A code that the provider does
+        not have is INVALID_FIELD when the definition is created, updated, or previewed before it exists.
+        """
 
     @_builtins.property
     def distributors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Codes of distributors; see `difference_kinds`. At most 1000."""
+        """Codes of distributors; see `difference_kinds`. At most 1000. The provider must have them, like
+        the `services`.
+        """
 
     @_builtins.property
     def error_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -827,6 +831,7 @@ class PreviewResetRunResponse(_message.Message):
         HOLDING_FIELD_NUMBER: _builtins.int
         LOSING_FIELD_NUMBER: _builtins.int
         HELD_FIELD_NUMBER: _builtins.int
+        UNKNOWN_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
         subscriptions: _builtins.int
         """The number of subscriptions for which the run would create requests."""
         switch_off_percent: _builtins.float
@@ -837,6 +842,8 @@ class PreviewResetRunResponse(_message.Message):
         """The number of subscriptions in `holding` that would lose at least one entitlement."""
         held: _builtins.bool
         """True if the guard would hold the run."""
+        unknown_subscriptions: _builtins.int
+        """How many of the definition's `subscriptions` do not exist, or are not served by the provider."""
         @_builtins.property
         def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewResetRunResponse.TypeCount]: ...
         def __init__(
@@ -848,10 +855,11 @@ class PreviewResetRunResponse(_message.Message):
             holding: _builtins.int = ...,
             losing: _builtins.int = ...,
             held: _builtins.bool = ...,
+            unknown_subscriptions: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "holding", b"holding", "losing", b"losing", "requests", b"requests", "subscriptions", b"subscriptions", "switch_off_percent", b"switch_off_percent"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "holding", b"holding", "losing", b"losing", "requests", b"requests", "subscriptions", b"subscriptions", "switch_off_percent", b"switch_off_percent", "unknown_subscriptions", b"unknown_subscriptions"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -142,7 +142,6 @@ def define(client: Client, output: Output, /, **fields: Any) -> None:
     made = client.create_reset_run_definition(_definition(**fields))
     preview = command("reset", "run", "preview", made.id)
     output.message(made, f"{made.id} {made.name}: see {preview}")
-    _say_unknown_names(client, made)
 
 
 @click.command()
@@ -183,7 +182,6 @@ def edit(
     done = client.update_reset_run_definition(wanted)
     what = "unchanged" if done.etag == wanted.etag else "changed"
     output.message(done, f"{done.id} {done.name} {what}: {_next_run(done)}")
-    _say_unknown_names(client, done)
     _say_open_runs(client, definition)
 
 
@@ -202,9 +200,9 @@ def set_state(client: Client, output: Output, /, *, definition: str, state: str)
     _say_open_runs(client, definition)
 
 
-def _say_unknown_names(client: Client, definition: ResetRunDefinition) -> None:
-    """Names the services and distributors of the filter that the provider does not have. The server
-    accepts them, because the provider may get them before the run begins.
+def say_unknown_names(client: Client, definition: ResetRunDefinition) -> None:
+    """Names the services and distributors of the filter that the provider does not have any more,
+    or that an earlier release has accepted.
     """
     with suppress(PermissionDenied):
         provider = client.get_provider(definition.provider)

@@ -24,7 +24,7 @@ from ..desk.output import Output, console, moment, say, say_folded, show_table, 
 from ..desk.resets import counts, definition_lines, preview_lines, run_lines
 from .listing import limit_option, page_size, within
 from .remote import remote
-from .reset_definition import define, delete, edit, set_state
+from .reset_definition import define, delete, edit, say_unknown_names, set_state
 from .values import Id, Named, NamedOption
 
 PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
@@ -90,6 +90,7 @@ def preview(
     if rows:
         show_table(("subscription", "account", "difference"), rows)
     say_folded(*preview_lines(client.preview_reset_run(definition, page_size=1).totals))
+    say_unknown_names(client, client.get_reset_run_definition(definition))
 
 
 def _entries(client: Client, definition: str, size: int) -> Iterator[PreviewResetRunResponse.Entry]:
@@ -124,6 +125,7 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
     instead.
     """
     done = client.submit_reset_run_definition(definition, hold=hold)
+    say_unknown_names(client, done.definition)
     if not done.HasField("reset_run"):
         due = moment(done.definition, "next_run_time")
         stop = command("reset", "run", "set-state", definition, "not-effective")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from ..domain.archive import restored_too_early
-from ..domain.catalogue import catalogue_of
+from ..domain.catalogue import Catalogue, catalogue_of
 from ..domain.refusals import InvalidField, Reason, Refused, not_found
 from ..domain.resets.records import (
     DefinitionRecord,
@@ -46,7 +46,7 @@ class CreateDefinition:
             created = created_before(transaction, self.request_id, self.digest)
             if created:
                 return definition_of(transaction, int(created))
-        catalogue_of(transaction.catalogues, self.definition.provider)
+        check_names(catalogue_of(transaction.catalogues, self.definition.provider), self.definition)
         record = DefinitionRecord(
             id=transaction.take("reset_definition"),
             definition=self.definition,
@@ -81,7 +81,7 @@ class UpdateDefinition:
             )
         if self.definition == former.definition:
             return former
-        catalogue_of(transaction.catalogues, self.definition.provider)
+        check_names(catalogue_of(transaction.catalogues, self.definition.provider), self.definition)
         record = replace(
             former,
             definition=self.definition,
@@ -227,6 +227,27 @@ def begin(
     )
     transaction.resets.put_run(run)
     return replace(record, used=True, runs=record.runs + 1), run
+
+
+def check_names(
+    catalogue: Catalogue, definition: ResetDefinition, *, at: str = "definition"
+) -> None:
+    """Raises InvalidField if the definition names services or distributors that the provider does
+    not have. Only new contents are checked: the provider may lose a service later.
+
+    `at`: the field of the call that contains the definition.
+    """
+    wrong = [
+        (f"{at}.{noun}s[{n}]", f"provider {catalogue.code} has no {noun} {code!r}")
+        for noun, named, known in (
+            ("service", definition.services, catalogue.services),
+            ("distributor", definition.distributors, catalogue.distributors),
+        )
+        for n, code in enumerate(named)
+        if code not in known
+    ]
+    if wrong:
+        raise InvalidField(*wrong)
 
 
 def definition_of(transaction: Transaction, number: int) -> DefinitionRecord:

@@ -34,6 +34,11 @@ def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
         [f"{each.count} {RequestType.name_of(each.type)}" for each in totals.requests]
     )
     yield f"{counted(totals.subscriptions, 'subscription')}: {requests or 'nothing to send'}"
+    if totals.unknown_subscriptions:
+        yield (
+            "listed subscriptions that do not exist, or that the provider does not serve: "
+            f"{totals.unknown_subscriptions}"
+        )
     yield (
         f"{totals.losing} of {totals.holding} subscriptions with an entitlement would lose one "
         f"({totals.switch_off_percent:.1f} %)"

@@ -126,4 +126,5 @@ def totals(found: Totals, definition: ResetDefinition) -> api.PreviewResetRunRes
         holding=found.holding,
         losing=found.losing,
         held=found.held(definition),
+        unknown_subscriptions=found.unknown,
     )

@@ -8,6 +8,7 @@ from functools import partial
 
 from generic_provider.v1 import reset_service_pb2 as api
 
+from ..commands.reset_definitions import check_names
 from ..commands.reset_runs import Approve, Cancel
 from ..domain.archive import restored_too_early, run_missing
 from ..domain.refusals import InvalidField, Reason, Refused, not_found
@@ -41,7 +42,9 @@ class ResetRuns:
         checks = Checks()
         page = page_of(checks, request, start="", key=self._store.token_key)
         definition = await self._previewed(checks, request)
-        await self._store.catalogue(definition.provider)
+        catalogue = await self._store.catalogue(definition.provider)
+        if request.WhichOneof("run") == "definition_fields":
+            check_names(catalogue, definition, at="definition_fields")
         await self._check_not_archived(definition)
         totals = None
         if not (request.page_token or request.without_totals):

@@ -96,12 +96,15 @@ def survey(
 
 
 class Totals(NamedTuple):
-    """The totals of a whole run."""
+    """The totals of a whole run. `unknown`: how many of the listed subscriptions do not exist, or
+    are not served by the provider.
+    """
 
     subscriptions: int
     requests: Counter[RequestType]
     holding: int
     losing: int
+    unknown: int
 
     @property
     def switch_off_percent(self) -> float:
@@ -133,7 +136,11 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
         for each in found.findings:
             subscriptions += 1
             requests.update(each.types)
-    return Totals(subscriptions, requests, holding, losing)
+    unknown = 0
+    if listed := {*definition.subscriptions}:
+        served = await store.read(lambda queries: queries.count_listed(definition))
+        unknown = len(listed) - served
+    return Totals(subscriptions, requests, holding, losing, unknown)
 
 
 async def holding_besides(store: Store, definition: ResetDefinition) -> int:

@@ -175,6 +175,13 @@ class ResetReads(BacklogQueries):
         """Returns the number of subscriptions that a run has to examine."""
         return self._count(definition, [IS_OUT_OF_SYNC] if definition.plain else [])
 
+    def count_listed(self, definition: ResetDefinition) -> int:
+        """Returns how many of the subscriptions that the definition lists are served by the
+        provider. The other filters of the definition do not matter.
+        """
+        listed, provider = definition.subscriptions, definition.provider
+        return self._count(ResetDefinition(name="", provider=provider, subscriptions=listed), [])
+
     def count_holding(self, definition: ResetDefinition) -> int:
         """Returns the number of subscriptions with a confirmed entitlement that are not
         OUT_OF_SYNC.

@@ -168,6 +168,11 @@ def test_a_caller_with_the_role_crm_gets_an_explanation_of_what_it_may_read(tmp_
         said("operator", "provider", "apply", str(tmp_path / "p.toml"), "--effective")
         said("crm", "action", "become-subscriber", *become)
         text = said("crm", "subscription", "explain", "S1")
+        said("crm", "provider", "list", code=1)
+        audit = ("audit", "list", "--refused", "--json")
+        recorded = "the refused calls are recorded"
+        wait_until(lambda: "ListProviders" in said("operator", *audit), what=recorded)
+        refused = said("operator", *audit).splitlines()
         unknown = said("crm", "subscription", "explain", "S2", code=1)
         listed = said("crm", "action", "list", "--subscription=S1")
 
@@ -177,6 +182,8 @@ def test_a_caller_with_the_role_crm_gets_an_explanation_of_what_it_may_read(tmp_
     assert "  adapter  " not in text
     assert "[SUBSCRIPTION_NOT_FOUND]" in unknown
     assert "PERMISSION_DENIED" not in text + unknown + listed
+    methods = [json.loads(each)["method"] for each in refused]
+    assert methods == ["ListProviders", "ListRequests"]  # one attempt tells what it may read
 
 
 def test_a_server_does_not_start_with_an_empty_file_of_callers(tmp_path: Path) -> None:

@@ -97,17 +97,15 @@ def facts_of(client: Client, subscription: Subscription) -> Facts:
     actions = client.list_actions(subscription=number, page_size=MOST_ACTIONS + len(scheduled))
     performed = (each for each in actions if each.state != ActionState.SCHEDULED)
     newest = [*islice(performed, MOST_ACTIONS)]
-    platforms = [
-        _platform(client, subscription, link, newest) for link in subscription.provider_links
-    ]
-    return Facts(
-        subscription,
-        platforms,
-        newest,
-        scheduled,
-        _newest_requests(client, number),
-        archives_with(client, number),
-    )
+    platforms = [_platform(subscription, link, newest) for link in subscription.provider_links]
+    requests = _newest_requests(client, number)
+    if requests is None:
+        # The same roles may read requests, providers and archives. Further calls would only leave
+        # further refusals in the audit trail.
+        return Facts(subscription, platforms, newest, scheduled, None, [])
+    platforms = [_as_read(client, each) for each in platforms]
+    archives = archives_with(client, number)
+    return Facts(subscription, platforms, newest, scheduled, requests, archives)
 
 
 def _newest_requests(client: Client, number: str) -> list[ProvisioningRequest] | None:
@@ -119,14 +117,11 @@ def _newest_requests(client: Client, number: str) -> list[ProvisioningRequest] |
 
 
 def _platform(
-    client: Client,
-    subscription: Subscription,
-    link: ProviderLink,
-    newest: Sequence[SubscriptionAction],
+    subscription: Subscription, link: ProviderLink, newest: Sequence[SubscriptionAction]
 ) -> Platform:
-    number, code = subscription.number, link.provider
+    code = link.provider
     refused = refused_by(code, newest)
-    platform = Platform(
+    return Platform(
         subscription=subscription,
         link=link,
         not_sent=[e for e in subscription.services if e.provider == code and e.missing_goods_types],
@@ -135,16 +130,18 @@ def _platform(
         actions=newest,
         coming=_coming(subscription, code),
     )
-    try:
-        provider = client.get_provider(code)
-    except PermissionDenied:
-        return platform
+
+
+def _as_read(client: Client, platform: Platform) -> Platform:
+    """Adds the facts that only roles for the support and operators may read."""
+    number, link = platform.subscription.number, platform.link
+    code = link.provider
     ours = partial(client.list_requests, subscription=number, provider=code)
     accepted = next(ours(state=RequestState.COMPLETED, page_size=1), None)
     expired = next(ours(state=RequestState.EXPIRED, page_size=1), None)
     report = _newest_report(client, code)
     return platform._replace(
-        provider=provider,
+        provider=client.get_provider(code),
         pending=list(ours(state=RequestState.PENDING, oldest_first=True)),
         confirmation=accepted,
         adapters=list(client.list_adapters(provider=code)),

@@ -16,7 +16,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from .callers import WrongCallers, known_callers
 from .config import Settings, is_loopback
 from .health import HEALTH, Health
-from .listening import Address, Listening
+from .listening import Address, Listening, check_free
 from .logs import audit_lines, configure_logs
 from .metrics.recording import Recording
 from .metrics.showing import Show, shown
@@ -69,6 +69,9 @@ async def serve(
     replaced.
     """
     configure_logs(settings)
+    if not port_shared:  # otherwise the parent process has reserved the port
+        for address in filter(None, (settings.listen, settings.listen_tokens)):
+            check_free(address)
     stop, gone = asyncio.Event(), list[Exception]()
     loop = asyncio.get_running_loop()
 

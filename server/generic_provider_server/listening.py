@@ -5,12 +5,18 @@ itself.
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
 
 import grpc
 import grpc.aio
 import structlog
+
+from .config import address_of
 
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
@@ -156,7 +162,33 @@ def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredenti
     except RuntimeError:
         port = 0
     if not port:
-        raise OSError(
-            f"cannot serve on {listen}: is another program there? Stop it, or give another --listen"
-        )
+        raise _not_free(listen)
     return f"{listen.rpartition(':')[0]}:{port}"
+
+
+def check_free(listen: str) -> None:
+    """Raises OSError if another program listens on the address. The server calls this before it
+    opens its database, so that a refused start leaves no new database file behind.
+    """
+    host, port = address_of(listen, option="--listen", example="127.0.0.1:50051")
+    found: list[Any] = []
+    with suppress(OSError):  # then gRPC says what is wrong with the name
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if found and all(_is_in_use(*each) for each in found):
+        raise _not_free(listen)
+
+
+def _is_in_use(family: int, kind: int, _: int, __: str, address: Any) -> bool:
+    try:
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
+
+
+def _not_free(listen: str) -> OSError:
+    return OSError(
+        f"cannot serve on {listen}: is another program there? Stop it, or give another --listen"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -270,6 +271,19 @@ def test_a_database_in_a_folder_that_does_not_exist_is_refused_and_nothing_made(
     said = f"Error: there is no folder {missing} for the database x.db: create the folder"
     assert refused.stderr.startswith(said)
     assert not missing.exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_whose_address_is_in_use_makes_no_database(tmp_path: Path, workers: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        url = f"sqlite:///{tmp_path / 'x.db'}" if workers == "1" else "postgresql:///x"
+        options = ("--listen", listen, "--database", url, "--workers", workers)
+        refused = run_process("serve", *options)
+
+    assert refused.returncode == 1
+    assert f"Error: cannot serve on {listen}: " in refused.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_log_that_cannot_be_written_does_not_stop_the_server(tmp_path: Path) -> None:

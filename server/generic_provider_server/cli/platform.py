@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -90,30 +90,37 @@ def report(
     """
     if observed_time is None and not file.is_file():
         raise click.UsageError("--observed-time is missing: a pipe has no time of its last change")
-    try:
-        with Text(file) as text, LinesBar(text) as bar:
-            report = client.report_platform_state(
-                provider,
-                _entries(text, bar),
-                observed_time=observed_time or datetime.fromtimestamp(file.stat().st_mtime, UTC),
-                complete=complete,
-                max_missing_percent=max_missing_percent,
-            )
-    except ReportIncomplete as error:
-        raise _incomplete(error) from None
-    except _WrongLine:
-        # If the provider is wrong too, the error is about the provider and not about the line.
-        # But a caller with only the role `adapter` cannot read providers: then the error is about
-        # the line.
-        with suppress(PermissionDenied, ServerUnavailable, DeadlineExceeded):
-            client.get_provider(provider)
-        raise
+    with _errors_explained(client, provider), Text(file) as text, LinesBar(text) as bar:
+        report = client.report_platform_state(
+            provider,
+            _entries(text, bar),
+            observed_time=observed_time or datetime.fromtimestamp(file.stat().st_mtime, UTC),
+            complete=complete,
+            max_missing_percent=max_missing_percent,
+        )
     if not report.received:
         say(f"{text.name} names no subscriber", err=True)
     output.message(report, *_lines(report))
     if report.examples and not output.as_json:
         say("")
         show_table(("unknown", "which", "why"), map(_example, report.examples))
+
+
+@contextmanager
+def _errors_explained(client: Client, provider: str) -> Iterator[None]:
+    """Adds advice to the error of an incomplete report. If a line is wrong and the provider is
+    wrong too, the error is about the provider and not about the line.
+    """
+    try:
+        yield
+    except ReportIncomplete as error:
+        raise _incomplete(error) from None
+    except _WrongLine:
+        # A caller with only the role `adapter` cannot read providers: then the error is about the
+        # line.
+        with suppress(PermissionDenied, ServerUnavailable, DeadlineExceeded):
+            client.get_provider(provider)
+        raise
 
 
 def _incomplete(error: ReportIncomplete) -> click.ClickException:

@@ -69,9 +69,6 @@ async def serve(
     replaced.
     """
     configure_logs(settings)
-    if not port_shared:  # otherwise the parent process has reserved the port
-        for address in filter(None, (settings.listen, settings.listen_tokens)):
-            check_free(address)
     stop, gone = asyncio.Event(), list[Exception]()
     loop = asyncio.get_running_loop()
 
@@ -125,7 +122,7 @@ async def running(
     serves the metrics of this process; if it is None, they are served at the address in the
     settings.
     """
-    _check_files(settings)
+    _check_before_the_store_is_opened(settings, port_shared=port_shared)
     async with AsyncExitStack() as stack:
         store = await _reached(partial(_open, settings))
         stack.push_async_callback(store.close)
@@ -250,10 +247,17 @@ def _add_services(
     add_reflection(server, [*[each.full_name for each in SERVICES], HEALTH], calls)
 
 
-def _check_files(settings: Settings) -> None:
-    """Raises OSError if a file of the settings is wrong. The function runs before the store is
-    opened, so that a refused start leaves no new database file behind.
+def _check_before_the_store_is_opened(settings: Settings, *, port_shared: bool) -> None:
+    """Raises OSError if a file of the settings is wrong, or if another program uses an address.
+    Then the refused start leaves no new database file behind.
     """
+    _check_files(settings)
+    if not port_shared:  # otherwise the parent process has reserved the port
+        for listen in filter(None, (settings.listen, settings.listen_tokens)):
+            check_free(listen)
+
+
+def _check_files(settings: Settings) -> None:
     if settings.callers:
         try:
             known_callers(settings.callers)

@@ -167,9 +167,7 @@ def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredenti
 
 
 def check_free(listen: str) -> None:
-    """Raises OSError if another program listens on the address. The server calls this before it
-    opens its database, so that a refused start leaves no new database file behind.
-    """
+    """Raises OSError if another program listens on the address."""
     host, port = address_of(listen, option="--listen", example="127.0.0.1:50051")
     found: list[Any] = []
     with suppress(OSError):  # then gRPC says what is wrong with the name

@@ -52,6 +52,8 @@ def test_a_token_is_printed_once_and_only_its_digest_is_kept(tmp_path: Path) -> 
     assert first not in run("caller", "list", file).stdout
     assert run("caller", "remove", "crm", file).exit_code == 0
     assert run("caller", "remove", "crm", file).exit_code == 1
+    assert run("caller", "remove", "gateway", file).exit_code == 0
+    assert run("caller", "list", file).stderr == "nothing found\n"
     assert list(tmp_path.iterdir()) == [tmp_path / "callers.toml"]
 
 
@@ -176,6 +178,7 @@ def test_a_caller_with_the_role_crm_gets_an_explanation_of_what_it_may_read(tmp_
         unknown = said("crm", "subscription", "explain", "S2", code=1)
         listed = said("crm", "action", "list", "--subscription=S1")
 
+    assert "\n  holder    (none)\n  address   (none)\n" in text
     assert "\nP  account (none)  PENDING\n" in text
     assert "  not shown   the provider, its requests and adapters: your roles may not read" in text
     assert "ask somebody with the role support, who may see more: generic-provider sub" in text

@@ -456,6 +456,9 @@ def test_a_subscription_is_reset_after_a_preview(
     assert "no requests sent" in _said(server, "reset", "subscription", number)
     answer(crm, provider)
     assert "--full" in _next(server, number)
+    full = ("reset", "subscription", number, "--full")
+    assert f"  {provider} IN_SYNC\n" in _said(server, *full, "--preview")
+    assert f"  {provider} was IN_SYNC\n" in _said(server, *full)
     crm.perform(actions.StopServices(services=[("MAIN", "FILM")]), subscription=number)
     take(crm, provider)
     busy = run("reset", "subscription", number, "--recreate", server=server).stderr

@@ -272,7 +272,7 @@ ACTIONS = {
         (_option("--usage", required=True, help="The reference of the usage record."),),
     ),
     "replace": Verb(
-        "Change a subscription to exactly what the options name. Remove everything else.",
+        "Set everything of a subscription. What the options do not name is removed.",
         (
             NamedOption(
                 ["--state"],

@@ -159,6 +159,8 @@ def show(*, as_json: bool, file: Path) -> None:
         say(*[json_line(dict(zip(columns, row, strict=True))) for row in rows])
     else:
         show_table(columns, [(name, *map(", ".join, lists)) for name, *lists in rows])
+        if not rows:
+            say("nothing found", err=True)
 
 
 def _union(*lists: tuple[str, ...]) -> tuple[str, ...]:

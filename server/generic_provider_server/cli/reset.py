@@ -97,7 +97,8 @@ def _lines(found: Subscription, provider: str, *, preview: bool, sent: int) -> l
     lines = [found.number]
     for link in found.provider_links:
         if provider in ("", link.provider):
-            lines.append(f"  {link.provider} {SyncState.name_of(link.sync_state)}")
+            was = "" if preview else "was "
+            lines.append(f"  {link.provider} {was}{SyncState.name_of(link.sync_state)}")
             lines += [f"    {each.text}" for each in link.differences]
     verb = "would be sent" if preview else "sent"
     return [*lines, f"{sent or 'no'} request{'' if sent == 1 else 's'} {verb}"]

@@ -273,8 +273,9 @@ def list_(
 def show(
     client: Client, output: Output, /, *, number: str, outcomes: tuple[str, ...], limit: int
 ) -> None:
-    """Show a run with the outcome for each subscription, or a definition. The first letter of the
-    id decides.
+    """Show a run with its outcomes, or a definition. The first letter of the id decides.
+
+    A run has an outcome for each subscription that needed requests.
     """
     if number.startswith("D"):
         if outcomes:

@@ -113,8 +113,8 @@ def heading(found: Subscription) -> Iterator[str]:
     until = f" until {moment(found, 'until')}" if found.HasField("until") else ""
     state = SubscriptionState.name_of(found.state)
     yield f"{found.number}  {found.type}  {state}{until}  revision {found.revision}"
-    yield f"  holder    {holder(found.holder)}".rstrip()
-    yield f"  address   {address(found.address)}".rstrip()
+    yield f"  holder    {holder(found.holder) or '(none)'}"
+    yield f"  address   {address(found.address) or '(none)'}"
 
 
 def sync_states(found: Subscription) -> str:

@@ -25,9 +25,14 @@ def differences(client: Client, platform: Platform, *, provider: str) -> Iterato
         there = platform.holds(listed.number) or EMPTY
         for name, wanted in _wanted(link.confirmed).items():
             if there[name] != wanted:
-                yield f"{listed.number}: {name} are {there[name]}, the CRM says {wanted}"
+                held = _all(there[name])
+                yield f"{listed.number}: {name} are {held}, the CRM says {_all(wanted)}"
     for number in sorted(known):
         yield f"{number} is on the platform, but the CRM does not know it"
+
+
+def _all(texts: list[str]) -> str:
+    return ", ".join(texts) or "(none)"
 
 
 def _wanted(target: PlatformTarget) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import cache
 
-from ...desk.output import say
+from ...desk.output import say, say_folded
 
 
 def time_of(text: str) -> datetime:
@@ -17,7 +17,8 @@ def time_of(text: str) -> datetime:
     if given.utcoffset() is not None:
         return given
     taken = given.astimezone()
-    say(f"{text} is taken as {taken.isoformat()}, in the time zone of this machine", err=True)
+    zone = "in the time zone of this machine"
+    say_folded(f"{text} is taken as {taken.isoformat()}, {zone}", err=True)
     return taken
 
 

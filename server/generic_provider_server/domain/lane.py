@@ -6,6 +6,7 @@ Each function returns a `LaneChange`, which the store applies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from enum import IntEnum
 from itertools import takewhile
 
@@ -229,13 +230,12 @@ def reject(
         reference_number=reference_number,
     )
     rest = {pending.number for pending in unanswered[1:]}
-    left = transition.aggregate.queue(lane.provider) if rest else ()
     return LaneChange(
         lane=_ended(lane),
         transition=transition,
         freed=len(unanswered),
         answered=True,
-        unanswered=tuple([pending for pending in left if pending.number in rest]),
+        unanswered=_still_pending(rest, lane, transition),
     )
 
 
@@ -285,8 +285,8 @@ def end(
     `back_off` computes the delay with `jitter`.
     """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
-    leased, first = {pending.number for pending in unanswered}, unanswered[0]
-    sent = leased if cause is not LeaseEnd.NOT_SENT else set[int]()
+    first, was_sent = unanswered[0], cause is not LeaseEnd.NOT_SENT
+    sent = {pending.number for pending in unanswered} if was_sent else set[int]()
     circumstances = _off_lease(circumstances, lane)
     transition = request_outcomes.touch(
         aggregate, lane.provider, numbers=sent, circumstances=circumstances
@@ -300,19 +300,26 @@ def end(
             error_code=error_code,
             error_description=error_description,
         )
-    left = transition.aggregate.queue(lane.provider)
     return LaneChange(
         # after a lease that was never sent, unit 0 shows that the last lease covers no request
-        lane=_ended(lane if sent else replace(lane, unit=0)),
+        lane=_ended(lane if was_sent else replace(lane, unit=0)),
         transition=transition,
-        freed=len(leased),
-        unanswered=tuple([pending for pending in left if pending.number in sent]),
+        freed=len(unanswered),
+        unanswered=_still_pending(sent, lane, transition),
         ran_out=cause is LeaseEnd.RAN_OUT,
     )
 
 
 def _ended(lane: Lane) -> Lane:
     return replace(lane, lease_until=Instant(0))
+
+
+def _still_pending(
+    numbers: AbstractSet[int], lane: Lane, transition: Transition
+) -> tuple[Pending, ...]:
+    """Returns the requests with these numbers that are still in the queue after the transition."""
+    left = transition.aggregate.queue(lane.provider) if numbers else ()
+    return tuple([pending for pending in left if pending.number in numbers])
 
 
 def _off_lease(circumstances: Circumstances, lane: Lane) -> Circumstances:

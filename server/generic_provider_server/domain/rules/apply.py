@@ -134,8 +134,7 @@ def _applied(
         case BecomeSubscriber():
             raise ValueError("Become Subscriber has no state before it")
         case _:
-            change: StateAction = action
-            return _switched(subscription, change, at=at)
+            return _switched(subscription, action, at=at)
 
 
 def _switched(subscription: Subscription, action: StateAction, *, at: Instant) -> Subscription:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 from ..commands.reset_runs import share
 from ..domain.catalogue import Catalogues
+from ..domain.platform.image import Request
 from ..domain.resets.examine import Finding, examine, holds, loses
 from ..domain.resets.records import GUARD_LEAST, ResetDefinition
 from ..domain.subscription.transition import Circumstances
@@ -65,13 +67,7 @@ def survey(
     circumstances = Circumstances(
         now=queries.now(), catalogues=catalogues, next_numbers=lambda _: 1
     )
-    numbers = [number for number, _ in records]
-    restored = definition.platform_restored_to
-    lost = (
-        queries.accepted_since(definition.provider, restored, subscriptions=numbers)
-        if restored is not None
-        else {}
-    )
+    lost = _lost(queries, definition, subscriptions=[number for number, _ in records])
     findings, holding, losing, cursor = list[Finding](), 0, 0, after
     for examined, (number, record) in enumerate(records):
         if most is not None and len(findings) >= most:
@@ -93,6 +89,18 @@ def survey(
     complete = most is not None and len(findings) >= most
     last = complete or len(records) < AT_ONCE
     return Survey(tuple(findings), cursor, len(records), holding, losing, last)
+
+
+def _lost(
+    queries: Queries, definition: ResetDefinition, *, subscriptions: Sequence[str]
+) -> dict[str, list[Request]]:
+    """Returns by subscription the requests that the platform may have lost when it was
+    restored.
+    """
+    restored = definition.platform_restored_to
+    if restored is None:
+        return {}
+    return queries.accepted_since(definition.provider, restored, subscriptions=subscriptions)
 
 
 class Totals(NamedTuple):

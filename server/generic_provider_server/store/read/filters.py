@@ -129,27 +129,36 @@ def request_conditions(
         # needed to use the partial index of requests that resets created
         conditions.append(RequestRow.reset_run != SQL("0"))
     if wanted.last_adapter:
-        leased = _on_lease()
-        in_work = fn.EXISTS(leased.where(LaneRow.adapter == wanted.last_adapter))
-        done = (RequestRow.last_adapter == wanted.last_adapter) & ~fn.EXISTS(leased)
-        conditions.append(in_work | done)
+        conditions.append(_last_had_by(wanted.last_adapter))
     if wanted.account_number:
-        has_it = _named(LinkRow.account_number, wanted.account_number)
-        conditions.append(
-            RequestRow.subscription.in_(LinkRow.select(LinkRow.subscription).where(*has_it))
-        )
-        # the subscription's other platforms have other account numbers
-        link = LinkRow.select(SQL("1")).where(
-            LinkRow.subscription == RequestRow.subscription,
-            LinkRow.provider == RequestRow.provider,
-            *has_it,
-        )
-        conditions.append(fn.EXISTS(link))
+        conditions += _of_account(wanted.account_number)
     if wanted.item_serial:
         named = f'"serial_number":{encode(wanted.item_serial).decode()}'
         conditions.append(text_of(RequestRow.document).contains(named))
     conditions += _period(RequestRow.create_time, wanted.created_from, wanted.created_to)
     return conditions + _period(RequestRow.settle_time, wanted.settled_from, wanted.settled_to)
+
+
+def _last_had_by(adapter: str) -> Any:
+    """Returns the condition that the adapter has the request on a live lease, or had it last."""
+    leased = _on_lease()
+    in_work = fn.EXISTS(leased.where(LaneRow.adapter == adapter))
+    return in_work | (RequestRow.last_adapter == adapter) & ~fn.EXISTS(leased)
+
+
+def _of_account(number: str) -> list[Any]:
+    """Returns the conditions that the platform of the request has this account number for the
+    subscription.
+    """
+    has_it = _named(LinkRow.account_number, number)
+    subscriptions = LinkRow.select(LinkRow.subscription).where(*has_it)
+    # the subscription's other platforms have other account numbers
+    link = LinkRow.select(SQL("1")).where(
+        LinkRow.subscription == RequestRow.subscription,
+        LinkRow.provider == RequestRow.provider,
+        *has_it,
+    )
+    return [RequestRow.subscription.in_(subscriptions), fn.EXISTS(link)]
 
 
 def _on_lease() -> Any:

@@ -24,7 +24,7 @@ from .pem import Certificates, check_pem
 from .rpc.access import Access
 from .rpc.calls import Calls, add_service
 from .rpc.reflecting import add_reflection
-from .rpc.servicers import SERVICES, servicers
+from .rpc.servicers import SERVICES, Services, servicers
 from .rpc.timing import Observe
 from .services.action_waits import ActionWaits
 from .services.archiving import archiving_loop
@@ -126,46 +126,25 @@ async def running(
     async with AsyncExitStack() as stack:
         store = await _reached(partial(_open, settings))
         stack.push_async_callback(store.close)
-        auditing = Auditing(store, audit_lines(settings))
-        _run(auditing, stack=stack)
-        calls = _calls(settings, auditing, stack)
+        calls = _calls(settings, store, stack)
         _run(_watching(store, on_gone), stack=stack)
-        delivery = Delivery(store)
-        waits = ActionWaits(store)
-        presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
-        await stack.enter_async_context(presence.announced())
-        await stack.enter_async_context(Clock(store, _duties(store, settings)).running())
-        watchers = Watching(store)
-        _run(watchers, stack=stack)
+        services = await _services(settings, store, stack)
         observe = None
         if settings.metrics:
-            recording = Recording(store, presence, watchers)
-            observe = _record(recording, calls, show or _shown_at(settings), stack)
-        resetting = Resetting(store)
-        _run(resetting, stack=stack)
-        folder = archive_folder(settings.archive_folder, settings.database)
-        _run(archiving_loop(store, folder), stack=stack)
+            observe = _record(services, calls, show or _shown_at(settings), stack)
+        _run(services.resetting, stack=stack)
+        _run(archiving_loop(store, services.folder), stack=stack)
 
-        served = servicers(
-            store, delivery, waits, presence, resetting, watching=watchers, folder=folder
-        )
         health = Health(store, max_watchers=settings.max_streams)
-
-        def add_services(server: grpc.aio.Server) -> None:
-            _add_services(server, served, calls, observe=observe)
-            health.add_to(server)
-
-        listening = Listening(
-            _addresses(settings, stack), add_services, port_shared=port_shared, on_failed=on_gone
-        )
+        served = servicers(services)
+        add = partial(_add_services, served=served, calls=calls, observe=observe, health=health)
+        addresses = _addresses(settings, stack)
+        listening = Listening(addresses, add, port_shared=port_shared, on_failed=on_gone)
         address = await listening.start()
         stack.push_async_callback(listening.stop)
 
         stack.push_async_callback(_drain, calls, seconds=settings.drain_seconds)
-        stack.callback(resetting.draining.set)
-        stack.callback(waits.drain)
-        stack.callback(watchers.drain, SHUTTING_DOWN)
-        stack.push_async_callback(delivery.drain, SHUTTING_DOWN)
+        _drain_before_calls(services, stack)
         stack.enter_context(health.serving())
         yield address
 
@@ -173,6 +152,18 @@ async def running(
 def _run(part: Loop | Auditing | Resetting | Watching, *, stack: AsyncExitStack) -> None:
     part.start()
     stack.push_async_callback(part.stop)
+
+
+async def _services(settings: Settings, store: Store, stack: AsyncExitStack) -> Services:
+    """Starts the services, except the work on reset runs."""
+    delivery, waits = Delivery(store), ActionWaits(store)
+    presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
+    await stack.enter_async_context(presence.announced())
+    await stack.enter_async_context(Clock(store, _duties(store, settings)).running())
+    watching = Watching(store)
+    _run(watching, stack=stack)
+    folder = archive_folder(settings.archive_folder, settings.database)
+    return Services(store, delivery, waits, presence, watching, Resetting(store), folder)
 
 
 def _duties(store: Store, settings: Settings) -> tuple[Duty, ...]:
@@ -184,10 +175,11 @@ def _duties(store: Store, settings: Settings) -> tuple[Duty, ...]:
     )
 
 
-def _record(recording: Recording, calls: Calls, show: Show, stack: AsyncExitStack) -> Observe:
+def _record(services: Services, calls: Calls, show: Show, stack: AsyncExitStack) -> Observe:
     """Records and serves the metrics. Returns the function that records each call that has
     ended.
     """
+    recording = Recording(services.store, services.presence, services.watching)
     _run(recording.loop, stack=stack)
     calls.on_refused_credentials.append(recording.refused_credentials)
     stack.enter_context(show(recording.figures))
@@ -230,6 +222,14 @@ async def _reached(opened: Callable[[], Store]) -> Store:
     return opened()
 
 
+def _drain_before_calls(services: Services, stack: AsyncExitStack) -> None:
+    """At the end of the server, lets the services drain before `stack` waits for the calls."""
+    stack.callback(services.resetting.draining.set)
+    stack.callback(services.waits.drain)
+    stack.callback(services.watching.drain, SHUTTING_DOWN)
+    stack.push_async_callback(services.delivery.drain, SHUTTING_DOWN)
+
+
 async def _drain(calls: Calls, *, seconds: float) -> None:
     if not await calls.drain(seconds=seconds):
         log.warning("calls_cut_off", seconds=seconds)
@@ -237,14 +237,16 @@ async def _drain(calls: Calls, *, seconds: float) -> None:
 
 def _add_services(
     server: grpc.aio.Server,
+    *,
     served: Iterable[tuple[ServiceDescriptor, object]],
     calls: Calls,
-    *,
     observe: Observe | None,
+    health: Health,
 ) -> None:
     for descriptor, servicer in served:
         add_service(server, descriptor, servicer, calls, observe)
     add_reflection(server, [*[each.full_name for each in SERVICES], HEALTH], calls)
+    health.add_to(server)
 
 
 def _check_before_the_store_is_opened(settings: Settings, *, port_shared: bool) -> None:
@@ -269,7 +271,9 @@ def _check_files(settings: Settings) -> None:
         check_pem(certificate=certificate, key=key, ca=ca)
 
 
-def _calls(settings: Settings, auditing: Auditing, stack: AsyncExitStack) -> Calls:
+def _calls(settings: Settings, store: Store, stack: AsyncExitStack) -> Calls:
+    auditing = Auditing(store, audit_lines(settings))
+    _run(auditing, stack=stack)
     secure, file = settings.tls_certificate is not None, settings.callers
     access = Access({}, secure=secure) if file else None
     calls = Calls(auditing, access=access, secure=secure, max_streams=settings.max_streams)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from google.protobuf.descriptor import ServiceDescriptor
 
 from generic_provider.v1 import (
@@ -33,20 +35,24 @@ RESET = reset_service_pb2.DESCRIPTOR.services_by_name["ResetService"]
 SERVICES = (PROVIDER, SUBSCRIPTION, PROVISIONING, REQUEST, RESET)
 
 
-def servicers(
-    store: Store,
-    delivery: Delivery,
-    waits: ActionWaits,
-    presence: Presence,
-    resetting: Resetting,
-    *,
-    watching: Watching,
-    folder: ArchiveFolder,
-) -> tuple[tuple[ServiceDescriptor, object], ...]:
+class Services(NamedTuple):
+    """The services that answer the calls."""
+
+    store: Store
+    delivery: Delivery
+    waits: ActionWaits
+    presence: Presence
+    watching: Watching
+    resetting: Resetting
+    folder: ArchiveFolder
+
+
+def servicers(services: Services) -> tuple[tuple[ServiceDescriptor, object], ...]:
+    store = services.store
     return (
         (PROVIDER, ProviderServicer(store)),
-        (SUBSCRIPTION, SubscriptionServicer(store, waits, watching)),
-        (PROVISIONING, ProvisioningServicer(store, delivery)),
-        (REQUEST, RequestServicer(store, presence, folder)),
-        (RESET, ResetServicer(store, resetting)),
+        (SUBSCRIPTION, SubscriptionServicer(store, services.waits, services.watching)),
+        (PROVISIONING, ProvisioningServicer(store, services.delivery)),
+        (REQUEST, RequestServicer(store, services.presence, services.folder)),
+        (RESET, ResetServicer(store, services.resetting)),
     )

@@ -39,7 +39,7 @@ from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.domain.audit import AuditEntry
 from generic_provider_server.domain.values import Instant
-from generic_provider_server.rpc import access
+from generic_provider_server.rpc import access, wrong_credentials
 from generic_provider_server.rpc.calls import Calls, add_service
 from generic_provider_server.rpc.servicers import REQUEST
 from generic_provider_server.services import rereading
@@ -85,7 +85,7 @@ def bearer(token: str) -> tuple[tuple[str, str], ...]:
 
 @pytest.fixture
 async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    monkeypatch.setattr(access, "DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(wrong_credentials, "DELAY_SECONDS", 0.0)
     monkeypatch.setattr(rereading, "CHECK_SECONDS", 0.05)
     file = tmp_path / "callers.toml"
     tokens = {role: allow(file, role.replace(":", "-"), role) for role in (*ALLOWED, "adapter:Q")}
@@ -388,8 +388,8 @@ async def test_a_role_that_was_taken_away_ends_the_stream_and_a_faulty_file_chan
 async def test_many_wrong_credentials_are_slowed_down_in_bounded_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(access, "DELAY_SECONDS", 60.0)
-    judge = access.Access({}, secure=False)
+    monkeypatch.setattr(wrong_credentials, "DELAY_SECONDS", 60.0)
+    judge = wrong_credentials.WrongCredentials()
     hosts = ["10.0.0.1"] * 10_000 + [f"10.1.{n >> 8}.{n & 255}" for n in range(10_000)]
     with capture_logs() as logs:
         tasks = [asyncio.create_task(judge.slow_down(host, size=0)) for host in hosts]
@@ -397,8 +397,8 @@ async def test_many_wrong_credentials_are_slowed_down_in_bounded_memory(
         await asyncio.sleep(0)
     waiting = [each for each in tasks if not each.done()]
 
-    assert len(waiting) == access.MOST_WAITING == 100
-    assert len(judge.refused) == access.MOST_HOSTS
+    assert len(waiting) == wrong_credentials.MOST_WAITING == 100
+    assert len(judge.refused) == wrong_credentials.MOST_HOSTS
     assert [each["calls"] for each in logs] == [1, 10, 100, 1_000, 10_000, *[1] * 15]
     for each in waiting:
         each.cancel()
@@ -407,16 +407,16 @@ async def test_many_wrong_credentials_are_slowed_down_in_bounded_memory(
 async def test_after_many_hosts_with_wrong_credentials_one_line_has_their_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(access, "PERIOD_SECONDS", 0.2)
-    judge = access.Access({}, secure=False)
+    monkeypatch.setattr(wrong_credentials, "PERIOD_SECONDS", 0.2)
+    judge = wrong_credentials.WrongCredentials()
     with capture_logs() as logs:
         for minute in 1, 2:
             for n in range(1_000):
                 await judge.slow_down(f"[2001:db8:{minute}::{n:x}]", size=0)
-            while len(logs) < minute * (access.MOST_LINES + 1):
+            while len(logs) < minute * (wrong_credentials.MOST_LINES + 1):
                 await asyncio.sleep(0.01)
 
-    once = [*["credentials_refused"] * access.MOST_LINES, "credentials_refused_often"]
+    once = [*["credentials_refused"] * wrong_credentials.MOST_LINES, "credentials_refused_often"]
     assert [each["event"] for each in logs] == once * 2
     assert (logs[-1]["calls"], logs[-1]["lines_left_out"]) == (1_000, 980)
 
@@ -425,9 +425,9 @@ async def test_a_refused_call_with_a_large_message_does_not_wait(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If refused calls with large messages waited, their messages would fill the memory."""
-    monkeypatch.setattr(access, "DELAY_SECONDS", 60.0)
+    monkeypatch.setattr(wrong_credentials, "DELAY_SECONDS", 60.0)
     guessing = Caller(house.channel, metadata=bearer("guess"))
-    large = b"x" * (access.MOST_HELD + 1)
+    large = b"x" * (wrong_credentials.MOST_HELD + 1)
     for rpc in ["ListProviders", "WatchEvents"] * 8:
         assert (await guessing.call(rpc, large)).code == "UNAUTHENTICATED"
 
@@ -435,12 +435,12 @@ async def test_a_refused_call_with_a_large_message_does_not_wait(
 async def test_right_credentials_are_not_slowed_down_by_wrong_ones_from_the_same_host(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "DELAY_SECONDS", 60.0)
+    monkeypatch.setattr(wrong_credentials, "DELAY_SECONDS", 60.0)
     guessing = Caller(house.channel, metadata=bearer("guess"))
     guesses = [asyncio.create_task(guessing.call("ListProviders", b"")) for _ in range(50)]
     done, waiting = await asyncio.wait(guesses, timeout=0.5)
 
     assert not isinstance(await house.caller("operator").call("ListProviders", b""), Refusal)
-    assert (len(done), len(waiting)) == (access.FREE, 50 - access.FREE)
+    assert (len(done), len(waiting)) == (wrong_credentials.FREE, 50 - wrong_credentials.FREE)
     for each in waiting:
         each.cancel()

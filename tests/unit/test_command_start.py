@@ -8,7 +8,7 @@ import sys
 from generic_provider_server.cli import COMMANDS
 
 OF_THE_SERVER = {"database", "serve"}
-DRAWING = ("caller", "demo")
+DRAWING = ("demo",)
 PROGRAM = """
 import sys
 from importlib import import_module

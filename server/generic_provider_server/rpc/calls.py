@@ -23,6 +23,7 @@ from .call_limit import CALL, CallLimit, StreamLimit, size_of
 from .errors import internal, refuse
 from .incoming import IncomingCall, Rpc, rpc_of
 from .timing import Observe, timed
+from .wrong_credentials import WrongCredentials
 
 Result = TypeVar("Result")
 
@@ -48,6 +49,7 @@ class Calls:
         self._auditing = auditing
         self._access = access
         self._secure = secure
+        self._wrong_credentials = WrongCredentials()
         self._count = 0
         self._draining = asyncio.Event()
         self._idle = asyncio.Event()
@@ -132,7 +134,7 @@ class Calls:
             host = call.peer.rpartition(":")[0]
             for each in self.on_refused_credentials:
                 each(host)
-            await self._access.slow_down(host, size=size)
+            await self._wrong_credentials.slow_down(host, size=size)
         await refuse(call.context, refused)
 
     async def drain(self, *, seconds: float) -> bool:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from generic_provider_server.commands.cleaning import MOST_EVENT_ROWS, DropEvents
-from generic_provider_server.commands.reset_runs import Cancel
+from generic_provider_server.commands.reset_run_decisions import Cancel
 from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.archive import DAY
 from generic_provider_server.domain.refusals import Refused

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from generic_provider_server.commands.reset_definitions import CreateDefinition, Submit
-from generic_provider_server.commands.reset_runs import Approve, Cancel
+from generic_provider_server.commands.reset_run_decisions import Approve, Cancel
 from generic_provider_server.domain.resets.records import (
     DefinitionRecord,
     Entry,

@@ -9,7 +9,7 @@ from functools import partial
 from generic_provider.v1 import reset_service_pb2 as api
 
 from ..commands.reset_definitions import check_names
-from ..commands.reset_runs import Approve, Cancel
+from ..commands.reset_run_decisions import Approve, Cancel
 from ..domain.archive import restored_too_early, run_missing
 from ..domain.refusals import InvalidField, Reason, Refused, not_found
 from ..domain.resets.examine import Finding

@@ -11,7 +11,8 @@ from functools import partial
 import structlog
 
 from ..commands.reset_definitions import BeginDue
-from ..commands.reset_runs import Count, DropHeld, SetTotal, Take
+from ..commands.reset_run_decisions import DropHeld
+from ..commands.reset_runs import Count, SetTotal, Take
 from ..commands.reset_sending import Send
 from ..domain.refusals import Refused
 from ..domain.resets.records import EntryOutcome, RunRecord, RunState, Stage, run_id

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from generic_provider_server.commands.live_leases import Release
-from generic_provider_server.domain.platform.image import Request
+from generic_provider_server.domain.platform.request import Request
 from generic_provider_server.domain.subscription.names_used import (
     Use,
     goods_named,

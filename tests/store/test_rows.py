@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from generic_provider_server.domain.actions import ActionKind
 from generic_provider_server.domain.archive import Archived, ArchiveRecord, ArchiveState
 from generic_provider_server.domain.lane import Lane
-from generic_provider_server.domain.platform.image import Request
+from generic_provider_server.domain.platform.request import Request
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.aggregate import Aggregate
 from generic_provider_server.domain.subscription.pending_requests import Pending

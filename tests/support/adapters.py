@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from generic_provider_server.commands.answers import Response, Verdict, respond
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.domain.platform.doubt import doubt_only
-from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.platform.named_elements import Name, names
+from generic_provider_server.domain.platform.request import Request
 from generic_provider_server.domain.subscription.request_records import RequestRecord
 from generic_provider_server.domain.values import (
     SECOND,

@@ -16,7 +16,7 @@ from generic_provider_server.domain.actions import (
     Selection,
     SwapItem,
 )
-from generic_provider_server.domain.platform.image import Request
+from generic_provider_server.domain.platform.request import Request
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import (

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from generic_provider_server.domain.actions import AnyAction
 from generic_provider_server.domain.catalogue import Catalogue
 from generic_provider_server.domain.platform.compare import compare
-from generic_provider_server.domain.platform.image import PlatformImage, Request, image
+from generic_provider_server.domain.platform.image import PlatformImage, image
 from generic_provider_server.domain.platform.named_elements import Name, names
 from generic_provider_server.domain.platform.reported import Reported
+from generic_provider_server.domain.platform.request import Request
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link
 from generic_provider_server.domain.subscription.due import next_end, overdue, usage_is_over

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from generic_provider_server.domain.platform.image import (
-    Known,
-    PlatformImage,
-    ProvisionedItem,
-    ProvisionedService,
-    Request,
-)
+from generic_provider_server.domain.platform.image import Known, PlatformImage, ProvisionedItem
+from generic_provider_server.domain.platform.request import ProvisionedService, Request
 from generic_provider_server.domain.values import (
     Account,
     Address,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from generic_provider_server.domain.actions import BecomeSubscriber, Selection
-from generic_provider_server.domain.platform.image import Request
+from generic_provider_server.domain.platform.request import Request
 from generic_provider_server.domain.values import (
     Account,
     Address,

@@ -6,8 +6,8 @@ such an answer.
 from __future__ import annotations
 
 from ..domain.lease import Lease
-from ..domain.platform.image import Request
 from ..domain.platform.named_elements import Name, names
+from ..domain.platform.request import Request
 from ..domain.subscription.request_outcomes import accepted_late
 from ..domain.subscription.request_records import RequestRecord
 from ..domain.values import RequestState

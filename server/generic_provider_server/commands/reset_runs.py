@@ -13,7 +13,7 @@ from hashlib import blake2b
 from msgspec.structs import replace
 
 from ..domain.archive import ArchiveRecord, restored_too_early
-from ..domain.platform.image import Request
+from ..domain.platform.request import Request
 from ..domain.resets.examine import Finding
 from ..domain.resets.records import (
     GUARD_LEAST,

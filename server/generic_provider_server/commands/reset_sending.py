@@ -10,7 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from ..domain.lane import Lane
-from ..domain.platform.image import Request
+from ..domain.platform.request import Request
 from ..domain.resets.examine import examine, selects
 from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
 from ..domain.subscription.aggregate import Aggregate

@@ -15,14 +15,9 @@ from msgspec.structs import replace
 from generic_provider.v1 import resources_pb2 as pb
 
 from ..domain.catalogue import Catalogues
-from ..domain.platform.image import (
-    PlatformImage,
-    ProvisionedItem,
-    ProvisionedService,
-    Request,
-    missing_goods,
-)
+from ..domain.platform.image import PlatformImage, ProvisionedItem, missing_goods
 from ..domain.platform.plan import provisioned
+from ..domain.platform.request import ProvisionedService, Request
 from ..domain.resets.records import run_id
 from ..domain.subscription.aggregate import Aggregate, Link
 from ..domain.subscription.differences import Difference, differences

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..commands.reset_runs import share
 from ..domain.catalogue import Catalogues
-from ..domain.platform.image import Request
+from ..domain.platform.request import Request
 from ..domain.resets.examine import Finding, examine, holds, loses
 from ..domain.resets.records import GUARD_LEAST, ResetDefinition
 from ..domain.subscription.transition import Circumstances

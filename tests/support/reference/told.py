@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from generic_provider_server.domain.actions import AnyAction, StopServices
-from generic_provider_server.domain.platform.image import (
-    Known,
-    PlatformImage,
-    ProvisionedItem,
-    ProvisionedService,
-    Request,
-)
+from generic_provider_server.domain.platform.image import Known, PlatformImage, ProvisionedItem
+from generic_provider_server.domain.platform.request import ProvisionedService, Request
 from generic_provider_server.domain.subscription.unsettled_actions import (
     HolderPart,
     ItemPart,

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ..values import RequestType
 from .compare import Element
-from .image import Known, PlatformImage, PostedUsage, Request
+from .image import Known, PlatformImage, PostedUsage
 from .named_elements import (
     ADDRESS,
     HOLDER,
@@ -21,6 +21,7 @@ from .named_elements import (
     parts_of,
     with_parts,
 )
+from .request import Request
 
 
 def doubt(known: PlatformImage, request: Request) -> PlatformImage:

@@ -16,8 +16,6 @@ from ..values import (
     Instant,
     Item,
     Parameters,
-    RequestType,
-    ServiceKind,
     SubscribedService,
     Subscription,
     Usage,
@@ -137,44 +135,6 @@ class PlatformImage(Value, frozen=True, kw_only=True):
 
 
 NOTHING = PlatformImage()
-
-
-class ProvisionedService(Value, frozen=True, kw_only=True):
-    """A service in a request.
-
-    `items`: the goods of its distributor, in the order of `Distributor.required_goods_types`.
-    """
-
-    service: str
-    provider_service_id: str
-    distributor: str
-    kind: ServiceKind = ServiceKind.TERMED
-    items: tuple[ProvisionedItem, ...] = ()
-    term_end: Instant | None = None
-    parameters: Parameters = {}
-
-    @property
-    def entitlement(self) -> Entitlement:
-        return Entitlement(
-            distributor=self.distributor,
-            provider_service_id=self.provider_service_id,
-            goods=tuple([item.goods for item in self.items]),
-            service=self.service,
-            term_end=self.term_end,
-        )
-
-
-class Request(Value, frozen=True, kw_only=True):
-    """The contents of a provisioning request. `type` decides which other fields are set."""
-
-    type: RequestType
-    holder: Account | None = None
-    address: Address | None = None
-    service: ProvisionedService | None = None
-    item: ProvisionedItem | None = None
-    services: tuple[ProvisionedService, ...] = ()
-    items: tuple[ProvisionedItem, ...] = ()
-    usage: Usage | None = None
 
 
 def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> PlatformImage:

@@ -8,14 +8,8 @@ from typing import Literal, assert_never
 from msgspec.structs import replace
 
 from ..values import RequestType
-from .image import (
-    Entitlement,
-    PlatformImage,
-    PostedUsage,
-    ProvisionedItem,
-    ProvisionedService,
-    Request,
-)
+from .image import Entitlement, PlatformImage, PostedUsage, ProvisionedItem
+from .request import ProvisionedService, Request
 
 Part = Entitlement | ProvisionedItem | PostedUsage
 Field = Literal["entitlements", "items", "usages"]

@@ -10,16 +10,9 @@ from msgspec.structs import replace
 from ..catalogue import Catalogue
 from ..values import Goods, RequestType, Service, ServiceKind, Value
 from .compare import Comparison, Sides, compare
-from .image import (
-    Entitlement,
-    Known,
-    PlatformImage,
-    PostedUsage,
-    ProvisionedItem,
-    ProvisionedService,
-    Request,
-)
+from .image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem
 from .named_elements import names
+from .request import ProvisionedService, Request
 from .request_effects import effect, has
 
 

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from ..values import RequestType
 from .compare import by_key, compare
-from .image import NOTHING, Known, PlatformImage, Request
+from .image import NOTHING, Known, PlatformImage
 from .named_elements import FIELDS, Part, adds, entitlements_of, named_parts, parts_of, with_parts
+from .request import Request
 
 
 def effect(known: PlatformImage, request: Request) -> PlatformImage:

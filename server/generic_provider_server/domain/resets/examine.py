@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..platform.image import Request, image
+from ..platform.image import image
+from ..platform.request import Request
 from ..subscription.aggregate import Aggregate, Link
 from ..subscription.differences import Difference, differences
 from ..subscription.reset import PlannedReset, doubted, plan_reset

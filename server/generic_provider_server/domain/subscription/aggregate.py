@@ -9,7 +9,8 @@ the effects of the queue.
 
 from __future__ import annotations
 
-from ..platform.image import NOTHING, PlatformImage, Request, unexpired
+from ..platform.image import NOTHING, PlatformImage, unexpired
+from ..platform.request import Request
 from ..platform.request_effects import effects
 from ..values import Instant, Subscription, SyncState, Value
 from .pending_requests import Pending

@@ -9,10 +9,11 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from ..catalogue import Catalogue
-from ..platform.image import NOTHING, Known, PlatformImage, Request
+from ..platform.image import NOTHING, Known, PlatformImage
 from ..platform.named_elements import Name
 from ..platform.named_elements import names as names_of
 from ..platform.plan import plan
+from ..platform.request import Request
 from ..platform.request_effects import has, holds
 from ..values import RequestState, RequestType
 from .ledger import Ledger

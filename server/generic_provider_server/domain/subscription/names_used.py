@@ -28,7 +28,8 @@ from ..actions import (
     SwapItem,
     SwapService,
 )
-from ..platform.image import PlatformImage, ProvisionedItem, ProvisionedService, Request
+from ..platform.image import PlatformImage, ProvisionedItem
+from ..platform.request import ProvisionedService, Request
 from ..values import Goods, Subscription
 from .aggregate import Aggregate
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..platform.image import Request
+from ..platform.request import Request
 from ..values import Instant, RequestOrigin, Value
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ..platform.image import Known, Request
+from ..platform.image import Known
 from ..platform.plan import plan_action, plan_healing
+from ..platform.request import Request
 from ..values import RequestOrigin, RequestType, Subscription
 from .ledger import Ledger
 from .pending_requests import Pending

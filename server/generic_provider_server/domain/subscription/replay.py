@@ -7,7 +7,8 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from ..platform.image import Known, PlatformImage, Request
+from ..platform.image import Known, PlatformImage
+from ..platform.request import Request
 from ..platform.request_effects import effects, has
 from ..refusals import Refused
 from ..values import RequestState, RequestType, Subscription

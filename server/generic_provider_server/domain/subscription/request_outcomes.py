@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from ..actions import AddUsage, CancelUsage
 from ..platform.doubt import doubt, doubt_only
-from ..platform.image import Request, unexpired
+from ..platform.image import unexpired
 from ..platform.named_elements import Name
+from ..platform.request import Request
 from ..platform.request_effects import effect
 from ..refusals import Reason
 from ..values import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from ..lane import Lane
-from ..platform.image import Request
+from ..platform.request import Request
 from ..values import Instant, RequestOrigin, RequestState, RequestType, Value
 from .aggregate import Aggregate
 from .pending_requests import Pending

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from ..platform.doubt import doubt, doubt_everything
-from ..platform.image import Known, Request
+from ..platform.image import Known
 from ..platform.plan import become, plan
+from ..platform.request import Request
 from ..values import RequestOrigin, RequestState, RequestType
 from .aggregate import Aggregate, Link
 from .ledger import Ledger

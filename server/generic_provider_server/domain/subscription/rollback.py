@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from ..actions import AtomicAction
 from ..catalogue import Catalogue
 from ..platform.compare import compare, missing
-from ..platform.image import Known, PlatformImage, Request
+from ..platform.image import Known, PlatformImage
 from ..platform.named_elements import Name, entitlements_of
 from ..platform.named_elements import names as names_of
 from ..platform.plan import plan
+from ..platform.request import Request
 from ..platform.request_effects import has
 from ..refusals import Reason, Refused
 from ..values import RequestState, RequestType, Subscription

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ...domain.actions import AnyAction
-from ...domain.platform.image import Request
+from ...domain.platform.request import Request
 from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.events import Event
 from ...domain.subscription.undone import Undone

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from msgspec import MsgspecError
 from peewee import SQL, Expression, fn
 
-from ...domain.platform.image import Request
+from ...domain.platform.request import Request
 from ...domain.resets.records import (
     HELD_AT_MOST,
     DefinitionRecord,

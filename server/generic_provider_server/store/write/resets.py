@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-from ...domain.platform.image import Request
+from ...domain.platform.request import Request
 from ...domain.resets.records import DefinitionRecord, Entry, RunRecord, RunState
 from ...domain.subscription.events import Event, EventKind
 from ...domain.values import Instant

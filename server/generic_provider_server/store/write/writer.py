@@ -198,7 +198,8 @@ class Writer:
             return self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
         except Exception as error:  # noqa: BLE001 - the callers get the error
             self._memory.forget()
-            if self._is_worth_another_attempt(group, error) and attempt < MOST_ATTEMPTS:
+            self._set_aside(group, error)
+            if _may_succeed(group, error) and attempt < MOST_ATTEMPTS:
                 again = attempt + 1
                 return self._run_group(group, attempt=again, lock_wait=lock_wait, until=until)
             if len(group) > 1:
@@ -227,18 +228,10 @@ class Writer:
         set_up = any(asked.needs.set_up for asked in group)
         return self._lock_waits.longest if set_up else self._lock_waits.first
 
-    def _is_worth_another_attempt(self, group: Sequence[Asked[Any]], error: Exception) -> bool:
-        """Tells whether the group may succeed if it runs again.
-
-        If a single command could not process a subscription, that subscription is set aside. A
-        command that searches for its subscriptions then finds only other subscriptions.
-        """
-        if not isinstance(error, Unprocessable) or len(group) != 1:
-            return isinstance(error, Overtaken)
-        needs = group[0].needs
-        if needs.duty:
-            self._groups.set_aside(error.subscription, needs.duty, error.__cause__ or error)
-        return needs.searches and bool(needs.duty)
+    def _set_aside(self, group: Sequence[Asked[Any]], error: Exception) -> None:
+        """Sets a subscription aside if the single command of a duty could not process it."""
+        if isinstance(error, Unprocessable) and len(group) == 1 and (duty := group[0].needs.duty):
+            self._groups.set_aside(error.subscription, duty, error.__cause__ or error)
 
     def _fail(self, group: Sequence[Asked[Any]], error: Exception) -> None:
         if isinstance(error, Overtaken):
@@ -289,3 +282,14 @@ class Writer:
             self._listeners.notify_committed(notice)
         for asked in group:
             asked.awaited.count_down()
+
+
+def _may_succeed(group: Sequence[Asked[Any]], error: Exception) -> bool:
+    """Tells whether the group may succeed if it runs again.
+
+    A command of a duty that searches for its subscriptions does not find the subscription again
+    that was set aside.
+    """
+    if isinstance(error, Unprocessable) and len(group) == 1:
+        return group[0].needs.searches and bool(group[0].needs.duty)
+    return isinstance(error, Overtaken)

@@ -18,7 +18,6 @@ from ..notices.notice import Notice
 from ..notices.tally import ACTIONS, REFUSED
 from ..notices.throttle import Throttle
 from .command import Asked, entries_of
-from .loaded import Needs
 from .transaction import Transaction
 
 log = structlog.get_logger()
@@ -72,24 +71,24 @@ class GroupCommit:
         """
         for asked in group:
             if not asked.needs.searches:
-                self._run(asked, asked.needs, transaction)
+                self._run(asked, transaction)
         self._listeners.notify_before_commit(transaction)
         transaction.flush()
         for asked in group:
             if asked.needs.searches:
-                self._run(asked, asked.needs, transaction)
+                self._run(asked, transaction)
                 transaction.flush()
         for entry in entries_of(group):
             transaction.audit(entry)
         transaction.finish()
 
-    def _run(self, asked: Asked[Any], needs: Needs, transaction: Transaction) -> None:
+    def _run(self, asked: Asked[Any], transaction: Transaction) -> None:
         """Runs a command.
 
         Raises Unprocessable if the command of a duty fails with an unexpected exception at one of
         its subscriptions.
         """
-        asked.error = None
+        needs, asked.error = asked.needs, None
         transaction.begin(needs)
         try:
             asked.result = asked.command.run(transaction)

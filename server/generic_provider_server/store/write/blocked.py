@@ -64,8 +64,8 @@ class Blocked(Generic[N]):
         self._waiting.setdefault(command)
         self._suspect(command)
 
-    def without(self, group: Iterable[N]) -> list[N]:
-        """Returns the commands of the group that can run, because none of the rows that they name
+    def pass_on(self, group: Iterable[N]) -> list[N]:
+        """Passes on the commands of the group that can run, because none of the rows that they name
         counts as locked. Adds the other commands to the waiting commands.
         """
         free = list[N]()
@@ -85,7 +85,7 @@ class Blocked(Generic[N]):
         given_up_at = min(self._given_up_at(each) for each in self._waiting)
         return max(0.0, min(self._next_at, given_up_at) - time.monotonic())
 
-    def expired(self) -> list[N]:
+    def give_up(self) -> list[N]:
         """Gives up the commands that have waited for too long, and returns them."""
         now = time.monotonic()
         expired = [each for each in self._waiting if self._given_up_at(each) <= now]
@@ -142,7 +142,8 @@ class Blocked(Generic[N]):
         """
         done = [each for each in group if not each.blocked]
         for command in group:
-            before.update(names_of(command) if command.blocked else ())
+            if command.blocked:
+                before.update(names_of(command))
         if done:
             for command in done:
                 for name in names_of(command):

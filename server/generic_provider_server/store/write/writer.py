@@ -114,7 +114,7 @@ class Writer:
 
     def _work(self) -> None:
         while (asked := self._next_group()) is not None:
-            group = self._blocked.without(asked)
+            group = self._blocked.pass_on(asked)
             if group or self._throttle.unsent or self._lost:
                 self._tidy = False
                 self._answer_soon(group, self._run_group(group, lock_wait=self._lock_wait(group)))
@@ -164,7 +164,7 @@ class Writer:
         """Runs the blocked commands in groups, with short waits for locks."""
         for group in self._blocked.attempts():
             self._answer_soon(group, self._run_group(group, lock_wait=self._lock_waits.again))
-        if expired := self._blocked.expired():
+        if expired := self._blocked.give_up():
             named = set[str]().union(*[asked.needs.subscriptions for asked in expired])
             facts = {"commands": len(expired), "kinds": sorted({asked.kind for asked in expired})}
             log.warning("locks_not_given", **facts, subscriptions=sorted(named)[:MOST_LOGGED])
@@ -220,7 +220,7 @@ class Writer:
             if len(group) == 1 or time.monotonic() > until:
                 for asked in part:
                     self._blocked.add(asked)
-            elif free := self._blocked.without(part):
+            elif free := self._blocked.pass_on(part):
                 notices += self._run_group(free, lock_wait=self._lock_waits.again, until=until)
         return notices
 

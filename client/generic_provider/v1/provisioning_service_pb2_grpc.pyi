@@ -74,7 +74,7 @@ class ProvisioningServiceStub:
         of that lease.
      8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same request.
-     9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
+     9. APPLIED and DUPLICATE: drop the request. STALE: drop the request; it is sent again if it
         is still wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer
         was given before; log this. NOT_FOUND and INVALID: the adapter has a fault; log an error.
     10. If the platform is down, release all leases, close the stream, and open a new one later.
@@ -199,7 +199,7 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
         of that lease.
      8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same request.
-     9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
+     9. APPLIED and DUPLICATE: drop the request. STALE: drop the request; it is sent again if it
         is still wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer
         was given before; log this. NOT_FOUND and INVALID: the adapter has a fault; log an error.
     10. If the platform is down, release all leases, close the stream, and open a new one later.
@@ -327,7 +327,7 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
             of that lease.
          8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
             another answer for the same request.
-         9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
+         9. APPLIED and DUPLICATE: drop the request. STALE: drop the request; it is sent again if it
             is still wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer
             was given before; log this. NOT_FOUND and INVALID: the adapter has a fault; log an error.
         10. If the platform is down, release all leases, close the stream, and open a new one later.

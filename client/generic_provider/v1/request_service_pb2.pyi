@@ -1002,8 +1002,8 @@ class AuditEntry(_message.Message):
     different persons or systems.
     """
     provider: _builtins.str
-    """The provider that the call named. If the call named none: the provider at which its action
-    created requests, if there is only one.
+    """The provider that the call named. If the call named no provider: the provider at which the
+    action of the call created requests, if all these requests have the same provider.
     """
     subscription: _builtins.str
     """The subscription that the call named or created. Empty for a batch that names several

@@ -52,7 +52,7 @@ class _ResetRunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetRu
     RESET_RUN_STATE_COMPLETED: _ResetRunState.ValueType  # 3
     """All requests of the run exist. The platform may not have answered them yet."""
     RESET_RUN_STATE_COMPLETED_WITH_ERRORS: _ResetRunState.ValueType  # 4
-    """All requests of the run exist, but some entries FAILED."""
+    """As COMPLETED, but some entries FAILED: the run created no requests for their subscriptions."""
     RESET_RUN_STATE_FAILED: _ResetRunState.ValueType  # 5
     """The run could not continue, for example because its provider is not effective any more;
     `message` gives the reason. Requests that the run has created are not cancelled.
@@ -69,7 +69,7 @@ RESET_RUN_STATE_RUNNING: ResetRunState.ValueType  # 2
 RESET_RUN_STATE_COMPLETED: ResetRunState.ValueType  # 3
 """All requests of the run exist. The platform may not have answered them yet."""
 RESET_RUN_STATE_COMPLETED_WITH_ERRORS: ResetRunState.ValueType  # 4
-"""All requests of the run exist, but some entries FAILED."""
+"""As COMPLETED, but some entries FAILED: the run created no requests for their subscriptions."""
 RESET_RUN_STATE_FAILED: ResetRunState.ValueType  # 5
 """The run could not continue, for example because its provider is not effective any more;
 `message` gives the reason. Requests that the run has created are not cancelled.

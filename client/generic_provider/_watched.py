@@ -29,7 +29,7 @@ def _call(cancel: Cancel) -> object:
 
 
 class Watched(Generic[Response, Item]):
-    """A stream with all attempts to open it.
+    """The state of one stream during all attempts to open it.
 
     `more`: true if the stream has to be opened again, after `delay` seconds.
     """

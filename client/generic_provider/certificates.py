@@ -24,7 +24,7 @@ def expiry_of(pem: bytes) -> float:
     _, certificate, _ = _part(der)
     _, signed, _ = _part(certificate)
     tag, _, rest = _part(signed)
-    while tag != SEQUENCE:  # the version and the number
+    while tag != SEQUENCE:  # the version and the serial number
         tag, _, rest = _part(rest)
     _, _, rest = _part(rest)  # the issuer
     _, validity, _ = _part(rest)

@@ -90,7 +90,8 @@ def _instant(name: str, path: str = "", **attributes: Any) -> click.Option:
 
 
 PROVIDER = _option(
-    "--provider", help="The provider. It may be left out if the subscription has exactly one."
+    "--provider",
+    help="The provider. It may be left out if the subscription has exactly one provider.",
 )
 SERVICE = Parts("provider", "distributor", "service", optional=1)
 ITEM = Parts("provider", "distributor", "goods_type", "serial_number", optional=1)
@@ -248,7 +249,8 @@ ACTIONS = {
             _option(
                 "--distributor",
                 metavar="CODE",
-                help="The distributor. Default: the first one in use that offers the service.",
+                help="The distributor. Default: the first distributor in use that offers the "
+                "service.",
             ),
             _option(
                 "--quantity",

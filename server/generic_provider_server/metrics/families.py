@@ -141,6 +141,6 @@ FAMILIES = (
     _process("virtual_memory_bytes", "Virtual memory of all processes.", sum),
     _process("open_fds", "Open file descriptors of all processes.", sum),
     _process("max_fds", "Limit of open file descriptors of a process.", min),
-    _process("start_time_seconds", "Start of the oldest process, since 1970.", min),
+    _process("start_time_seconds", "Start of the oldest process, as seconds since 1970.", min),
     Family("process_cpu_seconds_total", (), "CPU time of all processes.", Kind.COUNTER),
 )

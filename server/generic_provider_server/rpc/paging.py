@@ -53,10 +53,10 @@ class Page(Generic[Position]):
     ) -> tuple[list[Shown], str]:
         """Returns the items that fit into the page, and the token of the next page.
 
-        `shown`: the next items of the list; `size` + 1 items if the list has so many. `then`: the
-        position after which the list continues, if it may have more items after those in `shown`.
-        `beside`: the size in bytes of the other parts of the message. The token is empty if all
-        items fit and `then` is None.
+        `shown`: the next items of the list, at most `size` + 1. `then`: the position after which
+        the list continues, if it may have more items after those in `shown`. `beside`: the size in
+        bytes of the other parts of the message. The token is empty if all items fit and `then` is
+        None.
         """
         page: list[Shown] = []
         last, size = self.after, beside

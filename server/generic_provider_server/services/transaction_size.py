@@ -21,8 +21,8 @@ class TransactionSize:
 
     `size`: how many items the next transaction of the task processes, from `least` to `most`. The
     task calls `done` after each transaction. `others`: whether other commands have used the writer
-    since the previous call of `done`. `seconds`: the duration of the last transaction, which
-    ran the commands of all callers.
+    since the previous call of `done`. `seconds`: the duration of the last transaction, which may
+    also have run commands of other callers.
     """
 
     def __init__(self, store: Store, *, least: int, most: int) -> None:

@@ -187,8 +187,8 @@ class Entry(Value, frozen=True, kw_only=True):
 
 
 class Settled(Value, frozen=True):
-    """The numbers of the completed and the pending requests of a run. `rejected` counts all other
-    requests of the run: rejected, cancelled and expired requests.
+    """Counts the requests of a run: `completed` and `pending` requests; `rejected` counts all other
+    requests, which are rejected, cancelled or expired.
     """
 
     completed: int = 0

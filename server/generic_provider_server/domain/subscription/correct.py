@@ -136,6 +136,9 @@ def _owners(
 ) -> list[tuple[int, AbstractSet[Name]]]:
     """Returns the actions of `asked` that have no request at the provider, each with the names of
     the elements that the action changes there. The latest action comes first.
+
+    Leaves out actions that were taken back as a whole, and actions that take over an account of the
+    provider.
     """
     owners: list[tuple[int, AbstractSet[Name]]] = []
     with_pending = {pending.action for pending in ledger.links[provider].queue}

@@ -109,7 +109,8 @@ def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | No
         return None
     parts = set(parts_of_action(action))
     for provider, pending in transition.created:
-        # A CANCEL_UDR may name items that are in no other request, action or image.
+        # A CANCEL_UDR may name items that are in no other request, action or image. These items
+        # become reserved.
         if pending.request.usage:
             return None
         add_request(parts, provider, pending.request)

@@ -39,7 +39,7 @@ def plan_performed(
         return (), own
     heal, own = plan_healing(old, new, expected=expected, catalogue=catalogue, methods=methods)
     if heal and heal[0].type is RequestType.BECOME_SUBSCRIBER and heal[0] in link.withheld:
-        return (), own  # without the BECOME_SUBSCRIBER, all others would be rejected
+        return (), own  # without the BECOME_SUBSCRIBER, all other requests would be rejected
     return tuple([request for request in heal if request not in link.withheld]), own
 
 

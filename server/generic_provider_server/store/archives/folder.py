@@ -151,5 +151,5 @@ def _missing(archive: ArchiveRecord, error: OSError) -> Refused:
 
 
 def _altered(archive: ArchiveRecord) -> Refused:
-    text = f"the file {archive.file} of archive {archive.id} is not the one that was written"
+    text = f"the file {archive.file} of archive {archive.id} is not the file that was written"
     return Refused(Reason.CHECKSUM_MISMATCH, text, archive=archive.id)

@@ -20,7 +20,7 @@ DAMAGED_DATA = (
 OF_SQLITE: Mapping[int, str] = {
     sqlite3.SQLITE_FULL: "the disk is full or a quota is used up: free some space",
     sqlite3.SQLITE_IOERR: "the disk failed, or the largest allowed file size is reached",
-    sqlite3.SQLITE_READONLY: "the database file must not be written: check permissions and mount",
+    sqlite3.SQLITE_READONLY: "the database file is read-only: check permissions and mount",
     sqlite3.SQLITE_CANTOPEN: "a file of the database cannot be opened",
     sqlite3.SQLITE_BUSY: "another program has locked the database: end its transaction",
     sqlite3.SQLITE_CORRUPT: DAMAGED_FILE,

@@ -77,7 +77,7 @@ class SqliteFile:
     def _in_use(self) -> StoreInUse:
         return StoreInUse(
             f"database {self._path} is in use by another server (`fuser {self._path}` names its "
-            "process); stop that one first, or serve another --database"
+            "process); stop that server first, or serve another --database"
         )
 
 

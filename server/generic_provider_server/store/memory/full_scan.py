@@ -11,8 +11,8 @@ SHARE = 20
 
 
 class FullScan:
-    """Decides when a costly scan of all rows runs: at the earliest `seconds` after the last one,
-    and later if the last one took long.
+    """Decides when a costly scan of all rows runs: at the earliest `seconds` after the last
+    scan, and later if the last scan took long.
 
     In between, the code that uses this class scans only a part of the rows, or none.
     """

@@ -40,5 +40,5 @@ class LockWaits:
 
     def failed(self) -> None:
         """Notes that a group did not get a lock in time."""
-        # after 10 failures every wait is the longest one, and no power becomes too large
+        # after 10 failures every wait is already `longest`; a greater exponent would overflow
         self._failed = min(self._failed + 1, 10)

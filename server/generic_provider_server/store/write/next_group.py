@@ -66,7 +66,7 @@ class CommandQueue(Generic[Q]):
 def _taken(waiting: deque[Q], most: int) -> tuple[list[Q], int]:
     """Takes commands from the front of the queue up to the size `most`, but at least one command.
 
-    Returns the commands with their size.
+    Returns the commands and the sum of their sizes.
     """
     taken: list[Q] = []
     size = 0

@@ -75,7 +75,7 @@ def _explained(server: Server, key: str) -> str:
 
 
 def _swapped(crm: Client, number: str, *, old: str) -> str:
-    """Swaps the card, and returns the serial number of the new one."""
+    """Swaps the card, and returns the serial number of the new card."""
     new = f"{uuid4().int}"[:12]
     swap = actions.SwapItem(old_serial_number=old, new_item=("MAIN", "SMARTCARD", new))
     crm.perform(swap, subscription=number, reference="T-77")

@@ -38,7 +38,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 async def client(caller: Caller, address: str) -> AsyncIterator[AsyncClient]:
-    del caller  # it has set the provider up
+    del caller  # the fixture has set the provider up
     async with AsyncClient(address, performed_by="olev") as client:
         yield client
 

@@ -63,7 +63,7 @@ class House:
 
 @pytest.fixture
 async def crm(caller: Caller, address: str) -> AsyncIterator[AsyncClient]:
-    del caller  # it has set the providers up
+    del caller  # the fixture has set the providers up
     async with AsyncClient(address, performed_by="olev") as client:
         yield client
 

@@ -48,7 +48,7 @@ async def ask(
     """Yields a function that makes calls with one of the clients, and the set of the names of the
     calls that the function has made.
     """
-    del caller  # it has set the provider up
+    del caller  # the fixture has set the provider up
     done: set[str] = set()
 
     async def asked(name: str, *arguments: Any, **named: Any) -> Any:

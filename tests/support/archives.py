@@ -143,7 +143,7 @@ async def stored_runs(bench: Bench) -> list[int]:
 
 
 async def rejected(bench: Bench) -> tuple[int, ...]:
-    """Creates rejected requests of S1. The link shows the last one as its last error."""
+    """Creates rejected requests of S1. The link shows the last request as its last error."""
     done = await bench.perform(ADD_NEWS, "S1")
     (lease,) = await bench.claim("SAT")
     await bench.answer(lease, status=ResponseStatus.REJECTED, error_code="E1")

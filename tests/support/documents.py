@@ -12,7 +12,7 @@ async def with_document(bench: Bench, url: str, number: str, document: bytes) ->
     """Writes the document (the encoded subscription) directly into the database, because no
     command writes such a document. Returns the former document.
 
-    Afterwards the leases of the subscription belong to no process, as after a drain.
+    Afterwards the leases of the former server process belong to no process, as after a drain.
     """
     await bench.store.do(Disown(server=bench.store.server))
     await bench.store.close()

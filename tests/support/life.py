@@ -345,7 +345,8 @@ class Life:
         """
         former, self.aggregate = self.aggregate, transition.aggregate
         unsettled = len(self.aggregate.performed)
-        if unsettled < FEW or unsettled % FEW == 0:  # the full computation takes long for many
+        # for many actions the full computation takes long
+        if unsettled < FEW or unsettled % FEW == 0:
             named = names_of(former) if former else NO_NAMES
             assert names_after(former, named, transition) == names_of(self.aggregate)
             if former and only_known_names_sent(former, transition):

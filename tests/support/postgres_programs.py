@@ -44,7 +44,9 @@ def empty_data() -> Path:
 
 
 def own_folder(prefix: str) -> Path:
-    """Makes a folder, because the server's user cannot read the folders of pytest."""
+    """Makes a folder of the account that runs PostgreSQL, because this account cannot read the
+    folders of pytest.
+    """
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     account = _account()
     if account is not None:
@@ -82,7 +84,9 @@ def program(name: str) -> str:
 
 @cache
 def programs() -> Path:
-    """Returns a folder with all programs. `initdb` on the PATH may be a link into this folder."""
+    """Returns a folder with all programs. `initdb` on the PATH may be a link into this folder, so
+    the link is resolved.
+    """
     wanted = os.environ.get(WANTED, "")
     if wanted.isdigit():
         return _of_version(wanted)
@@ -128,8 +132,8 @@ def _readable(binaries: Path) -> Path:
 
 
 def _copy(package: Path, copy: Path) -> None:
-    """Makes a complete copy or none, even if other processes do the same. The libraries are beside
-    the package.
+    """Makes a complete copy or none, even if other processes do the same. The folder of
+    the libraries, which is beside the package, is copied too.
     """
     draft = Path(tempfile.mkdtemp(prefix="gp-pg-copy-"))
     for part in (package, package.with_name(f"{package.name}.libs")):

@@ -169,7 +169,7 @@ class RawAdapter:
             async with grpc.aio.insecure_channel(self._servers[0]) as channel:
                 call = ProvisioningServiceStub(channel).StreamPendingRequests(request)
                 while True:
-                    # `asyncio.wait_for` may swallow a cancellation (fixed in Python 3.12)
+                    # not `asyncio.wait_for`, which may swallow a cancellation before Python 3.12
                     async with asyncio.timeout(SILENCE_SECONDS):
                         message = await call.read()
                     if not isinstance(message, api.StreamPendingRequestsResponse):

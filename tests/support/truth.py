@@ -106,7 +106,7 @@ class Truth:
         pending requests.
         """
         rows = await self.bench.store.read(
-            lambda queries: queries._select(STATES, *self.subscriptions)  # noqa: SLF001 - it is fast
+            lambda queries: queries._select(STATES, *self.subscriptions)  # noqa: SLF001 - a fast query
         )
         stored = {row.number: RequestState(row.state) for row in rows}
         for request, state in self.finals.items():

@@ -37,8 +37,8 @@ MOVES: dict[type, tuple[set[State], State, bool]] = {
     do.ShortTermDeactivate: ({State.EFFECTIVE}, State.SHORT_TERM_NOT_EFFECTIVE, True),
     do.EndShortTermDeactivation: ({State.SHORT_TERM_NOT_EFFECTIVE}, State.EFFECTIVE, False),
 }
-"""For each action: the former states, the new state, and whether the new state has an end. A repeat
-of such an action moves the end.
+"""For each action: the former states, the new state, and whether the new state has an end. If the
+new state has an end, the action is also possible in the new state: then it moves the end.
 """
 
 

@@ -1,5 +1,5 @@
-"""Compares the service with relays, one after the other. A relay carries actions from the CRM to
-the adapter, and the answers back to the CRM, over a message broker.
+"""Measures the service, and after it each relay for comparison. A relay carries actions from the
+CRM to the adapter, and the answers back to the CRM, over a message broker.
 
 Each broker is used in two ways: in batches, which is the fastest way that we found, and message by
 message, as the documentation of its usual library shows it. A broker that is not installed is left

@@ -171,7 +171,7 @@ def _converted(given: Mapping[str, Given]) -> tuple[dict[str, Any], list[str]]:
         try:
             values[name] = msgspec.convert(value, setting.type, strict=typed, dec_hook=_path)
         except msgspec.ValidationError:
-            # A URL may contain a password.
+            # A URL may contain a password, so it is not shown.
             shown = "the value" if "database" in name else repr(value)
             wrong.append(f"{name} ({origin}): {shown} is not {setting.wanted}")
     return values, wrong

@@ -42,7 +42,7 @@ Unknown = tuple[str, str]
 """An id in a report that the provider does not have, and a text about it.
 
 The resulting image does not contain an element with an unknown goods type or service. An unknown
-distributor is treated like an empty one.
+distributor is treated like an empty distributor.
 """
 
 

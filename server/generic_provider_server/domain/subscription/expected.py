@@ -36,8 +36,8 @@ class _Fold(NamedTuple):
 class Expected:
     """Computes `Link.expected` for links that change.
 
-    Each computation continues the previous one. So the computations for all units, in their order,
-    together take only as long as the computation for the last unit.
+    Each computation continues the previous computation. So the computations for all units, in
+    their order, together take only as long as the computation for the last unit.
     """
 
     def __init__(self, *, now: Instant) -> None:

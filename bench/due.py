@@ -17,8 +17,8 @@ from .processes import line_of, program, server
 A_MINUTE = 10_000
 ENDS, ENDS_WHEN_QUICK = 100_000, 10_000
 BATCH = 1_000
-LIVE = 20_000
-"""The live actions change only the first LIVE subscriptions."""
+LIVE, LIVE_WHEN_SCHEDULED = 20_000, 5_000
+"""The live actions change only so many of the first subscriptions."""
 TURNS = 4
 WARM_UP = 0.25
 """This share of the live actions is not measured. The adapter connects when the live actions begin,
@@ -47,15 +47,15 @@ def scheduled(run: Run) -> Round:
             orders = [
                 actions.request(
                     adding,
-                    subscription=number(LIVE + n),
+                    subscription=number(LIVE_WHEN_SCHEDULED + n),
                     schedule_time=begin + timedelta(seconds=seconds * n / count),
                 )
                 for n in range(start, min(count, start + BATCH))
             ]
             client.batch_perform(orders)
         _wait_until(begin)
-        busy = latency(serving, seconds=run.seconds, first=LIVE // 2)
-        done = _done(client, ActionKind.ADD_SERVICES, count)
+        busy = latency(serving, seconds=run.seconds, first=LIVE_WHEN_SCHEDULED // 2)
+        done = _done(client, ActionKind.ADD_SERVICES, count, first=LIVE_WHEN_SCHEDULED)
     late = sorted([_late(each) for each in done])
     return {
         "scheduled actions": count,
@@ -86,7 +86,7 @@ def ends(run: Run) -> Round:
             _wait_until(begin)
             slow = beside((2 * turn + 1) * live)
             busy += slow.values()
-            done = _done(client, ActionKind.STOP_SERVICES, (turn + 1) * share)
+            done = _done(client, ActionKind.STOP_SERVICES, (turn + 1) * share, first=LIVE)
             rates.append(_rate(done, since=min(slow), until=max(slow)))
             # the adapter of the next measurement must not get the requests of these ends
             with program("adapter", "counted", serving.address, 1) as adapter:
@@ -131,13 +131,17 @@ def _wait_until(begin: datetime) -> None:
     time.sleep(left)
 
 
-def _done(client: Client, kind: ActionKind.ValueType, count: int) -> Sequence[SubscriptionAction]:
-    """Waits until all actions of the kind are executed, and returns them."""
+def _done(
+    client: Client, kind: ActionKind.ValueType, count: int, *, first: int
+) -> Sequence[SubscriptionAction]:
+    """Waits until all actions of the kind are executed, and returns them, without those of the
+    subscriptions before `first`.
+    """
     while True:
         found = [
             each
             for each in client.list_actions(kind=kind, page_size=1_000)
-            if each.subscription >= number(LIVE) and each.HasField("execute_time")
+            if each.subscription >= number(first) and each.HasField("execute_time")
         ]
         if len(found) >= count:
             return found

@@ -57,7 +57,7 @@ def film(bench: Bench, *, seconds: int) -> AddUsage:
 
 
 async def due(bench: Bench) -> list[str]:
-    return await bench.store.read(lambda queries: queries.subscriptions_due())
+    return list(await bench.store.read(lambda queries: queries.subscriptions_due()))
 
 
 async def test_a_platform_that_served_the_customer_before_goes_on_when_another_refuses(

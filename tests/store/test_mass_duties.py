@@ -68,10 +68,11 @@ async def groups_of_duties(bench: Bench, runner: Clock, *, due: int) -> list[int
     return [size for size in sizes if size]
 
 
-async def scheduled(bench: Bench, count: int) -> None:
+async def scheduled(bench: Bench, count: int, *, seconds: int = 1) -> None:
+    """Schedules actions that are due in `seconds` different seconds."""
     await bench.become_all([viewer(f"S{n}") for n in range(count + 1)])
     for n in range(1, count + 1):
-        await bench.schedule(ADD_SPORT, f"S{n}", 60)
+        await bench.schedule(ADD_SPORT, f"S{n}", 60 - n % seconds)
 
 
 @pytest.mark.parametrize(("due", "most"), [(MOST_DUE, ONE), (MOST_DUE // 4, FEW)])
@@ -82,6 +83,15 @@ async def test_a_call_waits_for_few_due_actions(
     await scheduled(bench, due)
     async with calls_of_a_crm(bench):
         assert max(await groups_of_duties(bench, runner, due=due)) <= most
+
+
+async def test_actions_of_several_seconds_do_not_run_one_by_one(
+    bench: Bench, runner: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)
+    await scheduled(bench, MOST_DUE, seconds=2)
+    async with calls_of_a_crm(bench):
+        assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == FEW
 
 
 async def test_without_calls_many_due_actions_share_a_group(bench: Bench, runner: Clock) -> None:

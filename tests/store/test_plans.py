@@ -219,7 +219,7 @@ async def _live(url: str) -> None:
         Disown(server="server"),
         EndDelays(),
         ExpireOverdue(provider=PROVIDER),
-        PerformDue(subscription=number(9), duty="ends"),
+        PerformDue(subscription=number(9), duty="ends", due_time=bench.clock.now),
         CancelRequest(request=handed[5].requests[0].number, reason="stuck"),
     ):
         await store.do(command)

@@ -125,7 +125,8 @@ async def test_requests_that_were_overdue_expire_before_what_was_due_later(
     await bench.perform(ADD_SPORT, "S1")
     bench.clock.advance(window + 3_600)
 
-    await bench.store.do(PerformDue(subscription="S1", duty="ends"))
+    due = PerformDue(subscription="S1", duty="ends", due_time=bench.clock.now)
+    await bench.store.do(due)
     await bench.pass_time(0)
 
     made = [r for r in await bench.requests() if r.type is RequestType.DEACTIVATE_SERVICE]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ..domain.subscription.due import first_end, next_end, usage_is_over
 from ..domain.subscription.records import Who
 from ..domain.subscription.request_outcomes import end_usage
-from ..domain.values import Value
+from ..domain.values import Instant, Value
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
@@ -54,11 +54,12 @@ class PerformDue(Value, frozen=True, kw_only=True):
 
     If an automatic end and a scheduled action were due at the same time, the end comes first.
     Requests that were overdue before an action was due expire first, so that the action's requests
-    do not expire with them.
+    do not expire with them. `due_time`: when the first of the changes was due.
     """
 
     subscription: str
     duty: str
+    due_time: Instant
 
     def needs(self) -> Needs:
         number = frozenset({self.subscription})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,8 +13,9 @@ from ..domain.archive import DAY
 from ..domain.audit import DAYS_OF_AUDIT
 from ..domain.resets.records import DAYS_OF_ENTRIES
 from ..domain.subscription.events import DAYS_OF_EVENTS
-from ..domain.values import Instant
+from ..domain.values import SECOND, Instant
 from ..store.memory.full_scan import FullScan
+from ..store.read.duties import MOST_DUE
 from ..store.read.queries import Queries
 from ..store.write.command import Command
 
@@ -67,6 +68,16 @@ def duties(
     )
 
 
+def is_mass(commands: Sequence[Command[object]]) -> bool:
+    """Tells whether the commands are as many as possible, and all of them were due within a TICK.
+
+    If they were due at more different times, they are so many only because the process was stopped
+    or slow for a while, and further commands will soon be due.
+    """
+    times = [each.due_time for each in commands if isinstance(each, PerformDue)]
+    return len(times) >= MOST_DUE and times[-1] - times[0] < TICK * SECOND
+
+
 class RanOut:
     """Ends leases that ran out. Keeps the time up to which all leases that ran out have
     been ended.
@@ -111,10 +122,12 @@ def _audit(queries: Queries, *, days: int) -> Iterable[DropAudit]:
 
 
 def _ends(queries: Queries) -> Iterable[PerformDue]:
-    due = queries.subscriptions_due()
-    return [PerformDue(subscription=number, duty="ends") for number in due]
+    due = queries.subscriptions_due().items()
+    return [PerformDue(subscription=number, duty="ends", due_time=time) for number, time in due]
 
 
 def _scheduled(queries: Queries) -> Iterable[PerformDue]:
-    due = queries.subscriptions_with_scheduled()
-    return [PerformDue(subscription=number, duty="scheduled") for number in due]
+    due = queries.subscriptions_with_scheduled().items()
+    return [
+        PerformDue(subscription=number, duty="scheduled", due_time=time) for number, time in due
+    ]

@@ -16,7 +16,7 @@ from ..store.notices.notice import Notice
 from ..store.read.duties import MOST_DUE
 from ..store.store import Store
 from ..store.write.command import Command
-from .clock_duties import Duty
+from .clock_duties import Duty, is_mass
 from .periodic_step import Loop
 
 ONE, FEW, MANY = 1, 6, 30
@@ -66,9 +66,9 @@ class Clock:
         """Runs all commands in portions. While calls change something, pauses after each portion,
         so no call waits for many of the commands.
         """
-        done, took = list[object](), 0.0
+        done, took, mass = list[object](), 0.0, is_mass(commands)
         while len(done) < len(commands):
-            most = self._most(len(commands), took=took)
+            most = self._most(mass=mass, took=took)
             began = time.monotonic()
             asked = map(self._store.do, commands[len(done) : len(done) + most])
             done += await asyncio.gather(*asked, return_exceptions=True)
@@ -76,17 +76,18 @@ class Clock:
             await asyncio.sleep(self._pauses(most) * min(took, BUSY_SECONDS))
         return done
 
-    def _most(self, due: int, *, took: float) -> int:
+    def _most(self, *, mass: bool, took: float) -> int:
         """Returns the number of commands in the next portion.
 
         `took`: the duration of the last commands in seconds. While the writer is busy, many
-        commands run together, because large groups take less time for each command. If very many
-        commands are due while calls change something, the commands run one by one: then all
-        commands take longer, but each call waits only for one command.
+        commands run together, because large groups take less time for each command. `mass`: very
+        many commands were due at the same time. While calls change something, these commands run
+        one by one: then all commands take longer, but each call waits only for one command. Other
+        commands do not run one by one, because then more commands might become due than run.
         """
         if took > BUSY_SECONDS or not self._calls.latest():
             return MANY
-        return ONE if due >= MOST_DUE else FEW
+        return ONE if mass else FEW
 
     def _pauses(self, most: int) -> float:
         """Returns the factor by which the duration of the last commands is multiplied to get the

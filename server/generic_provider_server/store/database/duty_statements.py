@@ -18,11 +18,11 @@ REQUESTS_OVERDUE = (
     "AND subscription NOT IN ({}) LIMIT ?"
 )
 SUBSCRIPTIONS_DUE = (
-    "SELECT number FROM subscription WHERE due_time IS NOT NULL AND due_time <= ? "
+    "SELECT number, due_time FROM subscription WHERE due_time IS NOT NULL AND due_time <= ? "
     "AND number NOT IN ({}) ORDER BY due_time LIMIT ?"
 )
 SCHEDULED_ARE_DUE = (
-    "SELECT subscription FROM action WHERE due_time IS NOT NULL AND due_time <= ? "
+    "SELECT subscription, due_time FROM action WHERE due_time IS NOT NULL AND due_time <= ? "
     "AND subscription NOT IN ({}) ORDER BY due_time LIMIT ?"
 )
 OLDEST_EVENT = "SELECT time FROM event WHERE number = (SELECT MIN(number) FROM event)"

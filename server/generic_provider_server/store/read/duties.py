@@ -40,18 +40,17 @@ class DutyQueries(BaseQueries):
         """Returns the providers with requests that have waited longer than the provider allows."""
         return [code for code in self._memory.providers.catalogues if self._has_overdue(code)]
 
-    def subscriptions_due(self) -> list[str]:
-        """Returns the subscriptions for which an automatic end or the end of a usage record is due.
-        The subscription with the earliest end comes first.
+    def subscriptions_due(self) -> dict[str, Instant]:
+        """Returns the subscriptions for which an automatic end or the end of a usage record is due,
+        each with the time of its first end. The subscription with the earliest end comes first.
         """
-        return self._due(sql.SUBSCRIPTIONS_DUE, self.now(), duty="ends", most=MOST_DUE)
+        return self._due_times(sql.SUBSCRIPTIONS_DUE, duty="ends")
 
-    def subscriptions_with_scheduled(self) -> list[str]:
-        """Returns the subscriptions with a scheduled action that is due. The subscription with the
-        earliest action comes first.
+    def subscriptions_with_scheduled(self) -> dict[str, Instant]:
+        """Returns the subscriptions with a scheduled action that is due, each with the due time of
+        its first action. The subscription with the earliest action comes first.
         """
-        due = self._due(sql.SCHEDULED_ARE_DUE, self.now(), duty="scheduled", most=MOST_DUE)
-        return list(dict.fromkeys(due))
+        return self._due_times(sql.SCHEDULED_ARE_DUE, duty="scheduled")
 
     def events_are_old(self, *, before: Instant) -> bool:
         """Tells whether the oldest row of events is older than `before`."""
@@ -73,10 +72,16 @@ class DutyQueries(BaseQueries):
         before = self.now() - settings.pending_window
         return bool(self._due(sql.REQUESTS_OVERDUE, provider, before, duty="expiry", most=1))
 
-    def _due(self, statement: str, *parameters: Any, duty: str, most: int) -> list[str]:
-        """Returns at most `most` subscriptions, without subscriptions that are set aside from the
-        duty.
+    def _due_times(self, statement: str, *, duty: str) -> dict[str, Instant]:
+        times = dict[str, Instant]()
+        for subscription, time in self._due(statement, self.now(), duty=duty, most=MOST_DUE):
+            times.setdefault(subscription, Instant(time))
+        return times
+
+    def _due(self, statement: str, *parameters: Any, duty: str, most: int) -> list[Any]:
+        """Returns at most `most` rows, without the rows of subscriptions that are set aside from
+        the duty.
         """
         aside = sorted(self._memory.set_asides.subscriptions(duty, now=self.now()))
         marks = ",".join(["''", *"?" * len(aside)])
-        return [row[0] for row in self._select(statement.format(marks), *parameters, *aside, most)]
+        return list(self._select(statement.format(marks), *parameters, *aside, most))

@@ -115,7 +115,9 @@ class Hybrid:
         hybrid.become(*services, goods=goods, existing=existing)
         return hybrid
 
-    def become(self, *services: str, goods: bool = True, existing: bool = False) -> None:
+    def become(
+        self, *services: str, goods: bool = True, existing: bool = False, draft: bool = False
+    ) -> None:
         taken_over = Existing(provider="P", account_number="7", holds_everything=False)
         self.perform(
             BecomeSubscriber(
@@ -126,6 +128,7 @@ class Hybrid:
                 items=(item(CARD), item(BOX)) if goods else (),
                 services=tuple([on(service) for service in services]),
                 existing=(taken_over,) if existing else (),
+                draft=draft,
             )
         )
 

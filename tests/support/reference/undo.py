@@ -92,7 +92,14 @@ class Undo(Books):
             _restore(after.usages, before.usages, lambda key: key in gone)
             self._services_back(after, before, full, lambda k: k[0] == code)
             if code not in before.linked:
-                after.linked.discard(code)
+                self._unlink(after, code)
+
+    def _unlink(self, after: Sub, code: str) -> None:
+        """Removes the link. A subscription without any link becomes DRAFT."""
+        after.linked.discard(code)
+        if not after.linked and after.on:
+            after.state, after.until = State.DRAFT, None
+            after.follow(list(ON), State.DRAFT)
 
     def _put_back_beginning(self, after: Sub, part: Part) -> None:
         """Takes back a part of Become Subscriber: the services become DRAFT. If no link is left,

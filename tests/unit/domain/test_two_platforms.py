@@ -13,6 +13,7 @@ from generic_provider_server.domain.actions import (
     ChangeSubscriber,
     Deactivate,
     Move,
+    ShortTermActivate,
     ShortTermDeactivate,
     StopServices,
 )
@@ -197,3 +198,19 @@ def test_a_refused_reset_lets_the_next_action_send_the_subscriber(
     assert both.pending("P") == ["ACTION BECOME_SUBSCRIBER NEWS SPORT"]
     both.serve()
     assert both.life.in_sync("P")
+
+
+def test_a_subscription_that_no_platform_takes_is_a_draft_again() -> None:
+    """The request that the recreation has cancelled is not rejected, so the rejections take back
+    the part of each platform, and not the whole action.
+    """
+    both = Hybrid(Life([satellite(), over_the_top()]))
+    both.become("NEWS", "OTTX", draft=True)
+    both.perform(ShortTermActivate(TOMORROW))
+    both.life.reset("Q", recreate=True)
+    both.reject("P")
+    assert both.life.desired.linked == ("Q",)
+    both.reject("Q")
+    desired = both.life.desired
+    assert (desired.state, desired.until, desired.linked) == (State.DRAFT, None, ())
+    assert both.services == {"NEWS": State.DRAFT, "OTTX": State.DRAFT}

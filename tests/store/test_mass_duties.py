@@ -94,6 +94,11 @@ async def test_actions_of_several_seconds_do_not_run_one_by_one(
         assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == FEW
 
 
-async def test_without_calls_many_due_actions_share_a_group(bench: Bench, runner: Clock) -> None:
+async def test_without_calls_many_due_actions_share_a_group(
+    bench: Bench, runner: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If other processes use the database, they may have calls, so the groups stay small."""
+    monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)
     await scheduled(bench, MOST_DUE)
-    assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == MANY
+    most = FEW if bench.store.shared else MANY
+    assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == most

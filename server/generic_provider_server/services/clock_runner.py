@@ -26,7 +26,8 @@ BUSY_SECONDS = 0.02
 CALLS_OF_A_PAUSE = 40
 MOST_PAUSES = 4
 """If commands run one by one, and there are n calls in a second, the pause after a command is
-n / CALLS_OF_A_PAUSE times as long as the command took, but at most MOST_PAUSES times as long.
+n / CALLS_OF_A_PAUSE times as long as the command took, but at most MOST_PAUSES times as long. No
+pause is longer than BUSY_SECONDS.
 """
 
 
@@ -73,7 +74,7 @@ class Clock:
             asked = map(self._store.do, commands[len(done) : len(done) + most])
             done += await asyncio.gather(*asked, return_exceptions=True)
             took = time.monotonic() - began
-            await asyncio.sleep(self._pauses(most) * min(took, BUSY_SECONDS))
+            await asyncio.sleep(min(self._pauses(most) * took, BUSY_SECONDS))
         return done
 
     def _most(self, *, mass: bool, took: float) -> int:
@@ -83,11 +84,13 @@ class Clock:
         commands run together, because large groups take less time for each command. `mass`: very
         many commands were due at the same time. While calls change something, these commands run
         one by one: then all commands take longer, but each call waits only for one command. Other
-        commands do not run one by one, because then more commands might become due than run.
+        commands do not run one by one, because then more commands might become due than run. If
+        other processes use the database, they may have calls too.
         """
-        if took > BUSY_SECONDS or not self._calls.latest():
+        calls = self._calls.latest()
+        if took > BUSY_SECONDS or not (calls or self._store.shared):
             return MANY
-        return ONE if mass else FEW
+        return ONE if mass and calls else FEW
 
     def _pauses(self, most: int) -> float:
         """Returns the factor by which the duration of the last commands is multiplied to get the
@@ -96,7 +99,7 @@ class Clock:
         calls = self._calls.latest()
         if most == ONE:
             return min(calls / CALLS_OF_A_PAUSE, MOST_PAUSES)
-        return 1 if calls else 0
+        return 1 if calls or self._store.shared else 0
 
 
 class CallsPerSecond:

@@ -848,7 +848,8 @@ class PlatformEntitlement(_message.Message):
     def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The items for which the service is on. If the distributor requires further items and has them,
         the entitlement belongs to all required items, so the serial number of the card alone is
-        enough.
+        enough. If two items of the distributor have the same serial number, the service takes the item
+        whose goods type the distributor requires.
         """
 
     @_builtins.property

@@ -25,7 +25,13 @@ from generic_provider_server.domain.platform.reported import (
     ReportedItem,
 )
 from generic_provider_server.domain.subscription.report import CLOCKS, report
-from generic_provider_server.domain.values import Account, Goods, Instant, SyncState
+from generic_provider_server.domain.values import (
+    Account,
+    Goods,
+    GoodsMapping,
+    Instant,
+    SyncState,
+)
 from support.catalogues import aluxsat, ott
 from support.life import Life
 from support.subscribers import on, online, said, served, viewer
@@ -286,3 +292,24 @@ def test_a_service_of_new_items_or_of_former_ones_with_the_same_numbers_is_uncer
         (former, False),
         (now, False),
     }
+
+
+def test_of_two_items_with_one_serial_number_the_required_one_has_the_service() -> None:
+    """MAIN requires a card and a box. A modem there has the serial number of the card."""
+    items = (
+        ReportedItem(serial_number="7", goods_type="MODEM", distributor="MAIN"),
+        ReportedItem(serial_number="7", goods_type="SMARTCARD", distributor="MAIN"),
+        ReportedItem(serial_number="1", goods_type="DECODER", distributor="MAIN"),
+    )
+    on = ReportedEntitlement(
+        provider_service_id="1001", distributor="MAIN", serial_numbers=("7", "1")
+    )
+    former = aluxsat()
+    provider = replace(former, goods=(*former.goods, GoodsMapping("MODEM", "MODEM")))
+    reading = ReportedElements(
+        Reported(items=items, entitlements=(on,)),
+        images=(NOTHING, NOTHING),
+        catalogue=Catalogue(provider),
+    )
+    goods = Goods("SMARTCARD", "7"), Goods("DECODER", "1")
+    assert [(each.goods, each.certain) for each in reading.entitlements] == [(goods, True)]

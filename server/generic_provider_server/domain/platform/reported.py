@@ -116,9 +116,17 @@ class ReportedElements:
         Their goods types must all be different, but items of different types may have the same
         serial number. So the function chooses the items in this order: first for serial numbers
         with exactly one reported item on the distributor `at`, then for the other serial numbers;
-        in each group, first for serial numbers with few possible items.
+        in each group, first for serial numbers with few possible items. Items of the types that
+        the distributor requires come first, because a service is switched on for these items.
         """
-        known = {each: self._known(each, at=at) for each in serial_numbers}
+        place = self._catalogue.distributors.get(at)
+        required = place.required_goods_types if place else ()
+        known = {
+            number: sorted(
+                self._known(number, at=at), key=lambda goods: goods.goods_type not in required
+            )
+            for number in serial_numbers
+        }
         reported = [item.goods for item in self.items if not at or item.distributor == at]
 
         def doubt(number: str) -> tuple[bool, int]:

@@ -18,7 +18,7 @@ A_MINUTE = 10_000
 ENDS, ENDS_WHEN_QUICK = 100_000, 10_000
 BATCH = 1_000
 LIVE, LIVE_WHEN_SCHEDULED = 20_000, 5_000
-"""The live actions change only so many of the first subscriptions."""
+"""The live actions change only this number of the first subscriptions."""
 TURNS = 2
 WARM_UP = 0.25
 """This share of the live actions is not measured. The adapter connects when the live actions begin,
@@ -105,8 +105,8 @@ def _rate(done: Iterable[SubscriptionAction], *, since: float, until: float) -> 
 def _end_terms(client: Client, subscriptions: range, *, at: datetime) -> None:
     service = actions.service("MAIN", "SPORT", term_end=at)
     change = actions.ChangeTerms(services=[service])
-    for start in range(subscriptions.start, subscriptions.stop, BATCH):
-        numbers = map(number, subscriptions[start - subscriptions.start :][:BATCH])
+    for start in range(0, len(subscriptions), BATCH):
+        numbers = map(number, subscriptions[start : start + BATCH])
         client.batch_perform([actions.request(change, subscription=each) for each in numbers])
 
 

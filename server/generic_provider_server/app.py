@@ -223,7 +223,7 @@ async def _reached(opened: Callable[[], Store]) -> Store:
 
 
 def _drain_before_calls(services: Services, stack: AsyncExitStack) -> None:
-    """At the end of the server, lets the services drain before `stack` waits for the calls."""
+    """Lets the services drain when the server ends, before `stack` waits for the calls."""
     stack.callback(services.resetting.draining.set)
     stack.callback(services.waits.drain)
     stack.callback(services.watching.drain, SHUTTING_DOWN)

@@ -84,4 +84,4 @@ class DutyQueries(BaseQueries):
         """
         aside = sorted(self._memory.set_asides.subscriptions(duty, now=self.now()))
         marks = ",".join(["''", *"?" * len(aside)])
-        return list(self._select(statement.format(marks), *parameters, *aside, most))
+        return self._select(statement.format(marks), *parameters, *aside, most)

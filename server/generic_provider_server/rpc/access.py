@@ -39,14 +39,16 @@ class Role(StrEnum):
 
 
 EVERY_ROLE = frozenset(map(str, Role))
-"""The roles of every caller if the settings name no file of callers. ADAPTER is then for all
-providers.
+"""The roles of every caller if the settings name no file of callers. The role ADAPTER then covers
+all providers.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The identity of a caller: the proven name, the roles, and the address of the client."""
+    """The identity of a caller: the name, the roles, and the address of the client. If the caller
+    has proved no name, the name is the address.
+    """
 
     name: str
     peer: str
@@ -217,8 +219,8 @@ def _unknown(proof: Proof) -> Refused:
 
 
 def _proof(context: Context, *, secure: bool) -> Proof:
-    """Returns the credentials of the call. If the call has a token, only the token counts, even if
-    the client has a certificate too.
+    """Returns the credentials of the call. If the call has a token, ignores the certificate of the
+    client. Raises Refused if the certificate is needed and has expired.
     """
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":

@@ -102,8 +102,8 @@ class ArchiveCalls:
         checks: Checks,
         request: api.GetArchiveRequest | api.DownloadArchiveRequest | api.DeleteArchiveRequest,
     ) -> ArchiveRecord:
-        """Returns the archive that the message names. Raises Refused if there is none, or if a
-        field was wrong.
+        """Returns the archive that the message names. Raises Refused if there is no such archive,
+        or if `checks` has found a wrong field.
         """
         number = checks.numbered("archive", request.archive, letter="Z")
         checks.done()

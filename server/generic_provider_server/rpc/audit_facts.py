@@ -1,5 +1,5 @@
-"""Finds the facts that an entry of the audit trail contains, in the message of the call and in the
-results of its commands.
+"""Finds the facts for an entry of the audit trail: in the message of the call, and in the results
+of the commands that the call has caused.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _fields_of(message: Descriptor) -> tuple[str, ...]:
 
 
 def _kind(request: Any) -> str:
-    """Returns the kind of the action that the message performs; an empty text if the message has no
+    """Returns the kind of the action in the message; an empty text if the message contains no
     action.
     """
     return (request.WhichOneof("action") or "").upper()

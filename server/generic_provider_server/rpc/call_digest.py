@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Identified(Protocol):
-    """A message with a `request_id`: the call creates an object only once for each `request_id`."""
+    """A message with a `request_id`: a repeated call with the same `request_id` changes nothing."""
 
     request_id: str
 

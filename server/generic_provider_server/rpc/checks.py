@@ -152,7 +152,7 @@ class Checks:
 
     def instant(self, field: str, message: Message, *, required: bool = False) -> Instant | None:
         """Returns a Timestamp field of the message in microseconds since 1970, or None if the field
-        is not set or wrong. Parts of a microsecond are dropped.
+        is not set or is wrong. Parts of a microsecond are dropped.
 
         `field` is the path of the field in the request. The last part of the path is the field's
         name in `message`.
@@ -169,7 +169,7 @@ class Checks:
 
     def span(self, field: str, message: Message, *, least: float, most: float) -> int | None:
         """Returns a Duration field of the message in microseconds, or None if the field is not set
-        or wrong.
+        or is wrong.
 
         `least` and `most` are in seconds.
         """

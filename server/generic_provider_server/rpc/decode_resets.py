@@ -18,12 +18,14 @@ Optional = Literal["first", "max_switch_off_percent", "subscriptions_per_second"
 MOST_NAMES, MOST_SUBSCRIPTIONS, MOST_CODES = 100, 10_000, 1_000
 MOST_NUMBER = 2**32 - 1
 MOST_BYTES = 900 * 1024
-"""The greatest size in bytes of a definition, because some responses contain it twice."""
+"""The greatest size in bytes of a definition. Some responses contain the definition twice, and must
+still fit into one message.
+"""
 CRON_FIELDS = 5
 EVERY_MINUTE = "* * * * *"
 OF_ONE_MACHINE = ("localtime", "posixrules", "posix/", "right/", "Factory")
-"""The beginnings of the names of further files that many machines have in the folder of the time
-zones. The time zone in such a file differs between machines, or counts leap seconds.
+"""The beginnings of names that are refused, although many machines have files with such names in
+the folder of the time zones. These files differ between machines, or count leap seconds.
 """
 
 

@@ -107,8 +107,8 @@ def _link(link: Link, into: pb.ProviderLink) -> None:
 def _put_comparison(
     aggregate: Aggregate, catalogues: Catalogues, into: pb.Subscription, *, at: Instant
 ) -> None:
-    """Puts the differences and the confirmed states of all links, as far as the message has room
-    for them.
+    """Puts the differences and the confirmed images of all links into the message, as far as the
+    message has room for them.
     """
     links = list(zip(aggregate.links, into.provider_links, strict=True))
     for link, shown in links:

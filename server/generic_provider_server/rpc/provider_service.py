@@ -1,5 +1,5 @@
-"""Answers ProviderService. Providers are decoded and encoded in a thread, because a large provider
-would block the event loop for tens of milliseconds.
+"""Answers the calls of ProviderService. Providers are decoded and encoded in a thread, because a
+large provider would block the event loop for tens of milliseconds.
 """
 
 from __future__ import annotations

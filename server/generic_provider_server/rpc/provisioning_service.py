@@ -36,7 +36,9 @@ times.
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
 ADDED_BYTES = 32
-"""The greatest number of bytes by which the message of a subscription grows before it is sent."""
+"""The greatest number of bytes that a batch adds to the message of a subscription: the remaining
+time of the lease, and the length of the message.
+"""
 
 Shown = tuple[Handed, api.SubscriptionRequests]
 
@@ -255,7 +257,9 @@ def _check_tokens(
     *,
     least: int = 0,
 ) -> None:
-    """Checks the number of tokens, and their size, because the response contains them."""
+    """Checks the number and the size of the tokens, because the response repeats the tokens, and
+    must not become too large.
+    """
     checks.count("lease_tokens", request.lease_tokens, least=least, most=MOST_AT_ONCE)
     checks.size("lease_tokens", request.ByteSize(), most=MOST_BYTES)
 

@@ -36,7 +36,7 @@ SERVICES = (PROVIDER, SUBSCRIPTION, PROVISIONING, REQUEST, RESET)
 
 
 class Services(NamedTuple):
-    """The services that answer the calls."""
+    """The objects with which the servicers answer the calls."""
 
     store: Store
     delivery: Delivery

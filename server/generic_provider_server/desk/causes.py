@@ -11,7 +11,7 @@ from .output import moment
 
 
 def cause(platform: Platform) -> str:
-    """Returns the causes that are possible according to the facts."""
+    """Returns a text with the causes that are possible according to the facts in `platform`."""
     found = [*_possible(platform)]
     if not found and platform.link.HasField("last_error"):
         found = [f"{platform.link.provider} refused {platform.link.last_error.request}"]

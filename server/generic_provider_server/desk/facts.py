@@ -1,4 +1,4 @@
-"""Reads all facts that explain the state of a subscription from the server."""
+"""Reads from the server all facts that explain the state of a subscription."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _platform(
 
 
 def _as_read(client: Client, platform: Platform) -> Platform:
-    """Adds the facts that only roles for the support and operators may read."""
+    """Adds the facts that only the roles support, operator and auditor may read."""
     number, link = platform.subscription.number, platform.link
     code = link.provider
     ours = partial(client.list_requests, subscription=number, provider=code)

@@ -22,8 +22,8 @@ WIDEST_NAME = 24
 
 def folded_lines(line: str, width: int) -> Iterator[str]:
     """Yields the line in pieces of at most this width. A piece is wider only if it consists of a
-    single long word or a command line. All pieces after the first are indented to the text after
-    the name.
+    single long word or a command line. All pieces after the first are indented: to the text after
+    the name, or, if the line has no name, by two blanks more than the line.
     """
     if cell_len(line) <= width:
         yield line

@@ -77,9 +77,9 @@ def where_it_was(request: ProvisioningRequest, serial: str) -> str:
 def what_next(newest: ProvisioningRequest) -> str:
     """Returns the advice about an item, from the newest request that names it.
 
-    If this request removed the item, the advice is to report the platform, because the item may
-    still work there. Otherwise the advice is the command `subscription explain`, because it
-    shows what happened to the request.
+    If this request removed the item, the advice is to report the contents of the platform, because
+    the item may still work there. Otherwise the advice is the command `subscription explain`,
+    because it shows what happened to the request.
     """
     if not _removed(newest):
         return advised("see", "subscription", "explain", newest.subscription)

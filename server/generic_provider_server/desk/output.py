@@ -87,7 +87,7 @@ def short_line(message: Message) -> str:
 
 
 def plain(message: Message) -> dict[str, Any]:
-    """Returns the message as a dictionary, as it is in JSON."""
+    """Returns the JSON form of the message as a dictionary."""
     return MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
@@ -147,14 +147,14 @@ def moment(message: Message, field: str) -> str:
 
 
 def age(message: Message, field: str) -> str:
-    """Returns in words how long ago a timestamp field was by this machine's clock, for example "2 h
-    5 min".
+    """Returns in words how long ago the time in a field was, by this machine's clock, for example
+    "2 h 5 min".
     """
     return _in_two_units(datetime.now(UTC) - getattr(message, field).ToDatetime(UTC))
 
 
 def time_until(message: Message, field: str) -> str:
-    """Returns in words how far in the future a timestamp field is, like `age`."""
+    """Returns in words how far in the future the time in a field is, like `age`."""
     return _in_two_units(getattr(message, field).ToDatetime(UTC) - datetime.now(UTC))
 
 
@@ -175,7 +175,7 @@ def span(message: Message, field: str) -> str:
 
 
 def in_words(span: timedelta) -> str:
-    """Returns the duration in words, in the largest unit without a fraction."""
+    """Returns the duration in words, in the largest unit that needs no fraction."""
     for size, unit in UNITS[:-1]:
         if span and span.total_seconds() % size == 0:
             return f"{span.total_seconds() / size:g} {unit}"

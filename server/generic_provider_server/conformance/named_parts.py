@@ -63,8 +63,8 @@ class Offer:
 
 def offer_of(provider: Provider | None, service: str | None) -> Offer:
     """Returns the provider with the service that the requests of the check name. If `service` is
-    None, this is the provider's first service that is no usage service, or SPORT if there is no
-    provider. Raises ValueError if the provider does not have the service.
+    None, the requests name the provider's first service that is no usage service, or SPORT if there
+    is no provider. Raises ValueError if the provider does not have the service.
     """
     termed = [
         each.code

@@ -39,8 +39,8 @@ class Terms:
     slow_type: RequestType.ValueType | None = None
     """A request type for which the adapter needs longer than a second."""
     first_stream: timedelta = timedelta(seconds=60)
-    """The time to wait for the first stream, because a person may still have to start the
-    adapter.
+    """The time to wait for the first stream. It is long, because a person may still have to start
+    the adapter.
     """
     patience: timedelta = timedelta(seconds=35)
     """The time to wait for a reaction of the adapter. An adapter may pause for 30 s before it

@@ -166,7 +166,7 @@ async def cut_in_work(play: Play) -> None:
         await play.quiet()
         play.findings.not_seen(13, TOO_QUICK)
         return
-    # after a refusal the adapter drops the second request, so it need not release it
+    # after a refusal, the adapter drops the second request, and need not release the lease
     refused = answer.status != v1.RESPONSE_STATUS_ACCEPTED
     if not refused:
         await play.service.until(lambda: lease.released or lease.told_ended, seconds=play.patience)

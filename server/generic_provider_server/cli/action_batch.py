@@ -64,7 +64,8 @@ class Result(NamedTuple):
 @click.option(
     "--run",
     default="",
-    help="Continue an interrupted run with --again. The value is the id of that run.",
+    help="Continue a run that was started with --again and was interrupted. The value is the id of "
+    "this run.",
 )
 @click.option(
     "--wait",

@@ -201,8 +201,8 @@ def set_state(client: Client, output: Output, /, *, definition: str, state: str)
 
 
 def say_unknown_names(client: Client, definition: ResetRunDefinition) -> None:
-    """Names the services and distributors of the filter that the provider does not have any more,
-    or that an earlier release has accepted.
+    """Prints the services and distributors that the definition names, but the provider does not
+    have: they were removed from the provider, or an earlier release did not check them.
     """
     with suppress(PermissionDenied):
         provider = client.get_provider(definition.provider)

@@ -1,5 +1,5 @@
-"""Finds out why a server was not reached, with a connection of its own. The errors of gRPC do not
-tell that only one side uses TLS, or why a certificate is refused.
+"""Opens its own connection to a server, to find out why the server was not reached. The errors of
+gRPC do not tell that only one side uses TLS, or why a certificate is refused.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ OTHER_NAME = (62, 64)
 """The error codes of OpenSSL for a certificate of another host name or address."""
 MOST_NAMES = 10
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-"""The first bytes that a client of HTTP/2 sends. The server answers, or closes the connection with
-a reason.
+"""The first bytes that a client of HTTP/2 sends. A server that accepts the client answers. A server
+that refuses the client closes the connection.
 """
 PLACE = re.compile(r"(?:dns:|ipv[46]:)?(\[[^\]]+\]|[^:/,]+):(\d+)")
 
 
 def refuse_unreachable(connection: Connection, *, again: bool = False) -> None:
     """Raises NotReached if the host name has no address, if only one side uses TLS, or if one side
-    does not accept the certificate of the other side. Does nothing for any other reason.
+    does not accept the certificate of the other side. Does nothing in all other cases.
 
     `again`: true if another attempt follows. Then the function does nothing if the host
     name has no address at the moment.

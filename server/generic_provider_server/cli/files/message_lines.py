@@ -24,7 +24,7 @@ TIMESTAMP = "google.protobuf.Timestamp"
 BOOLEANS = {"true": True, "false": False}
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 LONGEST = 1024 * 1024
-"""The greatest length of a line in bytes. Every valid message is much shorter, and a line of this
+"""The greatest length of a line in bytes. Usual messages are much shorter, and a line of this
 length fits into a call.
 """
 
@@ -38,8 +38,8 @@ class Source(NamedTuple):
 
 
 def is_csv(text: Text) -> bool:
-    """Tells whether the text is CSV. If the name of the file does not end with .csv, the first line
-    decides: it is either JSON or a heading of CSV.
+    """Tells whether the text is CSV. If the name of the file contains no suffix of CSV or JSON, the
+    first line decides: it is either JSON or a heading of CSV.
     """
     suffixes = {suffix.lower() for suffix in Path(text.name).suffixes}
     if ".csv" in suffixes or suffixes & JSON_SUFFIXES:

@@ -63,7 +63,7 @@ class Text:
             yield line.rstrip(b"\r\n")
 
     def whole(self) -> str:
-        """Returns the whole text. Raises UnicodeDecodeError."""
+        """Returns the whole text. Raises UnicodeDecodeError if the text is not UTF-8."""
         return b"\n".join(self).decode()
 
 

@@ -11,7 +11,8 @@ from ...desk.output import say, say_folded
 def time_of(text: str) -> datetime:
     """Returns the time in the value of an option.
 
-    If the text has no time zone, prints the time with its zone. Raises ValueError.
+    If the text has no time zone, prints the time with its zone. Raises ValueError if the text is
+    not a time.
     """
     given = _given(text)
     if given.utcoffset() is not None:
@@ -23,7 +24,9 @@ def time_of(text: str) -> datetime:
 
 
 def timestamp_of(text: str) -> str:
-    """Returns the time in a line as text with a time zone. Raises ValueError."""
+    """Returns the time, in the text of a field, as text with a time zone. Raises ValueError if the
+    text is not a time.
+    """
     given = _given(text)
     if given.utcoffset() is None:
         _say_once()

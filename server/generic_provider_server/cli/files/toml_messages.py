@@ -136,7 +136,9 @@ def _texts(value: object) -> dict[str, str]:
 
 
 def span_of(value: object) -> timedelta:
-    """Returns the duration in the text. Raises ValueError."""
+    """Returns the duration in the text. Raises ValueError if the value is not a text with a
+    duration.
+    """
     found = SPAN.fullmatch(value) if isinstance(value, str) else None
     if not found:
         raise ValueError(f'{value!r} is not a span like "30 s", "10 min", "1 h" or "7 d"')
@@ -156,7 +158,9 @@ def _scalar(field: FieldDescriptor, value: object) -> object:
 
 
 def enum_value(enum: EnumDescriptor, value: object) -> int:
-    """Returns the number of the enum value with this short name. Raises ValueError."""
+    """Returns the number of the enum value with this short name. Raises ValueError if there is no
+    such value.
+    """
     number = value_named(enum, value) if isinstance(value, str) else None
     if number is None:
         names = [short_name(enum, number) for number in enum.values_by_number if number]

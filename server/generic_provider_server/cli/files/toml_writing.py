@@ -1,4 +1,4 @@
-"""Writes a message as TOML. `fill` can read the result."""
+"""Writes a message as TOML, in the form that `toml_messages.fill` reads."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ FAMILIES = (
     ),
     _gauge(REACHABLE, text="1 if every process reaches its database, else 0.", together=min),
     _gauge(BUILD, "version", text="Always 1; the label is the version of the server."),
-    _counter(ACTIONS, "kind", "outcome", text="Actions by each state that they have entered."),
+    _counter(ACTIONS, "kind", "outcome", text="Actions, counted in each state that they reach."),
     _counter(CREATED, "provider", "type", "origin", text="Requests that were created."),
     _counter(SETTLED, "provider", "type", "state", "origin", text="Requests by their final state."),
     _counter(ANSWERS, "provider", "code", text="Answers of adapters by the service's verdict."),

@@ -99,7 +99,7 @@ class Recording:
         self._figures.observe((f.RPC, method, code), seconds)
 
     def refused_credentials(self, _: str) -> None:
-        """Counts a call with wrong credentials."""
+        """Counts a call with wrong credentials or without credentials."""
         self._figures.add((f.REFUSED,))
 
     def _count(self, notice: Notice) -> None:

@@ -251,7 +251,8 @@ def _add_services(
 
 def _check_before_the_store_is_opened(settings: Settings, *, port_shared: bool) -> None:
     """Raises OSError if a file of the settings is wrong, or if another program uses an address.
-    Then the refused start leaves no new database file behind.
+
+    These checks come first, so that a refused start leaves no new database file behind.
     """
     _check_files(settings)
     if not port_shared:  # otherwise the parent process has reserved the port

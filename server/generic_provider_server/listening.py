@@ -45,8 +45,8 @@ OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 9_000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.max_concurrent_streams", MOST_OF_CONNECTION),
-    # otherwise calls that have ended count until gRPC has released their memory, and further calls
-    # of a client that keeps the limit are refused as UNAVAILABLE
+    # otherwise a call that has ended counts towards the limit above until gRPC has released its
+    # memory, and further calls of a client that keeps the limit are refused as UNAVAILABLE
     ("grpc.http.overload_protection", 0),
     # a client that cancels calls faster than it answers pings is delayed
     ("grpc.http2.ping_on_rst_stream_percent", 100),
@@ -119,7 +119,7 @@ class Listening:
     async def _keep(self) -> None:
         while not self._stopping:
             try:
-                # without a time limit, it would wait until every call has ended
+                # without a time limit, this function would wait until every call has ended
                 await self._server.wait_for_termination(CHECK_SECONDS)
             except Exception as error:  # noqa: BLE001 - a new server is needed in any case
                 log.error("grpc_server_ended", error=str(error))  # noqa: TRY400 - gRPC logs more

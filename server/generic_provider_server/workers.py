@@ -121,7 +121,8 @@ class Workers:
                 self._heard[process] = now
                 if address is not None:
                     self._serving.add(process)
-        # if the last call was long ago, this process was frozen, perhaps together with the others
+        # if this function was last called long ago, this process was frozen, and perhaps the server
+        # processes too
         if now - self._listened_at > 2 * beat:
             self._heard = {each: max(heard, now) for each, heard in self._heard.items()}
         self._listened_at = now

@@ -38,7 +38,8 @@ class Certificates:
         """Reads the files.
 
         Raises OSError with a sentence that names the wrong file. Only the first call accepts an
-        expired certificate: a server may start with it, because some of its work needs no clients.
+        expired certificate: a server may start with such a certificate, because some of the
+        server's work needs no clients.
         """
         before = [file.read_bytes() if file.is_file() else b"" for file in self.files]
         check_pem(certificate=self._certificate, key=self._key, ca=self._ca)

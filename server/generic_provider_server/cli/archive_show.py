@@ -70,8 +70,9 @@ def show(
 ) -> None:
     """Check an archive's FILE and show its contents.
 
-    If the file was cut short or altered, the command shows no contents. If the file has another
-    name than on the server, an alteration is found for certain only with --checksum.
+    If the file was cut short or altered, the command shows no contents. The name of the file on the
+    server contains a part of the checksum. If the file has another name, an alteration is found for
+    certain only with --checksum.
     """
     try:
         found = ArchiveFile(file, checksum=checksum)
@@ -95,8 +96,8 @@ def _wanted(
 ) -> Iterator[Content]:
     """Yields the lines that the options select.
 
-    The file is read only once: in it, an action follows its requests, and the audit trail is at the
-    end.
+    It is enough to read the file once, because in the file, an action follows its requests, and the
+    audit trail is at the end.
     """
     actions = set()
     for line in found.contents():

@@ -21,7 +21,7 @@ WHOLE = click.Option(
 
 
 def merge(client: Client, request: PerformActionRequest, *, command: str, whole: bool) -> None:
-    """Gives each field of the new holder or address its present value, unless an option names it.
+    """If no option names a field of the new holder or address, gives the field its present value.
 
     The server refuses the request if the subscription changes in the meantime. `whole`: the fields
     that no option names stay empty.

@@ -15,7 +15,7 @@ AT_ONCE_SECONDS = 0.7
 """If the sum of CUTS pauses is less than this number of seconds, the verdict is that the adapter
 reconnected without a pause.
 
-The sum of random pauses is less only once in ten million checks.
+With random pauses, the sum is less only once in ten million checks.
 """
 SAME_SECONDS = 0.02
 DRAIN_SECONDS = 2.0

@@ -10,7 +10,7 @@ MOST_TOLD = 4
 NOT_SEEN: Final[Word] = "not seen"
 RULES: Final = {
     1: "keep one stream open, reconnect with jitter",
-    2: "send keepalive pings, take messages of 2 MiB",
+    2: "send keepalive pings, accept messages of 2 MiB",
     3: "apply a subscription's requests one after the other",
     4: "after a refusal, drop the other requests of the lease",
     5: "be idempotent",

@@ -86,7 +86,7 @@ def _result(found: SubscriptionAction) -> str:
 
 def _name(found: ProvisioningRequest) -> str:
     """Describes the request without its result. An event shows the present state of the request, so
-    even in the event of its creation, the request may have a result.
+    the request may have a result even in the event about its creation.
     """
     if not found.state:
         return f"{found.number} {ARCHIVED}"

@@ -1,9 +1,9 @@
 """Encodes values as messages.
 
 A function with the parameter `into` fills that message; if `into` is None, the function fills and
-returns a new message. A caller passes a field of its own message as `into`: a message that is
-passed to a constructor would be copied, and the copy takes as long as the encoding. For speed,
-fields that are often empty are not set if they are empty.
+returns a new message. A caller passes a field of its own message as `into`, because a message that
+is passed to a constructor is copied, and copying takes as long as encoding. For speed, fields that
+are often empty are not set if they are empty.
 """
 
 from __future__ import annotations

@@ -201,9 +201,9 @@ def _with_earlier(client: Client, ids: list[str], results: list[Answer]) -> Iter
     line, yields that action in place of the preview.
 
     A search for the action of each line would take long. So the function first searches for the
-    actions of only the first line, the last line, and the lines that the preview has refused. If it
-    finds one, it searches for all other actions too. If it finds none, no earlier run has performed
-    any of these lines, because each run performs the lines in their order.
+    actions of only the first line, the last line, and the lines that the preview has refused. If
+    one of these actions exists, the function searches for all others too. If none exists, no
+    earlier run has performed any of the lines, because each run performs the lines in their order.
     """
     ends = 0, len(ids) - 1
     wrong = [n for n, (done, _) in enumerate(results) if isinstance(done, ProvisioningError)]

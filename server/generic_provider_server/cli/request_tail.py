@@ -28,7 +28,8 @@ def changes(
 ) -> Iterator[ProvisioningRequest]:
     """Yields the last requests, then each new or changed request, without an end.
 
-    All times are from the server, because its clock may differ from the clock of this machine.
+    All times are from the server, because the clock of this machine may differ from the clock of
+    the server.
     """
     newest = list(islice(client.list_requests(**filters, page_size=max(last, 1)), max(last, 1)))
     known = {each.number: _state(each) for each in newest}

@@ -94,8 +94,8 @@ def shortened(text: str, most: int) -> str:
 
 
 def violations_of(refused: Refused) -> list[tuple[str, str]]:
-    """Returns a pair of the field and the text of each violation: at most ten pairs, then one pair
-    with the number of the other violations. Returns an empty list if no field was wrong.
+    """Returns, for each violation, a pair of the field and the text: at most ten pairs, then one
+    pair with the number of the other violations. Returns an empty list if no field was wrong.
     """
     if not isinstance(refused, InvalidField):
         return []

@@ -51,9 +51,10 @@ class CreateArchive(Value, frozen=True, kw_only=True):
 
 
 class TakeArchive(Value, frozen=True, kw_only=True):
-    """Makes a server process the worker of the oldest archive in the state CREATING.
+    """Records `worker` as the server process that works on the oldest archive in the state
+    CREATING.
 
-    Returns None if there is no such archive, or if its worker is another process that is alive.
+    Returns None if there is no such archive, or if another process that is alive works on it.
     """
 
     worker: str
@@ -74,9 +75,9 @@ class TakeArchive(Value, frozen=True, kw_only=True):
 
 
 class PutArchive(Value, frozen=True, kw_only=True):
-    """Stores the progress of the archive's worker.
+    """Stores the progress of the server process that works on the archive.
 
-    Returns None if another process is the worker now.
+    Returns None if another process works on the archive now.
     """
 
     archive: ArchiveRecord
@@ -94,7 +95,7 @@ class PutArchive(Value, frozen=True, kw_only=True):
 class MoveLines(Value, frozen=True, kw_only=True):
     """Deletes from the database the rows that the next lines of the complete archive file contain.
 
-    Returns None if another process is the worker now.
+    Returns None if another process works on the archive now.
     """
 
     archive: ArchiveRecord
@@ -117,7 +118,7 @@ class MoveLines(Value, frozen=True, kw_only=True):
 
 
 class DeleteArchive(Value, frozen=True, kw_only=True):
-    """Marks an archive as deleted, after the caller has removed its file."""
+    """Marks an archive as deleted. Run this command after the removal of the archive's file."""
 
     archive: int
     checksum: str

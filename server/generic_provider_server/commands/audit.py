@@ -23,12 +23,12 @@ class AddEntries(Value, frozen=True, kw_only=True):
 
 
 class RefuseItem(Value, frozen=True, gc=True):
-    """A command in place of a malformed item of a batch, so that the item is counted with the other
-    items.
+    """Raises the error of a malformed item of a batch. This command takes the place of the item,
+    so that the audit entry of the call counts the item too.
     """
 
-    # `gc` is True, because the command refers to the error that it raises, and the traceback of the
-    # error refers to the command
+    # `gc` is True: the command refers to the error that it raises, and the traceback of the error
+    # refers to the command, so only the garbage collector can free the two objects
     refused: Refused
 
     def needs(self) -> Needs:

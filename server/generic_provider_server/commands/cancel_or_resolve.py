@@ -120,7 +120,7 @@ def _done_before(
     error_code: str,
 ) -> RequestRecord | None:
     """Returns the request if an earlier call with the same contents has ended the request: the
-    caller repeats a call whose answer was lost. Otherwise returns None.
+    caller repeats a call whose result was lost. Otherwise returns None.
 
     The address of the caller is not compared, because the address differs after a reconnection.
     """
@@ -159,9 +159,9 @@ def _off_lease(
     *,
     end: bool,
 ) -> Aggregate:
-    """Ends the lease of the request, if it is leased, and returns the subscription.
+    """Returns the subscription. If a live lease covers the request, ends this lease first.
 
-    Raises Refused if the lease may not be ended.
+    Raises Refused if a live lease covers the request and `end` is False.
     """
     number = record.aggregate.desired.number
     lane = transaction.lane(provider, number)

@@ -35,7 +35,9 @@ class DropAudit(Value, frozen=True, kw_only=True):
 
 
 class DropEntries(Value, frozen=True, kw_only=True):
-    """Removes the first entries of a run that ended long ago. Such a run never changes again."""
+    """Removes the first entries of a reset run that ended long ago. Such a run never changes
+    again, so the command does not read the run.
+    """
 
     run_number: int
 

@@ -29,8 +29,8 @@ class EndDelays(Value, frozen=True, kw_only=True):
 
 
 class ExpireOverdue(Value, frozen=True, kw_only=True):
-    """Expires the requests of lanes without a live lease, if the first request of the lane has
-    waited longer than the provider allows.
+    """Expires the requests of each lane that has no live lease and whose first request has waited
+    longer than the provider allows.
     """
 
     provider: str
@@ -52,9 +52,10 @@ class PerformDue(Value, frozen=True, kw_only=True):
     """Makes the changes of a subscription that are due: removes usage records that have ended, and
     performs automatic ends and scheduled actions in the order of their due times.
 
-    If an automatic end and a scheduled action were due at the same time, the end comes first.
-    Requests that were overdue before an action was due expire first, so that the action's requests
-    do not expire with them. `due_time`: when the first of the changes was due.
+    If an automatic end and a scheduled action were due at the same time, the automatic end
+    is performed first. Before an action is performed, the requests that were overdue when the
+    action was due expire, so that the action's requests do not expire with them. `due_time`: when
+    the first of the changes was due.
     """
 
     subscription: str

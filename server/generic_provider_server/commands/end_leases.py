@@ -25,7 +25,7 @@ class Progress(Value, frozen=True):
 
 
 class EndLeases(Value, frozen=True, kw_only=True):
-    """Ends the leases for which `broken` is true, with this `cause`.
+    """Ends the leases for which `broken` returns True. `cause`: the reason why they end.
 
     Leases that ran out end too, because loading a subscription ends them. `find` returns at most
     `MOST_AT_ONCE` subscriptions. `unless` is called when the subscriptions are locked; if it
@@ -78,7 +78,8 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
 
 def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
     """Returns the command that ends the leases of a silent server, but only leases with a duration
-    of at most `longest` microseconds. These leases have run out by the clock of every process.
+    of at most `longest` microseconds. These leases have run out, whichever process measures the
+    time.
 
     `sign`: the last sign of life of the server, as this process knows it. If the database contains
     a newer sign of life, no lease ends, because the server may have given new leases. A server

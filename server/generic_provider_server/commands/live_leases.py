@@ -1,4 +1,4 @@
-"""Extends and releases live leases by their tokens."""
+"""Extends and ends live leases, and lets leases belong to no process."""
 
 from __future__ import annotations
 

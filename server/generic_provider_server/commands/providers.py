@@ -52,8 +52,8 @@ class CreateProvider(Value, frozen=True, kw_only=True):
 class UpdateProvider(Value, frozen=True, kw_only=True):
     """Changes a provider.
 
-    The command runs after the other commands of the group, so that all parts which these commands
-    name are counted.
+    The command runs after the other commands of the group, because a part of the provider that
+    these commands name is in use too.
     """
 
     provider: Provider
@@ -128,7 +128,8 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
         if uses.get(thing):
             raise Refused(
                 Reason.PROVIDER_IN_USE,
-                f"{what}: {uses[thing]} subscriptions of provider {provider.code} use it",
+                f"{what} cannot be changed: {uses[thing]} subscriptions or scheduled actions of "
+                f"provider {provider.code} use it",
                 provider=provider.code,
                 thing=what,
                 count=str(uses[thing]),
@@ -136,8 +137,8 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
 
 
 def changed_things(former: Provider, provider: Provider) -> Iterator[tuple[str, str]]:
-    """Yields a pair for each change that is allowed only while no subscription uses the changed
-    part: the part, and a text that names the change.
+    """Yields a pair for each change that is allowed only while no subscription and no scheduled
+    action uses the changed part: the part, and a text that names the change.
     """
     if former.request_settings.term_end_on_platform != (
         provider.request_settings.term_end_on_platform

@@ -8,7 +8,7 @@ from ..store.write.transaction import Transaction
 
 def created_before(transaction: Transaction, request_id: str, digest: bytes) -> str:
     """Returns the id of the object that an earlier call with the same `request_id` created, or an
-    empty text.
+    empty text if there was no such call.
 
     Raises Refused if the earlier call had other contents.
     """

@@ -36,8 +36,8 @@ class EntryResult(Value, frozen=True, kw_only=True):
 class Entry(Value, frozen=True, kw_only=True):
     """The part of a report about one subscription.
 
-    If `held` is None, the platform does not know the subscription. A `doubtful` entry has only one
-    effect: the subscription does not count as missing. An `unnamed` entry stands for a subscription
+    If `held` is None, the platform does not know the subscription. A `doubtful` entry only records
+    that a complete report has named the subscription. An `unnamed` entry stands for a subscription
     that the report does not name.
     """
 
@@ -69,7 +69,7 @@ class Report(Value, frozen=True, kw_only=True):
         Raises Unprocessable for the first subscription that cannot be processed.
         """
         unnamed = [entry.subscription for entry in self.entries if entry.unnamed]
-        # Another report may have named these subscriptions after the search found them unnamed.
+        # Another complete report may have named these subscriptions since they were found.
         named = transaction.reported(self.provider, unnamed, since=self.report_time)
         numbers = transaction.one_by_one([entry.subscription for entry in self.entries])
         return tuple(

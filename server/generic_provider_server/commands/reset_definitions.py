@@ -133,7 +133,7 @@ class SetDefinitionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
-    """Schedules the definition; if it has no schedule, begins a run."""
+    """Schedules the definition. If the definition has no schedule, begins a run immediately."""
 
     id: int
     digest: bytes
@@ -233,7 +233,8 @@ def check_names(
     catalogue: Catalogue, definition: ResetDefinition, *, at: str = "definition"
 ) -> None:
     """Raises InvalidField if the definition names services or distributors that the provider does
-    not have. Only new contents are checked: the provider may lose a service later.
+    not have. Only new contents of a definition are checked. A stored definition remains valid when
+    the provider loses a service.
 
     `at`: the field of the call that contains the definition.
     """

@@ -111,7 +111,7 @@ def _obstacle(transaction: Transaction, definition: ResetDefinition) -> str:
 
 
 def archived_since(transaction: Transaction, definition: ResetDefinition) -> ArchiveRecord | None:
-    """Returns an archive that may contain requests that a run of the definition needs."""
+    """Returns an archive that may contain requests that a run of the definition needs, or None."""
     since = definition.platform_restored_to
     if since is None:
         return None

@@ -26,8 +26,8 @@ log = structlog.get_logger()
 OTHER_REQUESTS = "the subscription needs other requests than the planned requests"
 MOST_NAMED = 5
 WRITTEN = 100
-"""The changes are written each time after this number of subscriptions, so that PostgreSQL executes
-the statements while the process computes the next changes.
+"""The changes are written in portions of this number of subscriptions, so that PostgreSQL executes
+the statements of one portion while the process computes the next portion.
 """
 SKIPPING = frozenset(
     {EntryOutcome.SKIPPED, EntryOutcome.SUPERSEDED, EntryOutcome.CHANGED_SINCE_PREVIEW}
@@ -50,8 +50,8 @@ class Send(Step):
         return Needs(subscriptions=frozenset(self.numbers) - self.broken)
 
     def run(self, transaction: Transaction) -> RunRecord | None:
-        # The lost requests are read before the call of `current`: if such requests were archived
-        # before they were read, `current` ends the run as FAILED.
+        # The requests that the restored platform has lost are read before the call of `current`:
+        # if such requests were archived before they were read, `current` ends the run as FAILED.
         lost = _lost(transaction, self.before, self.numbers)
         run = self.current(transaction)
         if run is None:

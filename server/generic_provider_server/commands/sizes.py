@@ -14,9 +14,9 @@ from ..store.database.documents import encode
 FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
 MOST_REQUEST_BYTES = 1024 * 1024
-"""A limit in bytes for two sizes: all requests of an action together, because the response to the
-call contains these requests, and all services of one provider, because one request may contain
-these services.
+"""A limit in bytes for two sizes. All requests of an action together are limited, because the
+response to the call contains them. All services of a subscription at one provider together are
+limited, because one request may contain them.
 """
 
 
@@ -48,9 +48,9 @@ def check_size(
 
 
 def _size_together(state: Subscription, catalogues: Catalogues) -> int:
-    """Returns the bytes that all services of one provider need in one request, which a reset or an
-    action such as End Resting may send. Each service carries the items that its distributor
-    requires.
+    """Returns the greatest number of bytes that all services of one provider need in one request. A
+    reset or an action such as End Resting may send such a request. Each service carries the items
+    that its distributor requires.
     """
     items, sizes = Counter[tuple[str, str]](), Counter[str]()
     for item in state.items:

@@ -158,7 +158,7 @@ class Archiving:
             await self._put(replace(archive, message=why))
             return
         # The record is stored before the file is removed: if another process has become the worker,
-        # `_put_failed` raises TakenOver, because that process needs the file.
+        # `_put_failed` raises TakenOver, and the file stays, because that process needs the file.
         await self._put_failed(replace(archive, checksum="", size=0), why)
         await asyncio.to_thread(self._folder.remove, archive)
         await asyncio.to_thread(self._folder.clear, archive)
@@ -176,7 +176,7 @@ class Archiving:
 
     async def _pause(self, seconds: float) -> None:
         """Pauses for the duration of the last step if other commands use the writer, so that
-        archives take at most half of the time.
+        the work on archives fills at most half of the time.
         """
         if self._transactions.others:
             await asyncio.sleep(seconds)

@@ -30,9 +30,10 @@ MOST_ALONE = 10
 """In one minute, at most this number of refused calls of a caller have an entry of their own."""
 
 MOST_CALLERS = 1_000
-"""In one minute, the refused calls of at most this number of unproven callers are counted
-separately. Refused calls of proven callers are always counted separately, so that no other host can
-hide these calls. The file of callers limits the number of proven callers.
+"""In one minute, the refused calls of at most this number of callers without a proven identity are
+counted separately. Refused calls of a caller whose identity is proven are always counted
+separately, even after many refused calls from other hosts. The file of callers limits the number of
+these callers.
 """
 
 MOST_WAITING = 10_000

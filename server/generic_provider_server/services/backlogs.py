@@ -10,8 +10,8 @@ from ..store.memory.full_scan import FullScan
 from ..store.store import Store
 
 ANSWER_SECONDS = 1.0
-"""The greatest time in seconds that a heartbeat waits for the count, because an adapter begins no
-request after 12 s without a message.
+"""The greatest time in seconds that a heartbeat waits for the count. An adapter begins no request
+after 12 s without a message, so a heartbeat must not be late.
 """
 
 COUNT_SECONDS = 2.0

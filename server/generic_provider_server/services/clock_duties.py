@@ -23,8 +23,8 @@ TICK = 0.25
 FULL_SCAN_SECONDS = 5.0
 """The seconds between two searches for leases that ran out long ago.
 
-The search is rare, because PostgreSQL also reads the index entries of answered leases while an old
-snapshot is open.
+The search is rare, because it is slow during a long transaction in PostgreSQL: the index then keeps
+the entries of leases that have ended, and the search reads these entries too.
 """
 
 ENTRIES_SECONDS = 5.0
@@ -37,8 +37,8 @@ class Duty:
     Every `seconds`, the clock calls `due` and runs the commands that `due` returns. Every process
     has every duty, so another process may have done the work first. Therefore each command locks
     its rows, and checks again whether the change is due. A command changes a bounded number of
-    subscriptions. `due` returns at most MOST_DUE commands; if it returns MOST_DUE commands, it is
-    called again immediately.
+    subscriptions. `due` returns at most MOST_DUE commands; if it returns MOST_DUE commands, and not
+    all of them fail, it is called again immediately.
     """
 
     name: str
@@ -69,10 +69,10 @@ def duties(
 
 
 def is_mass(commands: Sequence[Command[object]]) -> bool:
-    """Tells whether the commands are as many as possible, and all of them were due within a TICK.
+    """Tells whether at least MOST_DUE changes of subscriptions were due within one TICK.
 
-    If they were due at more different times, they are so many only because the process was stopped
-    or slow for a while, and further commands will soon be due.
+    If the due times differ more, this number of changes has accumulated while the process was
+    stopped or slow. Further changes will soon be due, so these changes must not run one by one.
     """
     times = [each.due_time for each in commands if isinstance(each, PerformDue)]
     return len(times) >= MOST_DUE and times[-1] - times[0] < TICK * SECOND

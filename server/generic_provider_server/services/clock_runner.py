@@ -83,9 +83,10 @@ class Clock:
         `took`: the duration of the last commands in seconds. While the writer is busy, many
         commands run together, because large groups take less time for each command. `mass`: very
         many commands were due at the same time. While calls change something, these commands run
-        one by one: then all commands take longer, but each call waits only for one command. Other
+        one by one: together they then take longer, but each call waits for only one command. Other
         commands do not run one by one, because then more commands might become due than run. If
-        other processes use the database, they may have calls too.
+        other processes use the database, the portion is small too, because those processes may have
+        calls.
         """
         calls = self._calls.latest()
         if took > BUSY_SECONDS or not (calls or self._store.shared):
@@ -114,8 +115,8 @@ class CallsPerSecond:
         self._now += notice.tally.of_callers
 
     def latest(self) -> int:
-        """Returns the number of calls in the last full second, or in the second that has begun if
-        that number is greater.
+        """Returns the greater of two numbers: the calls in the last full second, and the calls in
+        the second that has begun.
         """
         self._advance()
         return max(self._now, self._before)

@@ -52,7 +52,8 @@ class Delivery:
     def hand_over(self, transaction: Transaction) -> None:
         """When a transaction makes requests ready, gives leases on them to streams with credit, so
         that no claim has to find these requests later. The function leaves out providers with other
-        ready requests. The writer's thread calls this function before the changes are written.
+        ready requests, because those requests became ready earlier. The writer's thread calls this
+        function before the changes are written.
         """
         if self._draining:
             return
@@ -231,8 +232,8 @@ class Delivery:
     async def _serve(self, provider: str) -> bool:
         """Claims requests once for all streams with credit.
 
-        Returns whether more requests may be ready. Withdraws requests that were claimed for a
-        stream which was stopped or has ended in the meantime.
+        Returns whether more requests may be ready. Withdraws the leases of a stream that was
+        stopped or has ended in the meantime.
         """
         if self._store.nothing_is_ready(provider):
             return False
@@ -246,7 +247,7 @@ class Delivery:
         return any(shares)
 
     def _waiting(self, provider: str, committing: Notice = NOTHING) -> list[AdapterStream]:
-        """Returns the streams with credit. After each claim, another stream comes first.
+        """Returns the streams with credit. After each claim, another stream is the first one.
 
         Any thread may call this function. `committing`: the notice of the running transaction.
         """

@@ -56,8 +56,8 @@ class Presence:
     """Coordinates this process with the other processes on its database.
 
     Within the `with` block of `announced`, this process publishes its streams. When another process
-    is silent, this process ends the leases of that process as soon as they have run out by the
-    clock of every process.
+    is silent, this process ends the leases of that process as soon as they have certainly run out,
+    whichever process measures the time.
     """
 
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:

@@ -133,8 +133,8 @@ class Reporting:
         subscription, each with the number of the subscription. The second list contains the numbers
         of the subscriptions that malformed or ambiguous entries name.
 
-        Malformed and ambiguous entries are counted as unknown, but their subscriptions do not count
-        as missing.
+        Malformed and ambiguous entries are counted as unknown, but in a complete report their
+        subscriptions are treated as named.
         """
         provider = self.terms.provider
         accounts = {each.by_account for each in subscribers if not each.by_number}
@@ -226,8 +226,8 @@ class Reporting:
         }
 
     async def _missing(self) -> AsyncIterator[list[str]]:
-        """Yields the numbers of the linked subscriptions that count as unknown to the platform,
-        because the report does not name them.
+        """Yields the numbers of the linked subscriptions that the report should name and does not
+        name. Subscriptions with newer changes are counted as skipped instead.
         """
         provider, observed = self.terms.provider, self.terms.observed_time
         self.unnamed_skipped = 0

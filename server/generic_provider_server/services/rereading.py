@@ -34,7 +34,8 @@ class Rereading(Loop):
         read()
 
     async def _check(self) -> None:
-        # contents are compared, not times, because a disk of another machine may have another clock
+        # contents are compared instead of file times, because a file on a network disk has the time
+        # of another machine
         contents = await asyncio.to_thread(self._contents)
         if contents == self._seen:
             return

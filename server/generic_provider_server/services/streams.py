@@ -1,4 +1,4 @@
-"""Defines the server's state of an adapter's stream, and the items that a stream sends."""
+"""Defines what the server knows about the stream of an adapter, and what a stream sends."""
 
 from __future__ import annotations
 

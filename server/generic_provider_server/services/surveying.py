@@ -94,7 +94,7 @@ def survey(
 def _lost(
     queries: Queries, definition: ResetDefinition, *, subscriptions: Sequence[str]
 ) -> dict[str, list[Request]]:
-    """Returns by subscription the requests that the platform may have lost when it was
+    """Returns for each subscription the requests that the platform may have lost when it was
     restored.
     """
     restored = definition.platform_restored_to
@@ -104,8 +104,8 @@ def _lost(
 
 
 class Totals(NamedTuple):
-    """The totals of a whole run. `unknown`: how many of the listed subscriptions do not exist, or
-    are not served by the provider.
+    """The totals of a whole run. `unknown`: how many of the subscriptions that the definition lists
+    do not exist, or are not served by the provider.
     """
 
     subscriptions: int

@@ -11,7 +11,7 @@ otherwise up to LONG.
 """
 GROWTH = 1.5
 TURNS = 4
-"""A task may process at least one item for every TURNS commands of other callers, so the task never
+"""A task may process at least one item for every TURNS other commands, so that the task never
 starves.
 """
 
@@ -22,7 +22,7 @@ class TransactionSize:
     `size`: how many items the next transaction of the task processes, from `least` to `most`. The
     task calls `done` after each transaction. `others`: whether other commands have used the writer
     since the previous call of `done`. `seconds`: the duration of the last transaction, which may
-    also have run commands of other callers.
+    also have run other commands.
     """
 
     def __init__(self, store: Store, *, least: int, most: int) -> None:

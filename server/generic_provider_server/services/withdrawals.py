@@ -21,8 +21,8 @@ RETRY_SECONDS = 1.0
 
 FINISH_SECONDS = 1.0
 """The longest time in seconds that a drain waits for the running commit, because this commit may
-still give leases to streams. Then the drain waits at most this time once more, until the leases
-that were not sent are withdrawn.
+still give leases to streams. After that, the drain waits at most the same time again for the
+withdrawal of the leases that were not sent.
 """
 
 log = structlog.get_logger()
@@ -57,7 +57,8 @@ class Withdrawals:
 
     async def _end_leases(self, stream: AdapterStream) -> None:
         await stream.claimed.wait()
-        # a running commit may have given leases to the stream; these leases are withdrawn first
+        # A running commit may have given leases to the stream. The empty command ends after this
+        # commit, so these leases are withdrawn before the other leases of the stream end.
         await self._withdraw(())
         end = end_of_stream(stream.provider, stream.id)
         await _persistently(lambda: until_none_is_found(self._store, end))

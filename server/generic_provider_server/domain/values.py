@@ -188,8 +188,8 @@ class SubscribedService(Value, frozen=True, kw_only=True):
     """A service of a subscription on a distributor.
 
     `term_over` is True if the term has ended: the service stays off until its term changes.
-    `stopped_by_term` is True if that end switched the service off, so that a later term starts the
-    service again. `stopped_by_hand` is True if Stop Services switched the service off, and no
+    `stopped_by_term` is True if the term end switched the service off, so that a later term starts
+    the service again. `stopped_by_hand` is True if Stop Services switched the service off, and no
     action has started the service since.
     """
 
@@ -228,8 +228,8 @@ class Subscription(Value, frozen=True, kw_only=True):
     swapped or removed.
 
     `linked`: the codes of the providers that serve the subscription. `stopped_by_term` is True if
-    the subscription became NOT_EFFECTIVE when the term of its last active service ended, so that a
-    later term makes the subscription EFFECTIVE again.
+    the subscription became NOT_EFFECTIVE because the last service that was on reached its term end.
+    Then a later term makes the subscription EFFECTIVE again.
     """
 
     number: str

@@ -116,7 +116,7 @@ def by_key(parts: Parts) -> Index:
     The last two dictionaries are cached, because a caller may search the same parts for thousands
     of requests.
     """
-    kept = _last[0]  # read only once: another thread may replace it
+    kept = _last[0]  # read once, because another thread may replace the element
     for known, index in kept:
         if known is parts:
             return index

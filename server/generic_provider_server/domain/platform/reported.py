@@ -116,8 +116,9 @@ class ReportedElements:
         Their goods types must all be different, but items of different types may have the same
         serial number. So the function chooses the items in this order: first for serial numbers
         with exactly one reported item on the distributor `at`, then for the other serial numbers;
-        in each group, first for serial numbers with few possible items. Items of the types that
-        the distributor requires come first, because a service is switched on for these items.
+        in each group, first for serial numbers with few possible items. For each serial number,
+        the function prefers an item of a type that the distributor requires, because a service is
+        switched on for such items.
         """
         place = self._catalogue.distributors.get(at)
         required = place.required_goods_types if place else ()
@@ -190,7 +191,7 @@ class ReportedElements:
 
         These entitlements are needed if the platform has lost the goods, because then no reported
         item has the serial numbers. Entitlements that the CRM wants and the platform has not
-        confirmed do not count, because items of other types may have the same serial numbers.
+        confirmed are left out, because items of other types may have the same serial numbers.
         """
         serials = sorted(reported.serial_numbers)
         return [

@@ -12,7 +12,7 @@ GUARD_PERCENT = 10.0
 """The limit of the guard in percent if the definition has no limit."""
 
 GUARD_LEAST = 100
-"""The guard holds a run only if at least this number of subscriptions have an entitlement."""
+"""The guard makes a run HELD only if at least this number of subscriptions hold an entitlement."""
 
 HELD_AT_MOST = 24 * 3_600 * SECOND
 DAYS_OF_ENTRIES = 730

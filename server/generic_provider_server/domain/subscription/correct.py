@@ -68,7 +68,7 @@ def reconcile(
 def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> None:
     """Cancels corrections that are not needed at their place in the queue.
 
-    Each correction is compared with the state of the CRM after the actions of earlier units, so a
+    Each correction is compared with the state of the CRM after the actions up to its own unit, so a
     later action does not make the correction pointless. A correction is also pointless if the
     platform will not know the subscriber when the platform gets the correction, because an earlier
     BECOME_SUBSCRIBER was rejected.
@@ -137,8 +137,8 @@ def _owners(
     """Returns the actions of `asked` that have no request at the provider, each with the names of
     the elements that the action changes there. The latest action comes first.
 
-    Leaves out actions that were taken back as a whole, and actions that take over an account of the
-    provider.
+    Leaves out actions that were taken back as a whole. Also leaves out Become Subscriber if it
+    names an existing account at the provider, because this action sends no request there.
     """
     owners: list[tuple[int, AbstractSet[Name]]] = []
     with_pending = {pending.action for pending in ledger.links[provider].queue}

@@ -1,4 +1,4 @@
-"""Lists the differences between *expected*, the image of a platform, and the state that the CRM
+"""Lists the differences between the *expected* image of a platform and the state that the CRM
 wants.
 """
 

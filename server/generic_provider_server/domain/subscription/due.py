@@ -35,8 +35,9 @@ def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]])
     """Returns the earliest time at which the service must change the subscription by itself, or
     None if there is no such time.
 
-    `leased` returns, for a provider, the numbers of the requests that a live lease covers. These
-    requests do not count, because they expire only after the lease has ended.
+    `leased` returns, for a provider, the numbers of the requests that a live lease covers. The
+    usage records in these requests are left out, because such a request expires only after the
+    lease has ended.
     """
     subscription = aggregate.desired
     moments = [usage.end_time for usage in subscription.usages]
@@ -84,7 +85,7 @@ def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
 
 
 def first_end(subscription: Subscription) -> Instant | None:
-    """Returns the time of the automatic end that comes first, or None if there is none."""
+    """Returns the time of the earliest automatic end, or None if there is none."""
     moments = [each for each in (_first_term(subscription), subscription.until) if each]
     return min(moments, default=None)
 

@@ -175,7 +175,7 @@ def _replaceable(
     None of the requests may be on a lease, or have a final state other than CANCELLED. The platform
     must not have received a request of a later unit, because requests of an older unit must not
     follow. The provider must be effective, and must not have been left out when the action was
-    performed, unless the action links the provider only now.
+    performed, except if the action links the provider only in this replay.
     """
     performed = ledger.action(replayed.action)
     links_now = replayed.links(provider) and provider not in performed.linked_then

@@ -52,9 +52,9 @@ def readable_from(link: Link) -> Instant:
 def should_be_named(aggregate: Aggregate, link: Link, *, observed_time: Instant) -> bool:
     """Tells whether a complete report should name the subscription.
 
-    The report need not name a subscription for which nothing is confirmed, or that was created
-    after `observed_time`. Nor need the report name an ended subscription for which the platform
-    holds no elements.
+    The report need not name a subscription for which nothing is confirmed, a subscription that was
+    created after `observed_time`, or an ended subscription for which the platform holds no
+    elements.
     """
     if link.confirmed == NOTHING or aggregate.desired.create_time > observed_time:
         return False

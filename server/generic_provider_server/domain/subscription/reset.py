@@ -55,9 +55,9 @@ def plan_reset(
 
     If `full` is True, all wanted elements are sent again, and all other elements that the platform
     may hold are removed. If `recreate` is True, the pending requests are cancelled and the whole
-    subscriber is sent in one BECOME_SUBSCRIBER. A caller may set `recreate` only if no live lease
-    covers a request. If an earlier reset has created the same requests and they are still pending,
-    the plan is empty. `lost`: requests that the platform has accepted, but may have lost.
+    subscriber is sent in one BECOME_SUBSCRIBER. `recreate` is allowed only if no live lease covers
+    a request. If an earlier reset has created the same requests and they are still pending, the
+    plan is empty. `lost`: requests that the platform has accepted, but may have lost.
     """
     ledger = Ledger(aggregate, circumstances)
     if recreate:

@@ -220,7 +220,7 @@ def _is_taken_back(
 
 def _kept(old: PlatformImage, new: PlatformImage, request: Request) -> bool:
     """Tells whether the CRM wants the elements that the request removes. Elements that the CRM did
-    not want before the action do not count.
+    not want before the action are ignored.
     """
     if request.type is RequestType.DEACTIVATE_SUBSCRIBER:
         wanted, there = {e.key for e in old.entitlements}, {e.key for e in new.entitlements}

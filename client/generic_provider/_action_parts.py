@@ -71,8 +71,9 @@ def item_of(given: ItemLike) -> InstalledItem:
         case (provider, distributor, goods_type, serial_number):
             return item(distributor, goods_type, serial_number, provider=provider)
     raise ValueError(
-        "items are a list of (distributor, goods_type, serial_number), the same with the provider "
-        f"before it, or actions.item(...); {given!r} is none of them"
+        "items are a list of (distributor, goods_type, serial_number), "
+        "(provider, distributor, goods_type, serial_number) or actions.item(...); "
+        f"{given!r} is none of them"
     )
 
 

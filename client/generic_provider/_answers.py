@@ -30,8 +30,8 @@ the error.
 
 
 class Answers:
-    """Sends answers in the order of `put`. Keeps answers that came too late or out of order, so
-    that no routine runs again when the server hands the same request over again.
+    """Sends answers in the order in which `put` queued them. Keeps answers that came too late or
+    out of order, so that no routine runs again when the server hands the same request over again.
 
     While a call of SendResponses runs, further answers are collected for the next batch.
     """
@@ -54,8 +54,8 @@ class Answers:
         return found if found and found.status != ResponseStatus.RETRY_LATER else None
 
     def put(self, answer: ProvisioningResponse) -> None:
-        """Queues the answer. Drops an answer to the same request that is still waiting, because it
-        carries an older token.
+        """Queues the answer. If an earlier answer to the same request is queued or kept, drops the
+        earlier answer, because it carries an older token.
         """
         self._kept.pop(answer.request, None)
         self._waiting.pop(answer.request, None)

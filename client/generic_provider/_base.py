@@ -54,7 +54,7 @@ class Base:
     def _rpc(self, response: type[Message]) -> Any:
         rpc = self._rpcs.get(response)
         if rpc is None:
-            with self._lock:  # without the lock, a former channel could be used
+            with self._lock:  # without the lock, the RPC could get a replaced channel
                 rpc = self._rpcs[response] = self.channel.unary_unary(
                     PATHS[response.DESCRIPTOR.full_name], _SERIALIZE, response.FromString
                 )

@@ -62,8 +62,8 @@ class Watch(Generic[Response, Item]):
     """A stream that can be opened again with its request at any time.
 
     `read` returns the result in a message, or None if the message has none. `lasting`: true if the
-    stream never ends by itself. After its first message, a lasting stream is opened again after
-    every failure, without a limit of time.
+    stream never ends by itself. After its first message, a lasting stream is opened again and again
+    while the server is unavailable, without a limit of time.
     """
 
     request: Message

@@ -91,7 +91,7 @@ class Target:
 
     def _local(self) -> bool:
         found = _ADDRESS.fullmatch(self.address)
-        places = (found and found["places"]) or ""  # the host is empty for a Unix socket
+        places = (found and found["places"]) or ""  # a Unix socket has no host
         return all(_is_loopback(each.rpartition(":")[0]) for each in places.split(",") if each)
 
 

@@ -117,8 +117,8 @@ def Move(
     serial_number: str | None = None,
     provider: str = "",
 ) -> v1.ChangeDistribution.Move:
-    """Returns one move for ChangeDistribution: of a service, or of the item with a serial number.
-    Raises ValueError unless exactly one of `service` and `serial_number` is given.
+    """Returns one move for ChangeDistribution: the move of this service, or of the item with this
+    serial number. Raises ValueError unless exactly one of `service` and `serial_number` is given.
     """
     if (service is None) == (serial_number is None):
         raise ValueError("Move takes either a service or a serial_number")

@@ -45,7 +45,7 @@ _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
     grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
     grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
     grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
-    grpc.StatusCode.CANCELLED: ServerUnavailable,  # a server that stops sends it
+    grpc.StatusCode.CANCELLED: ServerUnavailable,  # sent by a server that shuts down
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.INTERNAL: Internal,
 }

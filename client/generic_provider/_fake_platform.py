@@ -113,7 +113,7 @@ class FakePlatform:
         self, address: str, *, provider: str, token: str | None = None, tls: Tls = None
     ) -> Iterator[Self]:
         """Serves the provider's requests in a thread while the `with` block runs. Raises
-        TimeoutError if no server of the provider is reached within 10 seconds.
+        TimeoutError if no server that knows the provider is reached within 10 seconds.
         """
         adapter = self.adapter(address, provider=provider, token=token, tls=tls)
         connected = threading.Event()

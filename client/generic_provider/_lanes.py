@@ -58,8 +58,9 @@ class HeldLease:
     def end(self, *, given_back: bool) -> None:
         """Ends the lease.
 
-        The adapter finishes and answers requests that have begun, and begins no other requests.
-        `given_back`: true if the lane itself need not release the lease.
+        The adapter finishes and answers the requests of the lease that have begun, and begins no
+        other requests of the lease. `given_back`: true if the lane itself need not release the
+        lease.
         """
         self._runs_out_at = ENDED
         self.given_back = self.given_back or given_back
@@ -88,7 +89,7 @@ class HeldLease:
 
 
 class Lanes:
-    """Runs the requests of each subscription in a lane of its own.
+    """Runs the requests of each subscription in a task of its own, which is called a lane here.
 
     Requests of one lane run one after the other; lanes run in parallel.
     """

@@ -72,7 +72,8 @@ class Routines:
     def _by_target(self, request: ProvisioningRequest) -> bool:
         """Tells whether the target routine applies the request.
 
-        A target contains no usage records, and no elements that this version does not know.
+        The target routine applies no usage records and no unknown types of requests, because a
+        target does not contain their elements.
         """
         rest = request.type in _IN_TARGET and request.type not in self.by_type
         return rest and self.target is not None
@@ -197,7 +198,7 @@ def _refusal(
 def _text(request: ProvisioningRequest, given: str | float | None) -> str:
     """Returns a routine's error code or description as a text.
 
-    Any other value is converted. If it is not a number either, it is also logged.
+    A value that is not a text is converted. If it is not a number either, it is also logged.
     """
     if not isinstance(given, str | int | float):
         log.error("%s: a code or a text is a str, not %r", request.number, given)

@@ -99,7 +99,7 @@ class Adapter:
 
     def otherwise(self, routine: R) -> R:
         """Registers the routine for all request types that have no other routine and that this
-        version knows.
+        version of the client knows.
 
         If the routine returns, the request is accepted.
         """
@@ -108,8 +108,9 @@ class Adapter:
         return routine
 
     def target(self, routine: T) -> T:
-        """Registers a routine that writes the target of several requests together. The routine is
-        for all request types that have no other routine.
+        """Registers a routine that applies several requests of a subscription together: it writes
+        their common target to the platform. The routine is for all request types that have no other
+        routine.
 
         If the routine returns, all requests of its Work are accepted. `Reject` rejects the first
         request, and the other requests are handed over again with a new target. A target contains
@@ -141,8 +142,8 @@ class Adapter:
         asyncio.run(self._serve_until_signal())
 
     async def serve(self) -> None:
-        """Serves until `stop`. If the task is cancelled, requests that have begun are handed over
-        again.
+        """Serves until `stop` is called. If the task is cancelled, requests that have begun are
+        handed over again.
         """
         threads = min(self._request.max_in_flight, _MOST_THREADS)
         pool = ThreadPoolExecutor(threads, thread_name_prefix=self._request.adapter)

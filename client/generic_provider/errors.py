@@ -282,7 +282,7 @@ class Unauthenticated(ProvisioningError):
 
 
 class PermissionDenied(ProvisioningError):
-    """The caller's roles do not allow the call, or the caller would approve a reset run that the
+    """The caller's roles do not allow the call, or the call would approve a reset run that the
     same caller has submitted. The metadata has `caller`; and `rpc` in the first case, `reset_run`
     in the second.
 

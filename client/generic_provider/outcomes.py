@@ -38,7 +38,7 @@ class RetryLater(Exception):
     """The platform cannot apply this one request now.
 
     `delay`: the time until the next attempt; a number counts as seconds. Without a delay, the
-    server chooses one. If the first argument is a text, it is taken as `text`.
+    server chooses one. If the first argument is a text, it is used as `text`.
     """
 
     delay: timedelta | float | None = None
@@ -60,7 +60,7 @@ class PlatformDown(Exception):
     """The platform cannot be reached. All requests are given back, and no attempt is counted.
 
     `retry_after`: the pause of the adapter; a number counts as seconds. If the first argument is
-    a text, it is taken as `text`, which the adapter logs.
+    a text, it is used as `text`, which the adapter logs.
     """
 
     retry_after: timedelta | float = timedelta(seconds=30)

@@ -1,4 +1,4 @@
-"""Tests adapters without a server, and CRMs without a platform.
+"""Helps to test adapters without a server, and CRMs without a platform.
 
 `run(adapter, request("ACTIVATE_SERVICE"))` returns the answer of an adapter's routine, without a
 server. `FakePlatform` takes the place of a platform and its adapter at a test server.

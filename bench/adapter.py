@@ -1,5 +1,5 @@
-"""Runs an adapter that accepts each request at once on STREAMS streams: `python -m bench.adapter
-KIND ADDRESS STREAMS`.
+"""Runs an adapter that holds STREAMS streams and accepts each request immediately: `python -m
+bench.adapter KIND ADDRESS STREAMS`.
 
 Kinds: `counted` prints twice a second how many requests it has answered; `timed` prints when each
 request arrived.

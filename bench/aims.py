@@ -1,5 +1,5 @@
-"""Says how much of an aim was reached. It needs only the standard library, because `bench.pictures`
-imports it in another environment.
+"""Says how much of an aim was reached. This module needs only the standard library, because
+`bench.pictures` imports it in another environment.
 """
 
 from __future__ import annotations

@@ -25,9 +25,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def archive(run: Run, *, kind: str) -> Round:
-    """Archives all settled requests of a database. Until the archive is made, 150 actions a second
-    are performed.
-    """
+    """Archives all settled requests of a database, while a CRM performs 150 actions a second."""
     database = run.databases.filled(kind, OLD_WHEN_QUICK if run.quick else OLD)
     make_old(database, days=DAYS)
     if kind == POSTGRESQL:  # `make_old` leaves dead rows, which a real history does not have

@@ -1,4 +1,6 @@
-"""Measures work that is due: scheduled actions of one minute, and automatic ends of one second."""
+"""Measures the effect of scheduled actions that are due within one minute, and of automatic ends
+that are due within one second.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ A_MINUTE = 10_000
 ENDS, ENDS_WHEN_QUICK = 100_000, 10_000
 BATCH = 1_000
 LIVE, LIVE_WHEN_SCHEDULED = 20_000, 5_000
-"""The live actions change only this number of the first subscriptions."""
+"""The live actions change only the first subscriptions, so many of them."""
 TURNS = 2
 WARM_UP = 0.25
 """This share of the live actions is not measured. The adapter connects when the live actions begin,

@@ -26,8 +26,8 @@ from .streams import idle_streams
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """`aims`: for each number with an aim, the least or greatest value to reach. `once` is True if
-    a figure takes too long for several rounds.
+    """`aims`: the aim of each number that has an aim, for example "≥ 0.55". `once` is True if a
+    figure takes too long for several rounds.
     """
 
     title: str

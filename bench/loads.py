@@ -27,15 +27,16 @@ class Run:
     quick: bool
     databases: Databases
     used: count[int] = field(default_factory=lambda: count(0, SUBSCRIPTIONS))
-    """The number at which the next load on a large database begins, so that each load changes other
-    subscriptions.
+    """Yields, for each load on a large database, the number of the first subscription that the load
+    changes, so that each load changes other subscriptions.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cycles:
-    """`done`, `offered`: the numbers in a second. `cpu`: the microseconds of processor time for
-    each cycle, by process: the server, the CRM with the adapter, and the database.
+    """`done`: the cycles that were done in a second. `offered`: the actions that the CRM performed
+    in a second. `cpu`: the microseconds of processor time for each cycle, by process: the server,
+    the CRM with the adapter, and the database.
     """
 
     done: float

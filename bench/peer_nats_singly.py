@@ -1,5 +1,5 @@
 """Runs full cycles over NATS JetStream as the documentation of nats-py shows it: every message is
-answered and acknowledged by itself. `python -m bench.peer_nats_singly crm|adapter PORT`, in the
+answered and acknowledged separately. `python -m bench.peer_nats_singly crm|adapter PORT`, in the
 peers' environment.
 
 Actions and answers each have a stream, which is stored in files. The broker confirms every message.

@@ -1,5 +1,5 @@
 """Contains the code that the programs of the peers share. This module needs only the standard
-library, because they run in another environment.
+library, because these programs run in another environment.
 """
 
 from __future__ import annotations

@@ -45,7 +45,9 @@ def _ours(run: Run, *, workers: int) -> Cycles:
 
 
 def naive_beside(run: Run, *, kind: str) -> Round:
-    """Measures the cycles of a naive service with the same database, CRM and adapter."""
+    """Measures the cycles of our service, and of a naive service with the same kind of database,
+    the same CRM and the same adapter.
+    """
     ours, naive = _cycles(run, kind, naive=False), _cycles(run, kind, naive=True)
     cpu, theirs = sum(ours.cpu.values()), sum(naive.cpu.values())
     return {

@@ -22,7 +22,9 @@ OURS, OTHERS, MISSED = "#2f6f9f", "#b0b7bd", "#c8753d"
 WIDTH, ROW, FRAME = 9.0, 0.28, 0.8
 """The width, the height of a bar, and the height of a title with an axis, in inches."""
 MOST = 4.0
-"""Longer bars are cut at this share of the aim; the number beside a bar is its whole value."""
+"""Bars that are longer than this many times the aim are cut; the number beside a bar is its whole
+value.
+"""
 
 Measured = Mapping[str, Sequence[Mapping[str, float]]]
 Aims = Mapping[str, Mapping[str, str]]

@@ -55,7 +55,7 @@ def _ours(run: Run, *, watched: bool) -> Rate:
 
 
 def _relay(run: Run, peer: str, broker: Broker) -> Rate:
-    """Runs the CRM, which makes the queues, and then the adapter."""
+    """Measures a relay: runs its CRM, which makes the queues, and then its adapter."""
     python = python_of_peers()
     with program(peer, "crm", broker.port, python=python) as crm:
         line_of(crm)

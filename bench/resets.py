@@ -1,4 +1,6 @@
-"""Measures reset runs over many subscriptions, of which some are out of sync, and live actions."""
+"""Measures reset runs over many subscriptions, some of which are out of sync, and the latency of
+live actions during a reset run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares the measured figures with the aims, and prints them as a table."""
+"""Makes a table of the measured figures, and compares them with the aims."""
 
 from __future__ import annotations
 

@@ -103,15 +103,15 @@ def EndShortTermDeactivation() -> v1.EndShortTermDeactivation:
 
 
 def Terminate() -> v1.Terminate:
-    """Ends the subscription and its services as CANCELLED. The items of the subscription are free
-    for other subscriptions when the action is settled.
+    """Ends the subscription: it becomes CANCELLED, with all its services. The items of the
+    subscription are free for other subscriptions when the action is settled.
     """
     return v1.Terminate()
 
 
 def Regret() -> v1.Regret:
-    """Ends the subscription and its services as REGRETTED. The items of the subscription are free
-    for other subscriptions when the action is settled.
+    """Ends the subscription: it becomes REGRETTED, with all its services. The items of the
+    subscription are free for other subscriptions when the action is settled.
     """
     return v1.Regret()
 

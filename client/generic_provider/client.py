@@ -125,7 +125,7 @@ class Client(Base):
         """Report the contents of the platform, with one entry for each subscriber. There may be any
         number of entries.
 
-        `observed_time`: the time at which reading the platform began. `complete`: true if the
+        `observed_time`: the time at which you began to read the platform. `complete`: true if the
         entries name every subscriber of the platform; all other subscriptions count as missing.
         `max_missing_percent`: a complete report raises ReportIncomplete if more than this
         percentage of the subscriptions is missing; default 5. The call has no timeout and is not

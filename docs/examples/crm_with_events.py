@@ -99,7 +99,7 @@ class Crm:
                 self._note(number, state="PERFORMED", subscription=done.subscription)
 
     def follow(self) -> Iterator[Event]:
-        """Yields each event after its change is stored.
+        """Yields each event after the change that the event causes is stored.
 
         After a restart, the iterator continues after the last event. The server sends the events of
         all callers, so some events belong to no order of this CRM.

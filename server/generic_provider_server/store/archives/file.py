@@ -73,8 +73,8 @@ class ArchiveFile:
     """Reads a complete file. Raises DamagedArchive if the file has changed since it was written,
     and OSError if the file cannot be read.
 
-    `checksum` is the SHA-256 of the file, or its first digits. If `checksum` is empty, the file is
-    compared with the digits in its name, unless somebody has renamed the file.
+    `checksum` is the expected SHA-256 of the file, or its first digits. If `checksum` is empty, the
+    name of the file contains these digits; then a renamed file is not checked.
     """
 
     def __init__(self, path: Path, *, checksum: str = "") -> None:

@@ -95,8 +95,8 @@ class ArchiveFolder:
     def pieces(self, archive: ArchiveRecord, *, offset: int) -> Iterator[bytes]:
         """Yields the contents of the file from the offset on, in pieces.
 
-        Raises Refused if the file cannot be read or its size differs from the archive's record.
-        Also raises Refused after the last piece if `offset` is 0 and the checksum differs.
+        Raises Refused if the file cannot be read, or if its size is not the size in the archive's
+        record. Also raises Refused after the last piece if `offset` is 0 and the checksum differs.
         """
         digest = hashlib.sha256()
         try:

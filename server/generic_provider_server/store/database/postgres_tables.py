@@ -59,7 +59,8 @@ class PostgresTables:
             pipeline = self.pipeline.enter_context(self._connection.pipeline())
             self._awaited = pipeline.result_queue
         result = self._connection.execute(statement.postgres, _columns(statement, rows))
-        # without a Sync, a process that hangs would keep its locks; Pipeline.sync would wait here
+        # Without a Sync, the database would not count the session as idle, and a process that hangs
+        # would keep its locks. Pipeline.sync would wait for the results.
         self._connection.pgconn.pipeline_sync()
         self._awaited.append(None)
         self._written.append((statement, len(rows), result))

@@ -137,8 +137,9 @@ SETTLE_REQUEST = update(
     where=STILL_PENDING,
 )
 ADDING = (ADD_REQUEST_ID, ADD_ACTION, END_SCHEDULE, ADD_REQUEST, TRY_REQUEST)
-"""The additions of a group are written first, because later commands of the group may change the
-new rows. The hand-overs that ended are written next, because a request may be settled afterwards.
+"""The statements that a group runs first, in this order. New rows are added early, because later
+commands of the group may change these rows. TRY_REQUEST, which writes the hand-overs that ended,
+precedes SETTLE_REQUEST, because TRY_REQUEST does not change a settled request.
 """
 
 NEXT_EVENT = "UPDATE counter SET value = value + 1 WHERE name = 'event'"

@@ -3,7 +3,7 @@ the archive's file.
 
 A page contains a bounded number of rows, in the order of their numbers. A row that may be archived
 now may be archived at any later time too: final states, settled actions and ended runs never
-change, and a link keeps its last error until a later error replaces it.
+change, and a settled request does not become the last error of a link at a later time.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ class EventQueries(BaseQueries):
         return Bounds(next_row if oldest is None else oldest, next_row)
 
     def event_rows(self, first: int) -> EventRows:
-        """Returns the next rows from the number `first` on, in ascending order. They are empty only
-        if there is no such row.
+        """Returns the next rows from the number `first` on, in ascending order. If such a row is
+        stored, the result contains at least one row.
         """
         sizes = self._select(sql.EVENT_SIZES, first, MOST_ROWS)
         totals = list(accumulate(size for _, size in sizes))

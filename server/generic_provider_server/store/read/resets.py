@@ -183,7 +183,7 @@ class ResetReads(BacklogQueries):
         return self._count(ResetDefinition(name="", provider=provider, subscriptions=listed), [])
 
     def count_holding(self, definition: ResetDefinition) -> int:
-        """Returns the number of subscriptions with a confirmed entitlement that are not
+        """Returns how many subscriptions of the definition hold a confirmed entitlement and are not
         OUT_OF_SYNC.
         """
         return self._count(definition, [HOLDS, LinkRow.sync_state != SQL("3")])

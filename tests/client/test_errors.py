@@ -88,6 +88,6 @@ def test_an_item_of_a_batch_has_the_class_that_its_own_call_would_have() -> None
 
 def test_errors_pass_between_processes() -> None:
     error = ActionNotAllowed("no", reason="ACTION_NOT_ALLOWED", metadata={"state": "DRAFT"})
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - written by this test
     assert isinstance(copy, FailedPrecondition)
     assert vars(copy) == vars(error)

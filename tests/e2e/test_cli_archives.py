@@ -96,7 +96,7 @@ def _check_audit(server: Server) -> None:
     """
     about = ("audit", "list", "--method=DeleteArchive", "--resource=Z0000000001")
     refused = (*about, "--refused", "--code=FAILED_PRECONDITION")
-    wait_until(lambda: bool(told_as_json(*refused, server=server)), what="it is written")
+    wait_until(lambda: bool(told_as_json(*refused, server=server)), what="the entry is written")
     in_small_letters = (*about, "--refused", "--code=failed-precondition")
     assert told_as_json(*in_small_letters, server=server) == told_as_json(*refused, server=server)
     table = run(*about, server=server).stdout.splitlines()

@@ -45,7 +45,7 @@ def _row(number: int, campaign: str, *, name: str = "Tamm") -> str:
 
 
 def _performed(server: Server, campaign: str) -> list[str]:
-    """Returns the first parts of the subscription numbers, sorted."""
+    """Returns the parts of the subscription numbers before the first hyphen, sorted."""
     done = told_as_json("action", "list", f"--reference={campaign}", server=server)
     return sorted(each["subscription"].partition("-")[0] for each in done)
 

@@ -166,7 +166,9 @@ def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: 
         assert (late.exit_code, late.stderr) == (1, said)
 
     submitted = crm.submit_reset_run_definition(definition, hold=True).reset_run.id
-    wait_until(lambda: crm.get_reset_run(submitted).state == ResetRunState.HELD, what="the plan")
+    wait_until(
+        lambda: crm.get_reset_run(submitted).state == ResetRunState.HELD, what="the run is held"
+    )
     crm.reset_subscription(number)
     approve = ("reset", "run", "approve", submitted, "--reason=looked", "--watch")
     assert "COMPLETED" in _said(server, *approve)
@@ -189,7 +191,7 @@ def test_ctrl_c_ends_only_the_watching(server: Server, crm: Client) -> None:
     process = Forked("reset", "run", "submit", definition, "--watch", "--server", server.address)
     wait_until(lambda: bool(list(crm.list_reset_runs())), what="the run has begun")
     (begun,) = crm.list_reset_runs()
-    wait_until(lambda: bool(crm.get_reset_run(begun.id).examined), what="it is at work")
+    wait_until(lambda: bool(crm.get_reset_run(begun.id).examined), what="the run has progress")
     process.send(signal.SIGINT)
     said = process.err.read()
     assert process.wait(PATIENCE) == 1

@@ -88,7 +88,7 @@ def test_a_command_waits_until_its_action_is_settled(
 ) -> None:
     become = ["action", "become-subscriber", "--type=OTT", "--provider=WEB", "--wait"]
     waiting = Forked(*become, "--service=APP:STREAM", "--server", server.address, err=2)
-    wait_until(lambda: crm.get_backlog(PROVIDER).pending == 1, what="it is performed")
+    wait_until(lambda: crm.get_backlog(PROVIDER).pending == 1, what="the action is performed")
     assert waiting.runs()
     answer(crm, PROVIDER, status=ResponseStatus.value_of(status))
     said = waiting.out.read()

@@ -20,7 +20,7 @@ JARS = DEBIAN / "usr/share/java"
 PLUGIN = DEBIAN / "usr/bin/grpc_java_plugin"
 PROTOC = DEBIAN / "usr/bin/protoc"
 SHORT_LIVED = "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"
-"""With these options a program that soon ends needs half as much CPU time."""
+"""With these options a program that runs only briefly needs half as much CPU time."""
 # With these changes of the adapter, `adapter check` can test every rule.
 CHANGES = (
     ('"localhost:50051"', 'System.getenv("GENERIC_PROVIDER_SERVER")'),

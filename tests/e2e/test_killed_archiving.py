@@ -73,7 +73,7 @@ def wait_for_work(client: Client, archive: Archive, folder: Path, *, writing: bo
         return parts, client.get_archive(archive.id).requests_archived
 
     before = progress()
-    wait_until(lambda: progress() != before or is_made(client, archive), what="it goes on")
+    wait_until(lambda: progress() != before or is_made(client, archive), what="the archive grows")
 
 
 def is_made(client: Client, archive: Archive) -> bool:

@@ -170,10 +170,10 @@ def test_a_frozen_adapters_work_goes_to_another_and_the_server_notices_it(tmp_pa
                 wait_until(lambda: not crm.get_backlog(CODE).pending, what="the work is done")
                 done = {each.last_adapter for each in crm.list_requests(provider=CODE)}
                 assert done == {"other"}
-                wait_until(lambda: _adapters(crm) == ["other"], what="the frozen one is noticed")
+                wait_until(lambda: _adapters(crm) == ["other"], what="the frozen adapter is gone")
                 frozen.send(signal.SIGCONT)
                 wait_until(
-                    lambda: _adapters(crm) == ["frozen", "other"], what="the frozen one is back"
+                    lambda: _adapters(crm) == ["frozen", "other"], what="the frozen adapter is back"
                 )
 
 

@@ -98,7 +98,9 @@ def _killed(server: Server, crm: Client, chance: random.Random) -> ResetRun:
 
 
 def _approve(crm: Client, run: ResetRun) -> None:
-    wait_until(lambda: crm.get_reset_run(run.id).state == ResetRunState.HELD, what="the plan")
+    wait_until(
+        lambda: crm.get_reset_run(run.id).state == ResetRunState.HELD, what="the run is held"
+    )
     crm.approve_reset_run(run.id, reason="looked")
 
 

@@ -22,8 +22,8 @@ CUSTOMERS = 20
 
 
 def either(one: PostgresServer, other: PostgresServer, *, database: str) -> str:
-    """Returns a URL with the addresses of both servers, which connects to the server that accepts
-    writes.
+    """Returns a URL with the addresses of both servers. A client with this URL connects to the
+    server that accepts writes.
     """
     hosts = ",".join(quote(str(each.folder), safe="") for each in (one, other))
     base, name = urlsplit(one.base), urlsplit(database).path

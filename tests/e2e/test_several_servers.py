@@ -40,7 +40,9 @@ SERVERS = 3
 
 @dataclass(frozen=True)
 class Size:
-    """`rounds`: how often each fault happens; `calm`: seconds without faults, before and after."""
+    """`rounds`: how often each fault happens. `calm`: the seconds before the first fault, and after
+    the last fault.
+    """
 
     rounds: int
     adapters: int

@@ -50,7 +50,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         check=False,
     )
     if not known or known.returncode:
-        pytest.skip(f"the history with {BEFORE} is not at hand")
+        pytest.skip(f"this repository does not contain the commit {BEFORE}")
     folder = tmp_path_factory.mktemp("before")
     with tarfile.open(fileobj=BytesIO(known.stdout)) as files:
         files.extractall(folder, filter="data")

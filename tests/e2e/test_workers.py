@@ -58,16 +58,16 @@ def test_workers_share_the_work_and_those_that_die_are_replaced(
         clients = [stack.enter_context(Client(server.address)) for _ in range(CLIENTS)]
         for n in range(SUBSCRIBERS):
             clients[n % CLIENTS].perform(BECOME, subscription=f"S{n}")
-        wait_until(lambda: _performed(metrics) == SUBSCRIBERS, what="all is in the metrics")
+        wait_until(lambda: _performed(metrics) == SUBSCRIBERS, what="the metrics of all actions")
         os.kill(min(first), signal.SIGKILL)
         for n in range(SUBSCRIBERS, 2 * SUBSCRIBERS):
             clients[n % CLIENTS].perform(BECOME, subscription=f"S{n}")
         crm = clients[0]
         wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
         assert len(list(crm.list_subscriptions())) == 2 * SUBSCRIBERS
-    wait_until(lambda: len(children(server.pid)) == WORKERS, what="the dead one is replaced")
+    wait_until(lambda: len(children(server.pid)) == WORKERS, what="the killed worker is replaced")
     assert _performed(metrics) >= SUBSCRIBERS, "the actions of the killed process still count"
-    wait_until(lambda: _effective(metrics) == 1, what="a gauge of the database is no sum")
+    wait_until(lambda: _effective(metrics) == 1, what="the gauge is not summed")
     replaced = children(server.pid) - first
     for pid in first & children(server.pid):
         os.kill(pid, signal.SIGKILL)

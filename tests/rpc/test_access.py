@@ -1,5 +1,5 @@
-"""Tests who may call what: every RPC with every role, and for adapters their own provider and
-another.
+"""Tests who may call what: every RPC with every role. Adapters call RPCs for their own provider and
+for another provider.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ async def _serve(crm: AsyncClient, did: Callable[..., None]) -> None:
     (lease,) = (await crm.pull("P", adapter="a")).subscriptions
     await crm.release_leases([lease.lease_token, "?"])
     did("ReleaseLeases", provider="P", done=1, refused=1, performed_by="")
-    # an adapter that stops names its stream by a lease that has ended already
+    # an adapter that stops may identify its stream by the token of a lease that has ended
     await crm.release_leases([lease.lease_token], stop=True)
     did("ReleaseLeases", provider="P", done=0, refused=0, performed_by="", detail="STOP")
     first, *_ = [each async for each in crm.list_requests(state="PENDING", oldest_first=True)]

@@ -58,7 +58,7 @@ async def test_a_port_that_is_taken_for_a_moment_is_tried_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed: list[Exception] = []
-    bind = Mock(wraps=listening._bind)  # noqa: SLF001 - the real one succeeds in the end
+    bind = Mock(wraps=listening._bind)  # noqa: SLF001 - to let one call fail
     bind.side_effect = [DEFAULT, OSError("the port is taken"), DEFAULT]
     monkeypatch.setattr(listening, "_bind", bind)
     async with running(settings, on_gone=failed.append) as address, AsyncClient(address) as client:
@@ -102,7 +102,7 @@ async def test_a_second_address_that_is_taken_for_a_moment_does_not_cost_the_fir
     listen = [("127.0.0.1:0", None), ("127.0.0.1:0", None)]
     served = Listening(listen, lambda _: None, port_shared=False, on_failed=failed.append)
     address = await served.start()
-    bind = Mock(wraps=listening._bind)  # noqa: SLF001 - the real one succeeds in the end
+    bind = Mock(wraps=listening._bind)  # noqa: SLF001 - to let one call fail
     bind.side_effect = [DEFAULT, OSError("the port is taken"), DEFAULT, DEFAULT]
     monkeypatch.setattr(listening, "_bind", bind)
     monkeypatch.setattr(listening, "BIND_SECONDS", 0.5)

@@ -258,7 +258,7 @@ async def test_a_message_says_when_it_was_sent_and_what_is_left_of_each_lease(
 
 @pytest.fixture
 def suspended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Suspends the server for a second between the check of leases and their sending."""
+    """Suspends the server for a second after it has checked leases and before it sends them."""
     on_time = ProvisioningServicer._on_time  # noqa: SLF001
 
     def checked(*arguments: Any) -> list[api.SubscriptionRequests]:

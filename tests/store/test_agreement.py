@@ -35,8 +35,8 @@ from support.store_histories import play_on_store
 
 MOST = 100_000
 Values = Callable[[Any], Sequence[Any]]
-"""Returns the values of a request, an action or a subscription by which one field of a filter finds
-it.
+"""Gets a request, an action or a subscription, and returns the values for which one field of a
+filter finds it.
 """
 
 

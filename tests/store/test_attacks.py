@@ -191,7 +191,9 @@ async def test_the_clock_goes_on_at_once_while_more_is_due(bench: Bench) -> None
 async def test_what_a_later_action_wants_as_well_is_asked_for_when_it_was_refused_earlier(
     bench: Bench,
 ) -> None:
-    """The Rest would have switched everything off, so Terminate created no request."""
+    """Terminate creates no request at WEB at first, because the request of Rest switches everything
+    off. After the platform has rejected that request, Terminate needs a request of its own.
+    """
     await bench.become(viewer("S1"))
     await bench.perform(ADD_STREAM, "S1")
     await bench.accept_all("SAT")

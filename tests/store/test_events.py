@@ -57,7 +57,7 @@ class Watched(History):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # if a history fails, to shorten it takes long
+@pytest.mark.timeout(600)  # to shorten a history that fails takes long
 @histories(suite=25, soak=2_000, at_once=25)
 async def test_every_change_is_told_once_and_in_order_whatever_happens(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure

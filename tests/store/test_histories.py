@@ -14,7 +14,7 @@ from support.store_histories import play_on_store
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.timeout(600)  # if a history fails, to shorten it takes long
+@pytest.mark.timeout(600)  # to shorten a history that fails takes long
 @histories(suite=430, soak=5_000, at_once=86)
 async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure

@@ -128,8 +128,8 @@ async def test_a_file_altered_later_holds_up_its_archive_until_it_is_as_it_was(
 
 
 async def _written(archivist: Archivist, *, moved: int = 0) -> ArchiveRecord:
-    """Returns an archive whose file has its final name. The rows of `moved` of its lines are
-    removed from the tables.
+    """Returns an archive whose file has its final name. The rows of its first `moved` lines have
+    been removed from the tables.
     """
     now, step = await archivist.ask(), 0
     while not now.checksum:

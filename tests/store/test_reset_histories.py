@@ -214,7 +214,7 @@ class Restored(Healed):
         return [each for each in found if (each.settle_time or 0) > time]
 
 
-@pytest.mark.timeout(600)  # if a history fails, to shorten it takes long
+@pytest.mark.timeout(600)  # to shorten a history that fails takes long
 @histories(suite=25, soak=2_000, at_once=25)
 async def test_one_run_brings_everybody_in_sync_whatever_has_happened(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure

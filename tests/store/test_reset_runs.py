@@ -187,7 +187,7 @@ async def test_a_paced_run_sends_no_more_than_so_many_a_second(runs: Runs) -> No
     run = await runs.run(subscriptions_per_second=4)
 
     assert run.requests_created == 30
-    assert runs.slept.now == pytest.approx(28 / 4)  # the first two need no pause
+    assert runs.slept.now == pytest.approx(28 / 4)  # the first two requests need no pause
 
 
 async def test_a_cancelled_run_leaves_its_requests_pending_and_creates_no_more(runs: Runs) -> None:

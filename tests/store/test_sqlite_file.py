@@ -193,7 +193,7 @@ def test_damage_that_a_checkpoint_meets_is_reported(file: Path) -> None:
         os.truncate(file, 4096)
         with engine.transaction():
             pass
-        wait_until(lambda: is_damaged(engine), what="a checkpoint meets the damage")
+        wait_until(lambda: is_damaged(engine), what="a checkpoint finds the damage")
     engine.close()
 
 

@@ -33,7 +33,7 @@ class Copies:
 
 
 class SqliteCopying:
-    """Copies rows over a connection of its own, beside those of the service."""
+    """Copies rows over a connection of its own, which no other code uses."""
 
     columns = (
         "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c "

@@ -51,7 +51,7 @@ class Stage:
     def heal(self) -> None:
         """Runs a working adapter that accepts all pending requests."""
         with simulated_adapter("good", server=self.server, provider=CODE):
-            wait_until(lambda: not self.crm.get_backlog(CODE).pending, what="all is done")
+            wait_until(lambda: not self.crm.get_backlog(CODE).pending, what="the backlog is empty")
 
     @contextmanager
     def adapter(self, *options: str) -> Iterator[None]:
@@ -160,7 +160,7 @@ def failing_platform(stage: Stage) -> Iterator[None]:
 def dying_adapter(stage: Stage) -> Iterator[None]:
     with simulated_adapter("dying", "--delay=60", server=stage.server, provider=CODE):
         stage.subscribe(10)
-        wait_until(lambda: stage.crm.get_backlog(CODE).leased >= 10, what="it has them all")
+        wait_until(lambda: stage.crm.get_backlog(CODE).leased >= 10, what="ten requests are leased")
     yield
     stage.heal()
 
@@ -178,8 +178,8 @@ def provider_off(stage: Stage) -> Iterator[None]:
 
 
 def not_reset(stage: Stage) -> Iterator[None]:
-    """Leaves the subscriptions out of sync that `provider_off` has changed, and resets them at the
-    end.
+    """The subscriptions that `provider_off` has changed stay out of sync until the block ends. Then
+    a reset run resets them.
     """
     yield
     definition = stage.crm.create_reset_run_definition(

@@ -71,7 +71,7 @@ def fill(url: str, *, subscriptions: int, settled: int, blocked: int, drifted: i
     stuck = blocked // BEHIND
     linked = subscriptions - stuck - drifted
     if blocked % BEHIND or settled % 2 or linked < 1:
-        raise ValueError("cannot be spread evenly")
+        raise ValueError("these numbers of requests cannot be spread evenly")
     with closing(copying(url)) as database:
         _count_on(database, after=MARK * BLOCK)
         with _serving(url) as address:

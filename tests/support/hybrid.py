@@ -90,8 +90,8 @@ def swapped(old: str, new: str) -> SwapItem:
 
 
 def told(request: Request) -> str:
-    """Returns the request in words: its type and what it names. A usage record has the serial
-    numbers of its goods.
+    """Returns the request in words: its type and what it names. For a usage record, the words
+    include the serial numbers of its goods.
     """
     names = [service.service for service in request.services]
     if request.usage and request.service:

@@ -1,4 +1,6 @@
-"""Advised commands connect to the same server, and say which roles may run them."""
+"""A command line that a command recommends connects to the same server as that command, and names
+the roles that may run it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The commands of a client start fast, because they import nothing that they may not need."""
+"""The commands of a client start fast, because they import no modules of the store, and only `demo`
+imports a module for drawing on a terminal.
+"""
 
 from __future__ import annotations
 

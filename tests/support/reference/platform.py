@@ -167,8 +167,8 @@ def rank(provider: Provider, distributor: str) -> tuple[int, int]:
 
 def plan(held: Held, wanted: Held, provider: Provider) -> list[Order]:
     """Returns the requests that change a platform from the image `held` to the image `wanted`. Each
-    activation and each deactivation is for one entitlement only; `joined` makes requests for the
-    whole subscription of them.
+    activation and each deactivation is for one entitlement only. `joined` joins all
+    activations, or all deactivations, into one request for the whole subscription.
     """
     if KNOWN not in wanted.there:
         return _differences(held, replace(wanted, there={}), provider, update=False)

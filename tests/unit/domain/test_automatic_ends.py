@@ -208,7 +208,9 @@ def test_a_rest_whose_end_is_refused_goes_on_without_one() -> None:
 
 
 def test_an_end_touches_no_provider_that_the_subscription_is_not_linked_to() -> None:
-    """In the replay of the end, the term of SPORT is over already, so the end links no provider."""
+    """The rejection has removed the link to ALUXSAT. The term of SPORT ends later, and the
+    automatic end does not link the subscription to ALUXSAT again.
+    """
     life = Life(served(viewer(SPORT)).providers)
     term = on("MAIN", "SPORT", term_end=TOMORROW)
     life.perform(viewer(term, online("MAIN", "SPORT")))

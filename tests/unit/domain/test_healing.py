@@ -1,4 +1,6 @@
-"""Drift is healed by the next action, unless a person has to look at it first."""
+"""The next action also sends the requests for earlier differences of a platform, except requests
+that the platform has rejected before.
+"""
 
 from __future__ import annotations
 

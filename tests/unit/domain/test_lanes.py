@@ -57,7 +57,9 @@ DRAWN = {
     (LEASED, DELAYED),
     (LEASED, None),
 }
-"""The arrows between different states in docs/architecture.md; None: nothing is pending."""
+"""The arrows between different states in the diagram of docs/architecture.md. None stands for the
+beginning and the end of the diagram, when no request is pending.
+"""
 
 
 @dataclass(slots=True)
@@ -266,7 +268,9 @@ def test_a_lane_keeps_its_states_its_order_and_its_credit(steps: list[tuple[obje
 
 @pytest.mark.parametrize("seconds", [1, 10, 100, 1_000])
 def test_a_server_that_extends_a_lease_keeps_what_another_has_promised(seconds: int) -> None:
-    """The stored duration of the lease is also never shorter than the time that is left of it."""
+    """The extension does not shorten the time that is left of the lease. The stored duration of the
+    lease is at least as long as this time.
+    """
     now, left = Instant(5_000 * SECOND), 60 * SECOND
     lane = Lane(
         provider="SAT",

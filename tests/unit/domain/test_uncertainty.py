@@ -31,8 +31,8 @@ SPORT, NEWS = on("MAIN", "SPORT"), on("MAIN", "NEWS")
 
 
 def asked(*, done: bool = True) -> Life:
-    """Adds NEWS. The answer to the request is lost, whether the platform has applied it (`done`) or
-    not.
+    """Adds NEWS. The answer to the request is lost. `done`: whether the platform has applied the
+    request.
     """
     life = served(viewer(SPORT))
     life.perform(AddServices((NEWS,)))

@@ -244,7 +244,9 @@ def _out_of_order(platform: Platform, freezes: Counter[str]) -> set[str]:
 
 
 def _check_platform(platform: Platform, subscription: Subscription, *, late: set[str]) -> None:
-    """Checks that the platform holds what the CRM says, or that the link is not in sync."""
+    """Checks that the platform holds what the CRM says. A subscription in `late` may differ, but
+    then its link must not be in sync.
+    """
     (link,) = subscription.provider_links
     number = subscription.number
     holds = platform.holds(number)

@@ -96,8 +96,9 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 def request_for(rpc: str, provider: str) -> Any:
-    """Returns a request with no field but the provider, so that a call that is allowed changes
-    nothing.
+    """Returns a request in which at most the provider is set, so that a call that is allowed
+    changes nothing. A request of WatchEvents also gets an invalid kind, so that the call ends at
+    once.
     """
     kind = GetMessageClass(METHODS[rpc].input_type)
     field = METHODS[rpc].input_type.fields_by_name.get("provider")

@@ -46,8 +46,8 @@ async def crm(address: str, caller: Caller) -> AsyncIterator[AsyncClient]:  # no
 
 
 def soon() -> datetime:
-    """Returns the latest `observed_time` that a report may have, so that no answer is later than
-    it.
+    """Returns the latest `observed_time` that a report may have. If a report has this time, no
+    entry is skipped because of an answer that came before the report.
     """
     return datetime.now(UTC) + timedelta(minutes=5)
 

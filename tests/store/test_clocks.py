@@ -27,7 +27,7 @@ SHORT = Waits(patience=4.0)
 
 @pytest.fixture
 def step(monkeypatch: pytest.MonkeyPatch) -> Step:
-    """Returns a function that moves the clock by a number of seconds."""
+    """Returns a function that sets the clock to the real time plus a number of seconds."""
 
     def by(seconds: int) -> None:
         ahead = seconds * 10**9

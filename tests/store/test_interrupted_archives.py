@@ -144,7 +144,7 @@ async def _written(archivist: Archivist, *, moved: int = 0) -> ArchiveRecord:
 
 
 def _alter(archivist: Archivist, archive: ArchiveRecord) -> bytes:
-    """Changes a byte, and returns its former value."""
+    """Changes a byte of the archive's file, and returns the former contents of the file."""
     file = archivist.path / archive.file
     whole = file.read_bytes()
     file.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])

@@ -384,8 +384,8 @@ def _counts(statement: str) -> bool:
 
 
 def _walks(statement: str) -> bool:
-    """Tells whether a reset run with a filter runs the statement: it reads all subscriptions once,
-    page by page.
+    """Tells whether the statement belongs to a reset run with a filter. Such a run reads all
+    subscriptions once, page by page.
     """
     return 'ORDER BY "t2"."subscription"' in statement
 
@@ -409,8 +409,8 @@ def _explained_by_postgresql(
 
 
 def _nodes(plans: Iterable[dict[str, Any]], *, above: str = "") -> Iterator[dict[str, Any]]:
-    """Yields the nodes of the plans, except an index of which only the first rows are read, as for
-    MIN: from version 17 on, PostgreSQL gives no condition for such an index.
+    """Yields the nodes of the plans, without nodes that read only the first rows of an index, as
+    for MIN. From version 17 on, PostgreSQL shows no condition in such a node.
     """
     for plan in plans:
         if above != "Limit" or "Index Name" not in plan or "Filter" in plan:

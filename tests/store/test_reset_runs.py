@@ -65,7 +65,7 @@ async def test_a_held_run_does_exactly_what_its_entries_said(runs: Runs) -> None
     assert [entry.types for entry in planned] == [(RequestType.ACTIVATE_SERVICE,)] * 3
     assert planned[0].differences[0].kind is DifferenceKind.SERVICE_MISSING
 
-    await runs.bench.perform(ADD_NEWS, "S1")  # an action heals: S1 is in sync soon
+    await runs.bench.perform(ADD_NEWS, "S1")  # this action also heals S1
     await runs.bench.stop_provider("SAT")
     await runs.bench.perform(ADD_NEWS, "S2")
     await runs.bench.perform(ADD_NEWS, "S4")

@@ -57,8 +57,8 @@ class HeldLease:
 class Adapters:
     """The adapters, and the leases that they know. The server's verdicts must agree with these
     leases. `lapsed`: for each stream, the number of requests on leases that ran out since the
-    adapter last sent something. `lost`: requests that the platform has applied and that were never
-    answered. `handed`: all requests in the order of their hand-overs.
+    adapter last sent something. `lost`: requests that the platform has applied, and whose lease
+    ended before they were answered. `handed`: all requests in the order of their hand-overs.
     """
 
     bench: Bench
@@ -218,7 +218,7 @@ class Adapters:
             assert there == doubted, "after a late acceptance"
 
     def _named_later(self, request: RequestRecord) -> frozenset[Name]:
-        """Returns the elements in requests that were handed over after this request."""
+        """Returns the elements of this request that are also in requests handed over later."""
         numbers = [each.number for each in self.handed]
         last = len(numbers) - numbers[::-1].index(request.number)
         place = request.provider, request.subscription

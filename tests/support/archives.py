@@ -143,7 +143,9 @@ async def stored_runs(bench: Bench) -> list[int]:
 
 
 async def rejected(bench: Bench) -> tuple[int, ...]:
-    """Creates rejected requests of S1. The link shows the last request as its last error."""
+    """Creates a rejected request of S1, and returns its number in a tuple. The link names the
+    request in its last error.
+    """
     done = await bench.perform(ADD_NEWS, "S1")
     (lease,) = await bench.claim("SAT")
     await bench.answer(lease, status=ResponseStatus.REJECTED, error_code="E1")
@@ -151,7 +153,7 @@ async def rejected(bench: Bench) -> tuple[int, ...]:
 
 
 def make_old(url: str, *, days: int) -> None:
-    """Changes all times in the tables to this many days earlier."""
+    """Makes all requests, actions, audit entries and reset runs this many days older."""
     with closing(copying(url)) as database:
         for statement in (OLD_REQUESTS, OLD_ACTIONS):
             database.run(statement, (days * DAY * SECOND,) * 3)

@@ -56,8 +56,8 @@ def card(serial: str) -> Item:
 
 
 def viewer(number: str, *services: str, serial: str = "", draft: bool = False) -> BecomeSubscriber:
-    """Returns an action that makes a subscriber of SAT with a card and with the given services; if
-    no services are given, with BASIC.
+    """Returns an action that makes a subscriber of SAT with a card. The subscriber gets the given
+    services, or BASIC if none is given.
     """
     return BecomeSubscriber(
         number=number,

@@ -81,10 +81,11 @@ def _check_in_sync(life: Life, link: Link) -> None:
 
 
 def check_confirmed(life: Life) -> None:
-    """Checks that *confirmed* is what the CRM wants, unless a correction was rejected.
+    """Checks that *confirmed* is what the CRM wants, apart from elements of rejected requests.
+    Links with a rejected correction are not checked.
 
-    A rejected request is not sent again by itself, so a rejected subscriber stays unknown to the
-    platform.
+    A rejected request is not sent again automatically. So after a rejected BECOME_SUBSCRIBER the
+    platform does not know the subscriber.
     """
     for link in life.there.links:
         refused = _refused(life, link.provider)

@@ -62,8 +62,8 @@ class NaiveAdapter:
 
 
 class StackingAdapter:
-    """An adapter that does one request after the other, and sends the newest of the waiting answers
-    first.
+    """An adapter that does the requests of a lease one after the other, and sends the newest of its
+    waiting answers first.
 
     It drops an answer after the call, whatever the verdict is.
     """

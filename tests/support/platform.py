@@ -1,4 +1,6 @@
-"""Simulates what one platform really holds. It shares no code with the service."""
+"""Simulates what one platform really holds. This module shares only the types of the values with
+the service.
+"""
 
 from __future__ import annotations
 

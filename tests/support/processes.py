@@ -123,7 +123,7 @@ class SimulatedAdapter:
 def _process(
     *command: str, out: int = PIPE, err: int, environment: Mapping[str, str] | None
 ) -> Forked | Started:
-    """Starts a process. If it has an environment of its own, it runs an interpreter, because the
+    """Starts a process. If `environment` is given, the process runs a new interpreter, because the
     environment may name other code.
     """
     kind = Started if environment else Forked

@@ -67,8 +67,8 @@ class OpenStream:
         seconds: float = 30,
         late: float = 0,
     ) -> None:
-        """Hands a request over. `late`: how many seconds ago the message was sent according to its
-        `sent_time`.
+        """Hands the requests over on one lease. `late`: how many seconds ago the message was sent
+        according to its `sent_time`.
         """
         lease = v1.SubscriptionRequests(
             subscription=subscription,

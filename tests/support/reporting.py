@@ -21,8 +21,9 @@ from .platform import Subscriber
 def reported(
     there: Subscriber | None, catalogue: Catalogue, *, known: PlatformImage, chance: Random
 ) -> Reported | None:
-    """Returns a report of everything that the platform holds. By chance, the distributors of
-    `known` items are left out, if the serial numbers are enough to find them.
+    """Returns a report of all items and entitlements that the platform holds, or None if `there` is
+    None. By chance, the distributors of `known` items are left out, if the serial numbers are
+    enough to find them.
     """
     if there is None:
         return None

@@ -48,8 +48,9 @@ class StepClock:
 
 @dataclass
 class StandingStill:
-    """Causes random faults. Each fault lasts for 0.1 to 2 times the servers' `--patience-seconds`.
-    Faults that need the database do nothing while it is restarted.
+    """Causes random faults. A frozen server, a stalled connection or a lock lasts for 0.1 to 2
+    times the servers' `--patience-seconds`. Faults that need the database do nothing while the
+    database is restarted.
     """
 
     chance: random.Random

@@ -102,8 +102,8 @@ class Truth:
         assert not differences, f"{number} is not in sync at {link.provider}: {differences}"
 
     async def _check_requests(self) -> None:
-        """Checks that final states stay, and that the queues of the aggregate contain the
-        pending requests.
+        """Checks that final states do not change, and that the queues of the aggregates contain
+        exactly the pending requests.
         """
         rows = await self.bench.store.read(
             lambda queries: queries._select(STATES, *self.subscriptions)  # noqa: SLF001 - a fast query

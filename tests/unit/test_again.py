@@ -1,4 +1,4 @@
-"""The command that performs an action again asks for exactly what the action asked for."""
+"""The command line that is shown for repeating an action performs exactly the same action."""
 
 from __future__ import annotations
 

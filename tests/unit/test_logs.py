@@ -1,4 +1,6 @@
-"""Tests lines that cannot be written, and texts of callers that imitate other fields of a line."""
+"""Tests log lines that cannot be written, and callers' texts that imitate other fields of a log
+line.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Computes what the CRM's actions do to a subscription. It shares no code with the service."""
+"""Computes what the CRM's actions do to a subscription. This module shares only the types of the
+values with the service.
+"""
 
 from __future__ import annotations
 

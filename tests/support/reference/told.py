@@ -106,8 +106,8 @@ def image_of(told: PlatformImage) -> Held:
 
 
 def told_image(each: Held) -> list[str]:
-    """Returns the elements of the image. If the platform does not know the subscriber, holder and
-    address cannot differ, so they are left out.
+    """Returns the elements of the image. If the platform does not know the subscriber, the holder
+    and the address do not matter, so they are left out.
     """
     there = each.there.items() if KNOWN in each.there else _without_subscriber(each)
     return sorted(f"{key}={'?' if key in each.doubt else value}" for key, value in there)

@@ -20,12 +20,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = max(int(file.name[:4]) for file in MIGRATIONS.glob("[0-9]*.py"))
 """The number of the newest change of the schema that this version knows."""
 OLDEST = 8
-"""The number of the newest change of the schema that a server must know in order to run on the
-schema of this version. A change that removes a table or a column must raise this number.
+"""A server can run on the schema of this version if it knows the changes of the schema up to this
+number. A change that removes a table or a column must raise this number.
 """
 OLDEST_SCHEMA = "oldest_schema"
-"""The name of the setting that contains OLDEST in the database: the change of the schema that a
-server must know to run on the database.
+"""The name of the setting in the database that contains the value OLDEST of the newest version that
+has upgraded the schema.
 """
 HISTORY = "schema_migration"
 LOCK = 7_236_801
@@ -52,7 +52,7 @@ def migrate(database: Database) -> Sequence[str]:
         Setting.insert_many(facts).on_conflict_ignore().execute()
         counters = [{"name": name, "value": 0} for name in (*COUNTERS, "event")]
         Counter.insert_many(counters).on_conflict_ignore().execute()
-        # a change that has no file here was made by a newer version, which sets the row itself
+        # If a change has no file here, a newer version has made it, and has set OLDEST_SCHEMA.
         if all(each.path for each in runner.status()):
             row = Setting.insert(name=OLDEST_SCHEMA, value=str(OLDEST).encode())
             row.on_conflict(conflict_target=[Setting.name], preserve=[Setting.value]).execute()

@@ -1,4 +1,4 @@
-"""Both clients do every call about resets, reports, archives and the audit trail, with the same
+"""Both clients make every call about resets, reports, archives and the audit trail, with the same
 arguments.
 """
 

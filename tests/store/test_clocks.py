@@ -1,4 +1,6 @@
-"""The clock of the database, or of the machine, is set while leases are live and ends are due."""
+"""The clock of the database or of the machine is set while leases are live and automatic ends are
+due.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Commands that wait together are committed together, with the same results as one by one."""
+"""Commands that wait at the same time are committed together. Each command has the same result as
+if it was committed alone.
+"""
 
 from __future__ import annotations
 

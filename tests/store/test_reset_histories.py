@@ -1,5 +1,5 @@
-"""Plays random histories, and brings all links in sync with one reset run at each provider at the
-end; see support.histories.
+"""Plays random histories. At the end of each history, one reset run at each provider must bring all
+links in sync. See support.histories.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Plays the life of one subscription step by step, with simulated platforms.
 
-Adapters change platforms only under a live lease. If an answer is lost, the test remembers it, so
-that it can arrive late.
+Adapters change platforms only under a live lease. If an answer is lost, the test remembers the
+answer, so that it can arrive late.
 """
 
 from __future__ import annotations
@@ -203,8 +203,8 @@ class Life:
         return number
 
     def lose(self, provider: str, *, counted: bool = False) -> None:
-        """Ends the lease without answers. If `counted` is True, this is a failed attempt of its
-        first request.
+        """Ends the lease without answers. If `counted` is True, a failed attempt of the first
+        request is counted.
         """
         lease = self.leases.pop(provider)
         deeds = lease.requests[: lease.done]

@@ -186,7 +186,7 @@ class Lifetime:
         return True
 
     def _act(self) -> None:
-        """Performs an action that the rules allow. It tries at most three random actions."""
+        """Tries at most three random actions, until the rules allow one of them."""
         crm, state, now = self._crm(), self.life.desired, self.life.now
         for _ in range(3):
             wide = self.chance.random() < 0.3

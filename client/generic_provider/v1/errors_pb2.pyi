@@ -170,7 +170,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 86
     """PERMISSION_DENIED: every call can be refused with this reason
 
-    The caller has no role that allows this call for this provider, or the caller would approve a
+    The caller has no role that allows this call for this provider, or the call would approve a
     reset run that the same caller has submitted. Metadata: caller. In the first case also rpc, and
     provider if the caller may make the call for other providers; in the second case also
     reset_run.
@@ -197,7 +197,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DEPENDS_ON_REJECTED: _ErrorReason.ValueType  # 121
     """An earlier action was taken back, and this action is impossible without it."""
     ERROR_REASON_CHANGED_BY_ROLLBACK: _ErrorReason.ValueType  # 122
-    """An earlier action was taken back, and this action has another effect now."""
+    """An earlier action was taken back. This action is still valid, but it has another effect now."""
     ERROR_REASON_CANCELLED_BY_OPERATOR: _ErrorReason.ValueType  # 123
     ERROR_REASON_DELIVERY_ATTEMPTS_EXHAUSTED: _ErrorReason.ValueType  # 124
     """A request failed as often as the provider's max_delivery_attempts allows."""
@@ -336,7 +336,7 @@ caller was removed while the call ran. A stream can end with this reason too.
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call can be refused with this reason
 
-The caller has no role that allows this call for this provider, or the caller would approve a
+The caller has no role that allows this call for this provider, or the call would approve a
 reset run that the same caller has submitted. Metadata: caller. In the first case also rpc, and
 provider if the caller may make the call for other providers; in the second case also
 reset_run.
@@ -363,7 +363,7 @@ The platform rejected a request of the action.
 ERROR_REASON_DEPENDS_ON_REJECTED: ErrorReason.ValueType  # 121
 """An earlier action was taken back, and this action is impossible without it."""
 ERROR_REASON_CHANGED_BY_ROLLBACK: ErrorReason.ValueType  # 122
-"""An earlier action was taken back, and this action has another effect now."""
+"""An earlier action was taken back. This action is still valid, but it has another effect now."""
 ERROR_REASON_CANCELLED_BY_OPERATOR: ErrorReason.ValueType  # 123
 ERROR_REASON_DELIVERY_ATTEMPTS_EXHAUSTED: ErrorReason.ValueType  # 124
 """A request failed as often as the provider's max_delivery_attempts allows."""

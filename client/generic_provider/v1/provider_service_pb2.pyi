@@ -174,8 +174,8 @@ class UpdateProviderRequest(_message.Message):
     performed_by: _builtins.str
     @_builtins.property
     def provider(self) -> _resources_pb2.Provider:
-        """The code names the provider to replace. Output fields except `etag` are ignored. If `etag` is
-        not empty, it must be the current etag.
+        """The code names the provider to replace. Output fields are ignored. If `etag` is not empty, it
+        must be the current etag.
         """
 
     def __init__(

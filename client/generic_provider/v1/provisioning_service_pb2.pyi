@@ -760,8 +760,8 @@ class PlatformSubscription(_message.Message):
     subscription: _builtins.str
     """The CRM's number."""
     missing: _builtins.bool
-    """The platform does not know the subscriber. Then *confirmed* becomes empty, and the next reset
-    sends BECOME_SUBSCRIBER. Items and entitlements are ignored.
+    """True if the platform does not know the subscriber. Then *confirmed* becomes empty, and the next
+    reset sends BECOME_SUBSCRIBER. The server ignores `items` and `entitlements`.
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformItem]:
@@ -801,13 +801,13 @@ class PlatformItem(_message.Message):
     serial_number: _builtins.str
     """Mandatory."""
     goods_type: _builtins.str
-    """The CRM's goods type. If this field and `provider_goods_type` are empty, the service uses the
+    """The CRM's goods type. If this field and `provider_goods_type` are empty, the server uses the
     goods type of the subscription's item with this serial number.
     """
     provider_goods_type: _builtins.str
     """The platform's goods type."""
     distributor: _builtins.str
-    """A distributor's code. If it is empty, the service uses the distributor at which the item is
+    """A distributor's code. If it is empty, the server uses the distributor at which the item is
     confirmed, otherwise the distributor of the item in the CRM. If neither exists, the item has no
     distributor, and a reset removes the item.
     """
@@ -840,16 +840,16 @@ class PlatformEntitlement(_message.Message):
     provider_service_id: _builtins.str
     """The platform's own id of the service. Mandatory."""
     distributor: _builtins.str
-    """A distributor's code. If it is empty, the service uses the distributor of the items in
-    `serial_numbers`. If there are no serial numbers either, it uses the distributor at which this
-    entitlement is confirmed, otherwise the distributor in the CRM.
+    """A distributor's code. If it is empty, the server uses the distributor of the items in
+    `serial_numbers`. If there are no serial numbers either, the server uses the distributor at
+    which this entitlement is confirmed, otherwise the distributor in the CRM.
     """
     @_builtins.property
     def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The items for which the service is on. If the distributor requires further items and has them,
         the entitlement belongs to all required items, so the serial number of the card alone is
-        enough. If two items of the distributor have the same serial number, the service takes the item
-        whose goods type the distributor requires.
+        enough. If two items of the distributor have the same serial number, the server chooses the
+        item whose goods type the distributor requires.
         """
 
     @_builtins.property

@@ -96,12 +96,13 @@ class ProvisioningServiceServicer(object):
 
         The rules for an adapter:
 
-        1. Keep one stream open for each process and provider, without a deadline. Reconnect after every
-        end, with full jitter from 0.5 s to 30 s. When no message has arrived for 30 s (three
+        1. Keep one stream open for each process and provider, without a deadline. When the stream has
+        ended, wait for a random time of at most 0.5 s (full jitter) and reconnect; double this
+        limit after each failure, up to 30 s. When no message has arrived for 30 s (three
         heartbeats), cancel the stream and reconnect. You may connect to any server process.
-        2. Send a keepalive ping after 20 s, with a timeout of 10 s; the server allows a ping every
-        10 s. No message exceeds 2 MiB, so gRPC's default limits are enough. If you hold many
-        streams, send answers on a second channel.
+        2. Send a keepalive ping after 20 s of silence on the connection, with a timeout of 10 s; the
+        server allows a ping every 10 s. No message exceeds 2 MiB, so gRPC's default limits are
+        enough. If you hold many streams, send answers on a second channel.
         3. Apply the requests of one SubscriptionRequests one after the other, and answer them in
         order. Work on different subscriptions in parallel.
         4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
@@ -126,7 +127,8 @@ class ProvisioningServiceServicer(object):
         10. If the platform is down, release all leases, close the stream, and open a new one later.
         RETRY_LATER is for a single request.
         11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
-        12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
+        12. Answer a type that you do not know with RETRY_LATER and the error code `UNKNOWN_TYPE`,
+        never with ACCEPTED.
         13. The duration of a lease counts from the `sent_time` of its message, by the server's clock,
         not from the moment at which you read the message. Compute the server's time: the
         `sent_time` of the stream's first message plus the time since you opened the stream. If
@@ -147,8 +149,8 @@ class ProvisioningServiceServicer(object):
 
     def PullPendingRequests(self, request, context):
         """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
-        A lease of this call ends only when its requests are answered, when it is released, or when it
-        runs out.
+        A lease that this call gives ends only when its requests are answered, when the lease is
+        released, or when the lease runs out.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
         """
@@ -192,8 +194,8 @@ class ProvisioningServiceServicer(object):
 
     def ReportPlatformState(self, request_iterator, context):
         """Reports the real contents of the platform for each subscription, so that the service finds
-        differences. Report after a restore of the platform, at regular intervals, or for accounts that
-        were taken over while nobody knew their contents.
+        differences. Send a report after a restore of the platform, at regular intervals, or for
+        existing accounts whose contents are unknown (see ExistingAccount).
 
         For each named subscription, the report replaces only the confirmed items and entitlements:
         holder, address and usage are not reported. Afterwards it is certain whether the platform knows

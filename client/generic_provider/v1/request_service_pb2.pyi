@@ -994,7 +994,7 @@ class AuditEntry(_message.Message):
     method: _builtins.str
     """The name of the RPC, for example "PerformAction". Empty if the credentials were wrong."""
     caller: _builtins.str
-    """Proven identity of the caller, otherwise the network address."""
+    """The proven identity of the caller; the caller's network address if no identity was proven."""
     peer: _builtins.str
     """The caller's network address."""
     performed_by: _builtins.str

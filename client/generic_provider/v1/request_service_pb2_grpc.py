@@ -228,8 +228,8 @@ class RequestServiceServicer(object):
 
     def DeleteArchive(self, request, context):
         """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
-        final states of its requests: it never assigns the numbers again, and gives the same verdicts
-        on late answers as before. A repeated call changes nothing.
+        final states of the deleted requests: it never assigns these numbers again, and gives the same
+        verdicts on late answers as before. A repeated call changes nothing.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
         """

@@ -116,8 +116,8 @@ class RequestServiceStub:
     """
     DeleteArchive: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.DeleteArchiveRequest, _request_service_pb2.DeleteArchiveResponse]
     """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
-    final states of its requests: it never assigns the numbers again, and gives the same verdicts
-    on late answers as before. A repeated call changes nothing.
+    final states of the deleted requests: it never assigns these numbers again, and gives the same
+    verdicts on late answers as before. A repeated call changes nothing.
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -219,8 +219,8 @@ class RequestServiceAsyncStub(RequestServiceStub):
     """
     DeleteArchive: _aio.UnaryUnaryMultiCallable[_request_service_pb2.DeleteArchiveRequest, _request_service_pb2.DeleteArchiveResponse]  # type: ignore[assignment]
     """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
-    final states of its requests: it never assigns the numbers again, and gives the same verdicts
-    on late answers as before. A repeated call changes nothing.
+    final states of the deleted requests: it never assigns these numbers again, and gives the same
+    verdicts on late answers as before. A repeated call changes nothing.
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -385,8 +385,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.DeleteArchiveResponse, _abc.Awaitable[_request_service_pb2.DeleteArchiveResponse]]:
         """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
-        final states of its requests: it never assigns the numbers again, and gives the same verdicts
-        on late answers as before. A repeated call changes nothing.
+        final states of the deleted requests: it never assigns these numbers again, and gives the same
+        verdicts on late answers as before. A repeated call changes nothing.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
         """

@@ -202,8 +202,8 @@ class ResetRunDefinition(_message.Message):
     has begun.
     """
     etag: _builtins.str
-    """Every change of the definition changes the etag. UpdateResetRunDefinition does
-    not check an empty etag.
+    """Every change of the definition changes the etag. UpdateResetRunDefinition does not check an
+    empty etag.
     """
     performed_by: _builtins.str
     """Output. The author of the last change, according to the call's `performed_by`."""
@@ -212,7 +212,7 @@ class ResetRunDefinition(_message.Message):
     hold: _builtins.bool
     """Output. True if the definition was submitted with `hold`: then each of its runs is HELD until it
     is approved. An update makes this false until the definition is submitted again. In a ResetRun,
-    this is true if the run needs an approval, also if only its guard requires the approval.
+    this is true if the run needs an approval, even if only its guard requires the approval.
     """
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:
@@ -238,8 +238,9 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The CRM's codes of services; see `difference_kinds`. At most 1000. A code that the provider does
-        not have is INVALID_FIELD when the definition is created, updated, or previewed before it exists.
+        """The CRM's codes of services; see `difference_kinds`. At most 1000. If the provider does not
+        have one of them, a call that creates or updates the definition, or previews a definition that
+        has not been created, is refused with INVALID_FIELD.
         """
 
     @_builtins.property
@@ -368,8 +369,8 @@ class ResetRun(_message.Message):
     total: _builtins.int
     """The number of subscriptions that the run examines."""
     examined: _builtins.int
-    """The number of subscriptions that the run has examined. A run with a guard or a plan first
-    examines all subscriptions; when it then creates requests, this number begins again at 0.
+    """The number of subscriptions that the run has examined. A run with a guard, or with `hold`,
+    first examines all subscriptions; when it then creates requests, this number begins again at 0.
     """
     out_of_sync: _builtins.int
     """The number of subscriptions that needed requests."""
@@ -393,7 +394,7 @@ class ResetRun(_message.Message):
     """Who submitted the run, according to the credentials."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
-        """The definition when the run began."""
+        """The definition as it was when the run began."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -591,7 +592,7 @@ class UpdateResetRunDefinitionRequest(_message.Message):
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
         """The id names the definition to replace. If `etag` is not empty, it must be the current etag.
-        Other output fields are ignored.
+        Output fields are ignored.
         """
 
     def __init__(

@@ -16,7 +16,7 @@ Conventions of all services:
 * `performed_by` is the person or system that makes the change, as the caller names it. Up to 100
   characters.
 * The server sets fields marked "Output", and ignores them in messages of callers.
-* An enum value that a reader does not know is treated like UNSPECIFIED.
+* A receiver treats an enum value that it does not know like UNSPECIFIED.
 * No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4 MiB.
 """
 
@@ -128,7 +128,7 @@ class _SubscriptionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sub
     SUBSCRIPTION_STATE_SHORT_TERM_NOT_EFFECTIVE: _SubscriptionState.ValueType  # 5
     """The subscription is off until a set time."""
     SUBSCRIPTION_STATE_IN_RESTING: _SubscriptionState.ValueType  # 6
-    """The subscription rests (holidays) until a set time."""
+    """The subscription rests until a set time, for example during the customer's holidays."""
     SUBSCRIPTION_STATE_CANCELLED: _SubscriptionState.ValueType  # 7
     """The subscription was terminated."""
     SUBSCRIPTION_STATE_REGRETTED: _SubscriptionState.ValueType  # 8
@@ -149,7 +149,7 @@ SUBSCRIPTION_STATE_SHORT_TERM_EFFECTIVE: SubscriptionState.ValueType  # 4
 SUBSCRIPTION_STATE_SHORT_TERM_NOT_EFFECTIVE: SubscriptionState.ValueType  # 5
 """The subscription is off until a set time."""
 SUBSCRIPTION_STATE_IN_RESTING: SubscriptionState.ValueType  # 6
-"""The subscription rests (holidays) until a set time."""
+"""The subscription rests until a set time, for example during the customer's holidays."""
 SUBSCRIPTION_STATE_CANCELLED: SubscriptionState.ValueType  # 7
 """The subscription was terminated."""
 SUBSCRIPTION_STATE_REGRETTED: SubscriptionState.ValueType  # 8
@@ -300,11 +300,14 @@ class _RequestStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestS
     REQUEST_STATE_COMPLETED: _RequestState.ValueType  # 2
     """The platform has applied the request."""
     REQUEST_STATE_REJECTED: _RequestState.ValueType  # 3
-    """The platform or an operator rejected the request, or it reached the limit of attempts. If an
-    action created the request, the change of this action was taken back in the CRM.
+    """The platform or an operator rejected the request, or the request failed as often as the
+    provider's max_delivery_attempts allows. If an action created the request, the change of this
+    action was taken back in the CRM.
     """
     REQUEST_STATE_CANCELLED: _RequestState.ValueType  # 4
-    """The request is not needed any more. Nothing was taken back in the CRM."""
+    """The request is not needed any more, for example because its change was already taken back in
+    the CRM. To cancel a request takes back nothing in the CRM.
+    """
     REQUEST_STATE_EXPIRED: _RequestState.ValueType  # 5
     """The request was not answered within the provider's pending window. The CRM keeps the change; a
     reset sends it again.
@@ -319,11 +322,14 @@ REQUEST_STATE_PENDING: RequestState.ValueType  # 1
 REQUEST_STATE_COMPLETED: RequestState.ValueType  # 2
 """The platform has applied the request."""
 REQUEST_STATE_REJECTED: RequestState.ValueType  # 3
-"""The platform or an operator rejected the request, or it reached the limit of attempts. If an
-action created the request, the change of this action was taken back in the CRM.
+"""The platform or an operator rejected the request, or the request failed as often as the
+provider's max_delivery_attempts allows. If an action created the request, the change of this
+action was taken back in the CRM.
 """
 REQUEST_STATE_CANCELLED: RequestState.ValueType  # 4
-"""The request is not needed any more. Nothing was taken back in the CRM."""
+"""The request is not needed any more, for example because its change was already taken back in
+the CRM. To cancel a request takes back nothing in the CRM.
+"""
 REQUEST_STATE_EXPIRED: RequestState.ValueType  # 5
 """The request was not answered within the provider's pending window. The CRM keeps the change; a
 reset sends it again.
@@ -424,8 +430,8 @@ class _DifferenceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Differ
     DIFFERENCE_KIND_USAGE_SURPLUS: _DifferenceKind.ValueType  # 9
     """The platform has a usage record that the CRM does not name."""
     DIFFERENCE_KIND_UNCERTAIN: _DifferenceKind.ValueType  # 10
-    """Nobody knows whether the platform holds the element: its last request was handed over, and
-    then ended without the platform's answer.
+    """Nobody knows whether the platform holds an element: the last request for the element was handed
+    over, and then ended without the platform's answer.
     """
 
 class DifferenceKind(_DifferenceKind, metaclass=_DifferenceKindEnumTypeWrapper):
@@ -453,8 +459,8 @@ DIFFERENCE_KIND_USAGE_MISSING: DifferenceKind.ValueType  # 8
 DIFFERENCE_KIND_USAGE_SURPLUS: DifferenceKind.ValueType  # 9
 """The platform has a usage record that the CRM does not name."""
 DIFFERENCE_KIND_UNCERTAIN: DifferenceKind.ValueType  # 10
-"""Nobody knows whether the platform holds the element: its last request was handed over, and
-then ended without the platform's answer.
+"""Nobody knows whether the platform holds an element: the last request for the element was handed
+over, and then ended without the platform's answer.
 """
 Global___DifferenceKind: _TypeAlias = DifferenceKind  # noqa: Y015
 
@@ -485,15 +491,13 @@ class Provider(_message.Message):
     state: Global___ProviderState.ValueType
     """Output. SetProviderState changes it."""
     etag: _builtins.str
-    """Every change of the provider changes the etag. UpdateProvider does not check an
-    empty etag.
-    """
+    """Every change of the provider changes the etag. UpdateProvider does not check an empty etag."""
     performed_by: _builtins.str
     """Output. The author of the last change, according to the call's `performed_by`."""
     caller: _builtins.str
     """Output. The author of the last change, according to the credentials: the name of the caller in
-    the server's file of callers. If the server has no such file: the name in the client's certificate, or the
-    client's address.
+    the server's file of callers. If the server has no such file: the name in the client's
+    certificate, or the client's address.
     """
     @_builtins.property
     def distributors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Distributor]:
@@ -650,8 +654,8 @@ class Service(_message.Message):
     """
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Values that the platform needs and that this service does not interpret. At most 32 entries, 4
-        KiB together.
+        """Values for the platform, which the server passes on and does not interpret. At most 32 entries,
+        4 KiB together.
         """
 
     def __init__(
@@ -718,7 +722,7 @@ class RequestSettings(_message.Message):
     term_end_on_platform: _builtins.bool
     """If true, requests contain the term end, and the platform switches the service off by itself
     (one-way smartcards); a changed term end creates an ACTIVATE_SERVICE. If false, the platform
-    does not know the term end, and gets a DEACTIVATE_SERVICE at that time.
+    does not know the term end, and gets a DEACTIVATE_SERVICE at the term end.
     """
     def __init__(
         self,
@@ -1054,10 +1058,10 @@ class SubscribedService(_message.Message):
 
     @_builtins.property
     def missing_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output. The goods types that the distributor requires and does not have. While one is missing,
-        the service is not sent to the platform, even if the service is on. If these lists of all
-        services together need more than 256 KiB, the lists of further services contain only the first
-        missing type.
+        """Output. The goods types that the distributor requires and does not have. While an item of one
+        of these types is missing, the service is not sent to the platform, even if the service is on.
+        If the lists of one subscription need more than 256 KiB together, the list that exceeds this
+        size, and each later list, contain only their first type.
         """
 
     def __init__(
@@ -1199,8 +1203,8 @@ class ProviderLink(_message.Message):
     """The platform's own account number, from the answer to BECOME_SUBSCRIBER."""
     sync_state: Global___SyncState.ValueType
     repair_rejected: _builtins.bool
-    """True if, since the link was last in sync or reset, the platform has rejected a request that
-    corrects a difference. Then later actions do not correct the difference; only a reset does.
+    """True if the platform has rejected a request that corrects a difference, and the link was not in
+    sync and not reset since then. Later actions do not correct the difference; only a reset does.
     """
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
@@ -1211,9 +1215,9 @@ class ProviderLink(_message.Message):
 
     @_builtins.property
     def confirmed(self) -> Global___PlatformTarget:
-        """The contents of the platform according to its answers and reports. They include what a request
-        without an answer may have added. Set only in GetSubscription, and only if the message has room
-        for them.
+        """The contents of the platform according to its answers and reports, with the elements that
+        unanswered requests may have added. Set only in GetSubscription, and only if the contents fit
+        into the message.
         """
 
     @_builtins.property

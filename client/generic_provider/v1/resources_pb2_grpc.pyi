@@ -16,7 +16,7 @@ Conventions of all services:
 * `performed_by` is the person or system that makes the change, as the caller names it. Up to 100
   characters.
 * The server sets fields marked "Output", and ignores them in messages of callers.
-* An enum value that a reader does not know is treated like UNSPECIFIED.
+* A receiver treats an enum value that it does not know like UNSPECIFIED.
 * No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4 MiB.
 """
 

@@ -1095,7 +1095,7 @@ class AddUsage(_message.Message):
     provider: _builtins.str
     """May be empty if the subscription has exactly one provider."""
     distributor: _builtins.str
-    """If empty, the service chooses the first distributor in use that offers both the usage service
+    """If empty, the server chooses the first distributor in use that offers both the usage service
     and the service that the usage service requires.
     """
     service: _builtins.str
@@ -1223,8 +1223,7 @@ class ServiceSelection(_message.Message):
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
         """The time at which the service stops automatically. It must be in the future. If unset, the
-        service does not stop automatically.
-        Only for termed services.
+        service does not stop automatically. Only for termed services.
         """
 
     def __init__(
@@ -1328,8 +1327,8 @@ class SubscriptionAction(_message.Message):
     state: Global___ActionState.ValueType
     origin: Global___ActionOrigin.ValueType
     caller: _builtins.str
-    """The name of the caller in the server's file of callers. If the server has no such file: the name in the
-    client's certificate, or the client's address.
+    """The name of the caller in the server's file of callers. If the server has no such file: the
+    name in the client's certificate, or the client's address.
     """
     @_builtins.property
     def performed(self) -> Global___PerformActionRequest:

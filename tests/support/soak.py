@@ -7,7 +7,7 @@ import os
 import pytest
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
-"""`make soak` takes this many times as long as usual."""
+"""`make soak` runs this many times as many rounds and histories as usual."""
 
 LONGER = 5
 """A chunk of the long form has this many times as many histories as a chunk of the short form. With

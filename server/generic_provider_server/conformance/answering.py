@@ -154,8 +154,10 @@ def _judge_lost(play: Play, answers: Sequence[Answer], *, lost: str) -> None:
         play.findings.broken(8, f"an answer was not sent again after {when}")
         return
     first, again = answers[:2]
-    if (again.token, again.status) != (first.token, first.status):
+    if again.status != first.status:
         play.findings.broken(8, f"answered {said(first)}, but {said(again)} after {lost}")
+    elif again.token != first.token:
+        play.findings.broken(8, f"sent an answer again with another lease token after {lost}")
     else:
         play.findings.kept(8, f"the same answer came again after {lost}")
 

@@ -106,7 +106,7 @@ class Play:
         await self.service.until(lambda: self.service.answers_to(request), seconds=patience)
         if found := self.service.answers_to(request):
             return found[0]
-        raise Broken(rule, f"{request.number} was not answered within {self.patience:g} s")
+        raise Broken(rule, f"{request.number} was not answered within {patience:g} s")
 
     async def _kept(self, request: ProvisioningRequest) -> bool:
         """Hands the request over. Returns False if the adapter releases the lease."""

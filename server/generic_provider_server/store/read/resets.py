@@ -211,8 +211,8 @@ class ResetReads(BacklogQueries):
     def accepted_since(
         self, provider: str, since: Instant, *, subscriptions: Collection[str]
     ) -> dict[str, list[Request]]:
-        """Returns by subscription the requests that the provider's platform accepted after `since`,
-        in the order in which they were settled.
+        """Returns for each subscription the requests that the provider's platform accepted after
+        `since`, in the order in which they were settled.
         """
         query = RequestRow.select().where(
             RequestRow.subscription.in_(list(subscriptions)),

@@ -236,9 +236,9 @@ class Changes(Loaded):
         return names
 
     def made_ready(self) -> dict[str, list[str]]:
-        """Returns by provider the subscriptions for which this transaction may have made requests
-        ready. The subscriptions are in the order of the schedule times of their first requests.
-        Providers with other ready lanes are left out.
+        """Returns for each provider the subscriptions for which this transaction may have made
+        requests ready. The subscriptions are in the order of the schedule times of their first
+        requests. Providers with other ready lanes are left out.
         """
         found = defaultdict[str, list[tuple[Instant, int, str]]](list)
         for provider, number in self._changed_lanes:

@@ -80,8 +80,8 @@ class Resets:
     def accepted_since(
         self, provider: str, since: Instant, *, subscriptions: Collection[str]
     ) -> dict[str, list[Request]]:
-        """Returns by subscription the requests that the provider's platform accepted after `since`,
-        in the order in which they were settled.
+        """Returns for each subscription the requests that the provider's platform accepted after
+        `since`, in the order in which they were settled.
 
         The caller must call `flush` before, so that the query finds all requests.
         """

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from enum import IntEnum
-from itertools import takewhile
 
 from msgspec.structs import replace
 
@@ -111,10 +110,13 @@ class Lane(Value, frozen=True, kw_only=True):
         """Returns the requests of the queue that are on the live lease and not answered yet."""
         if self.lease_until <= 0:
             return ()
-        last = self.unit, self.last
-        # not the whole queue, because it may be long
-        near = takewhile(lambda p: (p.unit, p.index) <= last, queue)
-        return tuple([pending for pending in near if self.covers(pending)])
+        found = []
+        for pending in queue:
+            if self.covers(pending):
+                found.append(pending)
+            elif found or pending.unit > self.unit:
+                break  # the queue may be long
+        return tuple(found)
 
     def leased(self, queue: Iterable[Pending]) -> frozenset[int]:
         """Returns the numbers of the requests that `unanswered` returns."""
@@ -131,8 +133,10 @@ class Lane(Value, frozen=True, kw_only=True):
         """
         if not queue or self.state(queue, now=now) is not LaneState.READY:
             return ()
-        unit = queue[0].unit
-        return tuple(takewhile(lambda pending: pending.unit == unit, queue))
+        unit, count = queue[0].unit, 1
+        while count < len(queue) and queue[count].unit == unit:
+            count += 1
+        return tuple(queue[:count])
 
 
 class LaneChange(Value, frozen=True, kw_only=True):

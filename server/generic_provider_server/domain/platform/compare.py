@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..values import Value
 from .image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem
@@ -39,6 +39,9 @@ class Sides(Value, Generic[Element], frozen=True):
         return bool(self.surplus or self.missing)
 
 
+EQUAL: Sides[Any] = Sides()
+
+
 class Comparison(Value, frozen=True, kw_only=True):
     """The differences between a held and a wanted image.
 
@@ -51,9 +54,9 @@ class Comparison(Value, frozen=True, kw_only=True):
     become: bool = False
     holder: bool = False
     address: bool = False
-    entitlements: Sides[Entitlement] = Sides()
-    items: Sides[ProvisionedItem] = Sides()
-    usages: Sides[PostedUsage] = Sides()
+    entitlements: Sides[Entitlement] = EQUAL
+    items: Sides[ProvisionedItem] = EQUAL
+    usages: Sides[PostedUsage] = EQUAL
 
     def __bool__(self) -> bool:
         return self != SAME
@@ -127,5 +130,5 @@ def by_key(parts: Parts) -> Index:
 
 def _sides(held: tuple[Element, ...], wanted: tuple[Element, ...]) -> Sides[Element]:
     if held == wanted:
-        return Sides()
+        return EQUAL
     return Sides(surplus(held, wanted), missing(held, wanted))

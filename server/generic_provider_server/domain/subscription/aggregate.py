@@ -91,8 +91,10 @@ class Aggregate(Value, frozen=True, kw_only=True):
         return None
 
     def queue(self, provider: str) -> tuple[Pending, ...]:
-        link = self.link(provider)
-        return link.queue if link else ()
+        for link in self.links:
+            if link.provider == provider:
+                return link.queue
+        return ()
 
     def action(self, number: int) -> UnsettledAction | None:
         """Returns the unsettled action with that number, or None."""

@@ -254,6 +254,8 @@ class Ledger:
         )
 
     def _number(self) -> tuple[tuple[str, Pending], ...]:
+        if not self.added:
+            return ()
         queues = [self.links[provider].queue for provider in self.added]
         count = sum([not pending.number for queue in queues for pending in queue])
         if not count:

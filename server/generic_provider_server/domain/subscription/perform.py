@@ -148,8 +148,10 @@ def _check_unsettled(aggregate: Aggregate) -> None:
     """Refuses the action if too many actions are unsettled, or if too many requests are pending.
     Unsettled automatic ends and scheduled actions are not counted.
     """
-    waiting = sum(not (each.automatic or each.scheduled) for each in aggregate.performed)
-    pending = sum(len(link.queue) for link in aggregate.links)
+    pending = sum([len(link.queue) for link in aggregate.links])
+    if len(aggregate.performed) < MOST_UNSETTLED and pending < MOST_PENDING:
+        return
+    waiting = sum([not (each.automatic or each.scheduled) for each in aggregate.performed])
     if waiting >= MOST_UNSETTLED or pending >= MOST_PENDING:
         number = aggregate.desired.number
         raise Refused(

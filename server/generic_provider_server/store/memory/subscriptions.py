@@ -61,8 +61,9 @@ class RecentSubscriptions:
         return self._kept.get(subscription)
 
     def keep(self, subscription: str, kept: Kept) -> None:
+        if subscription in self._kept:
+            self._kept.move_to_end(subscription)
         self._kept[subscription] = kept
-        self._kept.move_to_end(subscription)
         if len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
 

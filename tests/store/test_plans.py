@@ -32,6 +32,7 @@ from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.archives.lines import RequestLine, RunLine, number_of
+from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.database.bulk import Bulk
 from generic_provider_server.store.database.sqlite import SqliteTables, _spoken
 from generic_provider_server.store.opening import engine_of, open_store
@@ -187,6 +188,30 @@ async def test_everything_hot_uses_an_index(url: str, asked: Asked, size: Size) 
     plans = dict(_plans(url, asked))
 
     assert len(plans) > 80
+    assert [(statement, plan) for statement, plan in plans.items() if plan] == []
+
+
+MANY_LANES = (
+    "INSERT INTO lane (provider, subscription, status, bulk, ready_since, head, head_unit, "
+    "head_create_time, ready_time, pending, handover, count, unit, first, last, stream, server, "
+    "adapter, lease_start, lease_until, lease_duration) SELECT 'P', 'B' || n, 0, 1, 0, n, 1, "
+    "0, 0, 1, 0, 0, 0, 0, 0, '', '', '', 0, 0, 0 FROM generate_series(1, 40000) AS n"
+)
+
+
+def test_new_lanes_are_found_by_an_index(postgres_url: str, asked: Asked) -> None:
+    """A reset run makes many lanes within seconds, so PostgreSQL has no statistics about them."""
+    engine = engine_of(postgres_url)
+    engine.prepare()
+    with psycopg.connect(postgres_url) as database:
+        database.execute(MANY_LANES)
+    asked.clear()
+    with engine.transaction() as (tables, _):
+        assert len(tables.select_in(sql.LANES, [f"B{n}" for n in range(500)])) == 499
+        assert [row.jit for row in tables.select("SHOW jit")] == ["off"]
+    engine.close()
+    plans = dict(_plans(postgres_url, asked))
+    assert any(" FROM lane " in statement for statement in plans)
     assert [(statement, plan) for statement, plan in plans.items() if plan] == []
 
 

@@ -137,8 +137,9 @@ def _options(url: str, *, waits: Waits | None = None) -> dict[str, Any]:
     if "options" in said:
         return options
     lock = MIGRATION_LOCK_SECONDS if waits is None else waits.lock
-    timeouts = (
+    settings = (
         f"-c idle_in_transaction_session_timeout={patience * 1_000:.0f} "
-        f"-c lock_timeout={lock * 1_000:.0f}"
+        f"-c lock_timeout={lock * 1_000:.0f} "
+        "-c jit=off"  # compiling a statement takes longer than running it
     )
-    return {**options, "options": timeouts}
+    return {**options, "options": settings}

@@ -109,8 +109,8 @@ class Adapter:
 
     def target(self, routine: T) -> T:
         """Registers a routine that applies several requests of a subscription together: it writes
-        their common target to the platform. The routine is for all request types that have no other
-        routine.
+        the target to the platform, which is the contents that the platform should hold after all
+        these requests. The routine is for all request types that have no other routine.
 
         If the routine returns, all requests of its Work are accepted. `Reject` rejects the first
         request, and the other requests are handed over again with a new target. A target contains

@@ -126,10 +126,11 @@ class Client(Base):
         number of entries.
 
         `observed_time`: the time at which you began to read the platform. `complete`: true if the
-        entries name every subscriber of the platform; all other subscriptions count as missing.
-        `max_missing_percent`: a complete report raises ReportIncomplete if more than this
-        percentage of the subscriptions is missing; default 5. The call has no timeout and is not
-        repeated. After ServerUnavailable, send the whole report again, which is always safe.
+        entries name every subscriber of the platform; then the other subscriptions that the
+        platform should know count as missing. `max_missing_percent`: a complete report raises
+        ReportIncomplete if more than this percentage of the provider's subscriptions would count as
+        missing because no entry names them; default 5. The call has no timeout and is not repeated.
+        After ServerUnavailable, send the whole report again, which is always safe.
         """
         report = Report(
             provider,

@@ -194,9 +194,13 @@ class RequestNotFirst(FailedPrecondition):
 
 
 class ReportIncomplete(FailedPrecondition):
-    """A complete report names too few of the linked subscriptions.
+    """More subscriptions than `max_missing_percent` allows would count as missing, because a
+    complete report does not name them. The entries of the report were applied.
 
-    The entries of the report were applied. The metadata has `linked`, `most` and `missing`.
+    The metadata has `linked`, the number of subscriptions that are linked to the provider; `most`,
+    the greatest number of these that may be missing; and `missing`: at least this number is
+    missing. For the entries that were applied, the metadata has the numbers `received`,
+    `unchanged`, `changed`, `skipped` and `unknown_subscriptions`, as in the response to a report.
     """
 
 

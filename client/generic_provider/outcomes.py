@@ -38,7 +38,8 @@ class RetryLater(Exception):
     """The platform cannot apply this one request now.
 
     `delay`: the time until the next attempt; a number counts as seconds. Without a delay, the
-    server chooses one. If the first argument is a text, it is used as `text`.
+    server chooses one. If the first argument is a text, it is used as `text`, unless `text` is
+    given too.
     """
 
     delay: timedelta | float | None = None
@@ -59,8 +60,8 @@ class RetryLater(Exception):
 class PlatformDown(Exception):
     """The platform cannot be reached. All requests are given back, and no attempt is counted.
 
-    `retry_after`: the pause of the adapter; a number counts as seconds. If the first argument is
-    a text, it is used as `text`, which the adapter logs.
+    `retry_after`: the pause of the adapter; a number counts as seconds. `text`: the text that the
+    adapter logs. If the first argument is a text, it is used as `text`, unless `text` is given too.
     """
 
     retry_after: timedelta | float = timedelta(seconds=30)
@@ -78,7 +79,7 @@ class PlatformDown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Several requests of one subscription, and their common target.
+    """Several requests of one subscription, which one call of a routine applies together.
 
     A Work is the argument of a routine of `Adapter.target`, for platforms that can only overwrite a
     whole subscriber.

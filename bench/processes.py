@@ -72,7 +72,7 @@ def program(
 
 
 def line_of(process: subprocess.Popen[str]) -> Any:
-    """Returns the next line that a program prints."""
+    """Waits for the next line of JSON that a program prints, and returns the decoded line."""
     if process.stdout is None:
         raise ValueError("the program's output is not read")
     line = process.stdout.readline()

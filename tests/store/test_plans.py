@@ -100,7 +100,9 @@ ARCHIVED = (
     "reset_run) SELECT number - ?, 2, 0, subscription, provider, unit, position, reset_run "
     "FROM request WHERE state = 2"
 )
-"""Adds archived requests with smaller numbers."""
+"""Adds an archived request for each completed request. The parameter is subtracted from the number
+of the completed request; the difference is the number of the archived request.
+"""
 
 FORMER_RUN = 900_000
 OF_FORMER_RUN = "UPDATE request SET reset_run = ? WHERE state = 2 AND subscription < ?"

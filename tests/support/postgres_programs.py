@@ -65,8 +65,8 @@ def unprivileged(command: list[str]) -> list[str]:
     """Returns the command, changed so that it runs as another user if this user is root, because
     PostgreSQL does not run as root.
 
-    The option `user` of `subprocess` is not used, because it would fork a process with the threads
-    of gRPC.
+    The option `user` of `subprocess` is not used: with it Python starts the program by `fork`
+    instead of `vfork`, and `fork` is not safe in this process, because gRPC's threads run in it.
     """
     account = _account()
     if account is None:

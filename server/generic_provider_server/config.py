@@ -123,7 +123,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     tls_client_ca: Annotated[
         Path | None,
         Meta(
-            description="CAs (PEM): accept only clients whose certificate one of these CAs signed."
+            description="CAs (PEM): on the address of --listen, accept only clients whose "
+            "certificate one of these CAs signed."
         ),
     ] = None
     patience_seconds: Annotated[

@@ -26,7 +26,7 @@ WORDS: Mapping[Any, str] = {
 
 
 class WrongSettings(ValueError):
-    """The settings are wrong. The message has one line for each error."""
+    """The settings are wrong. The message has one or several lines, each about one error."""
 
 
 class Described(NamedTuple):
@@ -114,7 +114,9 @@ def read_settings(
     """Reads all settings. The value of a setting is its option; else its environment variable; else
     its value in the file; else the default.
 
-    The value None means that an option is absent. Raises WrongSettings with all errors.
+    The value None means that an option is absent. Raises WrongSettings. The values of settings are
+    examined only if the file can be read and contains no unknown name, and settings that exclude
+    each other are found only if every single value is right. So an error may hide other errors.
     """
     given = {
         **_from_file(file),

@@ -1,4 +1,4 @@
-"""Defines the actions and their options.
+"""Defines the options of each command `action …`, for example of `action add-services`.
 
 A parameter is named after the field that its option fills: `holder__name` fills `holder.name`, and
 `services__term_end` fills `term_end` of each service.

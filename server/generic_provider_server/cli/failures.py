@@ -65,7 +65,9 @@ def _hinted(error: click.ClickException) -> click.ClickException:
 
 
 def _is_known(option: str, command: click.Command, context: click.Context) -> bool:
-    """Tells whether the command, or a command in its group, has the option."""
+    """Tells whether the command has the option, or, if the command is a group, whether any command
+    in this group has it.
+    """
     if any(option in each.opts for each in command.params):
         return True
     if not isinstance(command, click.Group):

@@ -63,8 +63,9 @@ def platform() -> None:
     type=Number(0, 100),
     default=5,
     show_default=True,
-    help="With --complete: refuse the report if more than this percentage of all subscriptions is "
-    "missing.",
+    help="With --complete: refuse the report if more than this percentage of the provider's "
+    "subscriptions would count as missing because FILE does not name them. The lines of FILE are "
+    "applied nevertheless.",
 )
 @remote
 def report(
@@ -108,8 +109,8 @@ def report(
 
 @contextmanager
 def _errors_explained(client: Client, provider: str) -> Iterator[None]:
-    """Adds advice to the error of an incomplete report. If a line is wrong and the provider is
-    wrong too, the error is about the provider and not about the line.
+    """Adds advice to the error of an incomplete report. If a line is wrong and the provider does
+    not exist either, the error is about the provider and not about the line.
     """
     try:
         yield

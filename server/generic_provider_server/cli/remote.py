@@ -1,4 +1,4 @@
-"""Defines the commands that connect to a running server."""
+"""Defines the decorator `remote`, for commands that connect to a running server."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class _Client(Client):
 
 
 def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[P, None]:
-    """Adds options to a command: the options for the connection, --timeout, and --json. The command
-    gets a client and an output for results.
+    """Adds options to a command: the options for the connection, --timeout, and --json. Passes a
+    client and an output for results to the function of the command.
     """
 
     @functools.wraps(command)

@@ -116,7 +116,9 @@ def _lost(
 def _send(
     transaction: Transaction, run: RunRecord, entry: Entry, *, lost: Sequence[Request]
 ) -> Entry | None:
-    """Resets one subscription. Returns None if the run does not select the subscription."""
+    """Resets one subscription. Returns None if the subscription was not planned and the run creates
+    no requests for it, or if the subscription does not exist.
+    """
     number, planned = entry.subscription, entry.outcome is EntryOutcome.PLANNED
     record = transaction.record(number)
     if record is None:
@@ -155,7 +157,9 @@ def _send(
 
 
 def _nothing_to_send(entry: Entry, aggregate: Aggregate, run: RunRecord) -> Entry:
-    """Returns the entry of a planned subscription that needs no requests now."""
+    """Returns the entry of a planned subscription for which the run creates no requests now: it is
+    in sync, or the filters of the run do not select it any more.
+    """
     link = aggregate.link(run.definition.provider)
     if link is not None and link.sync_state is SyncState.OUT_OF_SYNC:
         changed = EntryOutcome.CHANGED_SINCE_PREVIEW

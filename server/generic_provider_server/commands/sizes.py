@@ -23,7 +23,8 @@ limited, because one request may contain them.
 def check_size(
     change: Transition, former: SubscriptionRecord | None, *, catalogues: Catalogues
 ) -> None:
-    """Refuses a subscription or requests that are too large.
+    """Refuses a change if the subscription or the requests of the change are too large. Also
+    refuses a change that enlarges the services of a provider, with their items, beyond the limit.
 
     The size of a single part has a limit of its own, so a subscription with few parts is not too
     large.

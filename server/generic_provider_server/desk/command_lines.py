@@ -22,8 +22,9 @@ ROLES: Mapping[tuple[str, ...], str] = {
     ("reset", "run", "cancel"): "operator",
     ("reset", "subscription"): "support or operator",
 }
-"""The roles that may run a command, by its first words. Every caller who gets the advice may run a
-command that is not in this table.
+"""The roles that may run a command, by the first words of the command. The advice to run a command
+that is not in this table names no roles, because every caller who gets this advice may run the
+command.
 """
 
 

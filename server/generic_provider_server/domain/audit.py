@@ -11,15 +11,15 @@ DAYS_OF_AUDIT = 730
 
 
 class AuditEntry(Value, frozen=True, kw_only=True):
-    """An entry about one call, or about many calls of the same kind by the same caller.
+    """An entry about one call, or about many calls that are counted together.
 
     `time` and `call` together identify the entry. `call` is a random number; in an entry about many
-    calls, it is a digest of what these calls have in common. `resource` is the id of the object
-    that the call created or changed. For a call that performs actions, `detail` is the kind of the
-    actions; for any other call, `detail` contains the state or status that the caller asked for,
-    and the caller's reason, if the call has such fields. `code` is a gRPC status code. In an entry
-    about one call, `done` and `refused` count the items of the call, for example the answers in
-    SendResponses; in an entry about many calls, they count the calls.
+    calls, it is a digest of the fields that these calls have in common. `resource` is the id of the
+    object that the call created or changed. For a call that performs actions, `detail` is the kind
+    of the actions; for any other call, `detail` contains the state or status that the caller asked
+    for, and the caller's reason, if the call has such fields. `code` is a gRPC status code. In an
+    entry about one call, `done` and `refused` count the items of the call, for example the answers
+    in SendResponses; in an entry about many calls, they count the calls.
     """
 
     time: Instant

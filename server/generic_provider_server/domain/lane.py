@@ -19,8 +19,9 @@ from .subscription.transition import Circumstances, Transition
 from .values import SECOND, Instant, Value
 
 UNANSWERED = -1
-"""If a hand-over of a request ended without an answer ACCEPTED or REJECTED, the row of the
-request contains this value instead of the number of the last hand-over.
+"""The row of a request contains this value in `handover` after a hand-over of the request has ended
+without an answer ACCEPTED or REJECTED that was applied. If such an answer is applied later, it
+replaces the value by the number of its hand-over.
 """
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})

@@ -45,7 +45,8 @@ RECORDED_IF_REFUSED = frozenset(
 """RPCs whose calls are recorded only if they are refused because of the caller's roles."""
 
 RECORDED_TOGETHER = frozenset({"DownloadArchive", "PullPendingRequests", "StreamPendingRequests"})
-"""RPCs that a caller calls again and again. The calls of one caller within a minute share an entry.
+"""RPCs that a caller calls again and again. The calls that a server process has counted within a
+minute share an entry if they have the same RPC, caller, host, and provider or archive.
 """
 
 RECORDED_EACH = frozenset(

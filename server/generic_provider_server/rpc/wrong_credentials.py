@@ -36,8 +36,9 @@ class WrongCredentials:
         self._calls = self._lines = 0
 
     async def slow_down(self, host: str, *, size: int) -> None:
-        """Counts a call whose credentials were refused, and waits if the host has made too many
-        such calls.
+        """Counts a call whose credentials were refused. Then waits for DELAY_SECONDS if the host
+        has made more than FREE such calls, `size` is at most MOST_HELD, and fewer than MOST_WAITING
+        calls wait.
 
         `size`: the size of the message in bytes. Calls with right credentials from the same host do
         not wait.

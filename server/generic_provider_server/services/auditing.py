@@ -78,8 +78,8 @@ class Auditing:
         self._waiting[entry.key] = former.plus(entry) if former else entry
 
     def count(self, entry: AuditEntry) -> None:
-        """Counts the call. All calls of the same kind by the same caller in the same minute have
-        one entry.
+        """Counts the call. The calls that one server process has counted within a minute have one
+        entry together if they have the same method, caller, roles, host, provider and resource.
         """
         self._add_alike(_of_host(entry))
 

@@ -10,8 +10,8 @@ from ..store.memory.full_scan import FullScan
 from ..store.store import Store
 
 ANSWER_SECONDS = 1.0
-"""The greatest time in seconds that a heartbeat waits for the count. An adapter begins no request
-after 12 s without a message, so a heartbeat must not be late.
+"""The greatest time in seconds that a heartbeat waits for a new count if an earlier count is known.
+An adapter begins no request after 12 s without a message, so a heartbeat must not be late.
 """
 
 COUNT_SECONDS = 2.0
@@ -37,7 +37,7 @@ class Backlogs:
 
     async def count_in_time(self, provider: str) -> Backlog:
         """Returns the count. If the database is slow, returns an earlier count, so that no
-        heartbeat is late.
+        heartbeat is late. If there is no earlier count, waits until the first count is done.
         """
         known = self._known.get(provider)
         try:

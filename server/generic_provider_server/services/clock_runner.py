@@ -20,7 +20,9 @@ from .clock_duties import Duty, is_mass
 from .periodic_step import Loop
 
 ONE, FEW, MANY = 1, 6, 30
-"""The number of commands of a duty that are queued together (see `Clock._most`)."""
+"""The number of commands of a duty that are queued together; `Clock._most` chooses one of these
+three numbers.
+"""
 BUSY_SECONDS = 0.02
 """If commands take longer than this time in seconds, the writer is busy."""
 CALLS_OF_A_PAUSE = 40
@@ -64,8 +66,8 @@ class Clock:
         return len(done) >= MOST_DUE and len(failed) < len(done)
 
     async def _do_each(self, commands: Sequence[Command[object]]) -> list[object]:
-        """Runs all commands in portions. While calls change something, pauses after each portion,
-        so no call waits for many of the commands.
+        """Runs all commands in portions. Pauses after each portion while calls change something, or
+        if other processes use the database. So no call waits for many of the commands.
         """
         done, took, mass = list[object](), 0.0, is_mass(commands)
         while len(done) < len(commands):

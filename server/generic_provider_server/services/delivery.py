@@ -32,8 +32,8 @@ log = structlog.get_logger()
 
 
 class Delivery:
-    """Hands ready requests over to the streams with credit. Use this object only on the event loop,
-    unless a method says otherwise.
+    """Hands ready requests over to the streams with unused credit. Use this object only on the
+    event loop, unless a method says otherwise.
     """
 
     def __init__(self, store: Store) -> None:
@@ -50,10 +50,10 @@ class Delivery:
         store.listeners.missed.append(self.cut)
 
     def hand_over(self, transaction: Transaction) -> None:
-        """When a transaction makes requests ready, gives leases on them to streams with credit, so
-        that no claim has to find these requests later. The function leaves out providers with other
-        ready requests, because those requests became ready earlier. The writer's thread calls this
-        function before the changes are written.
+        """When a transaction makes requests ready, gives leases on them to streams with unused
+        credit, so that no claim has to find these requests later. The function leaves out providers
+        with other ready requests, because those requests became ready earlier. The writer's thread
+        calls this function before the changes are written.
         """
         if self._draining:
             return
@@ -230,7 +230,7 @@ class Delivery:
                 await ready.wait()
 
     async def _serve(self, provider: str) -> bool:
-        """Claims requests once for all streams with credit.
+        """Claims requests once for all streams with unused credit.
 
         Returns whether more requests may be ready. Withdraws the leases of a stream that was
         stopped or has ended in the meantime.
@@ -247,7 +247,7 @@ class Delivery:
         return any(shares)
 
     def _waiting(self, provider: str, committing: Notice = NOTHING) -> list[AdapterStream]:
-        """Returns the streams with credit. After each claim, another stream is the first one.
+        """Returns the streams with unused credit. After each claim another stream is the first.
 
         Any thread may call this function. `committing`: the notice of the running transaction.
         """

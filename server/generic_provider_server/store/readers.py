@@ -30,7 +30,9 @@ UNREACHABLE = (OperationalError, InterfaceError)
 class Readers:
     """The threads that run queries. Each thread has a connection of its own.
 
-    `shared` and `sign_of_life`: as in the class Store.
+    `shared`: true if other processes may use the same database; then each query first loads their
+    changes of providers. `sign_of_life`: the sign of life of this process; while it is `lost`,
+    every query is refused. It is None if `shared` is false.
     """
 
     def __init__(

@@ -41,8 +41,9 @@ class SignOfLife:
     that a busy writer does not delay it.
 
     `document`: the description of the streams of this process, for the other processes. Any thread
-    may replace the document. `lost`: true if the last sign of life could not be written.
-    `outdated`: why this version must not run any more; empty if it may run.
+    may replace the document. `lost`: true if the last attempt to write the sign of life failed; an
+    attempt that failed only because of a lock changes nothing. `outdated`: why this version must
+    not run any more; empty if it may run.
     """
 
     def __init__(

@@ -60,7 +60,9 @@ class Store:
 
     @property
     def providers(self) -> Mapping[str, ProviderRecord]:
-        """The committed state of all providers."""
+        """The providers in their committed state, as this process last read or changed them. If
+        the store is shared, changes of other processes may be missing until `refresh`.
+        """
         return self._memory.providers.records
 
     @property

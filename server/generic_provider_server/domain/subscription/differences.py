@@ -56,7 +56,9 @@ def differences(
     now: Instant,
     names_pending: bool = False,
 ) -> tuple[Difference, ...]:
-    """Returns the differences. The result is empty if and only if `plan` returns no request.
+    """Returns the differences between the expected image of the platform and the image that
+    `desired` requires. The result is empty if and only if no request is needed to change the first
+    image to the second image.
 
     If `names_pending` is True, the texts say that they describe the platform after the pending
     requests. If `names_pending` is False, the texts do not change when requests are accepted, so

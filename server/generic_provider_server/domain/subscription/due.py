@@ -32,8 +32,8 @@ ENDS: dict[State, AnyAction] = {
 
 
 def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]]) -> Instant | None:
-    """Returns the earliest time at which the service must change the subscription by itself, or
-    None if there is no such time.
+    """Returns the earliest end of a usage record, a rest, a short term, or the term of a service;
+    None if there is no such end.
 
     `leased` returns, for a provider, the numbers of the requests that a live lease covers. The
     usage records in these requests are left out, because such a request expires only after the

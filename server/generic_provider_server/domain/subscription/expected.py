@@ -36,8 +36,10 @@ class _Fold(NamedTuple):
 class Expected:
     """Computes `Link.expected` for links that change.
 
-    Each computation continues the previous computation. So the computations for all units, in
-    their order, together take only as long as the computation for the last unit.
+    A computation continues the previous computation for the same provider, unless the requests that
+    the previous computation used have changed, or do not all belong to earlier units. So the
+    computations for all units, in their order, together take only as long as the computation for
+    the last unit.
     """
 
     def __init__(self, *, now: Instant) -> None:

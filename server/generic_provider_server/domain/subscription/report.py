@@ -71,10 +71,12 @@ def report(
 ) -> Applied:
     """Replaces the confirmed items and entitlements by those in the report.
 
-    If `held` is None, the platform does not know the subscriber, so *confirmed* becomes empty. If
-    the report agrees with *confirmed*, and the link is not OUT_OF_SYNC, the aggregate stays the
-    same object. If the link is OUT_OF_SYNC, the time of the report is recorded, so that no older
-    report hides the difference.
+    If `held` is None, the platform does not know the subscriber, so *confirmed* becomes empty.
+
+    If the report agrees with *confirmed*, the aggregate stays the same object, except in two cases:
+    the contents of the platform were unknown until now (`taken_over`), or the link is OUT_OF_SYNC.
+    In the second case the time of the report is recorded, so that no older report hides the
+    difference.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]

@@ -72,7 +72,9 @@ class ArchiveFolder:
             self._sync()
 
     def open(self, archive: ArchiveRecord) -> ArchiveFile:
-        """Opens the archive's file. Raises DamagedArchive or OSError, as `ArchiveFile` does."""
+        """Opens the archive's file. Raises DamagedArchive if the file does not have the archive's
+        checksum or does not begin like an archive, and OSError if the file cannot be read.
+        """
         return ArchiveFile(self._file(archive), checksum=archive.checksum)
 
     def clear(self, archive: ArchiveRecord) -> None:

@@ -1,9 +1,13 @@
 """Finds the rows that are moved into an archive, page by page, and converts the rows to lines of
 the archive's file.
 
-A page contains a bounded number of rows, in the order of their numbers. A row that may be archived
-now may be archived at any later time too: final states, settled actions and ended runs never
-change, and a settled request does not become the last error of a link at a later time.
+A page contains a bounded number of rows. The rows of requests, of actions without requests, and of
+reset runs are in the order of their numbers, and the entries of the audit trail are in the order of
+their times.
+
+A row that may be archived now may be archived at any later time too: final states, settled actions
+and ended runs never change, and a settled request does not become the last error of a link at a
+later time.
 """
 
 from __future__ import annotations
@@ -55,9 +59,9 @@ class Archivable(ArchivableRuns):
     def archivable(
         self, archive: ArchiveRecord, part: int, *, after: PageStart = START
     ) -> Page | None:
-        """Returns the page of lines whose rows follow the place `after`. `part`: the part of the
-        file, which is 0 for requests, 1 for actions without requests, 2 for reset runs and 3 for
-        the audit trail. Returns None for a greater number.
+        """Returns the next page of lines of a part of the file. `after`: the end of the part's
+        previous page, or START for the first page. `part` is 0 for requests, 1 for actions without
+        requests, 2 for reset runs and 3 for the audit trail. Returns None for a greater number.
         """
         parts: Sequence[Callable[..., Page]] = (
             self._request_page,

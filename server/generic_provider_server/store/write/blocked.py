@@ -13,8 +13,8 @@ from .next_group import MOST_IN_GROUP, size_of
 
 LEAST_PAUSE = 0.05
 LONGEST_ROUND = 0.2
-"""The writer tries blocked commands for at most this number of seconds, then it runs the next
-group.
+"""After this number of seconds, the writer begins no further attempt to run blocked commands. It
+runs the next group first.
 """
 DUTY_SHARE = 0.2
 """The command of a duty waits at most for this share of the time for which other commands wait. The
@@ -98,12 +98,16 @@ class Blocked(Generic[N]):
         """Yields groups of waiting commands; the command that began to wait first comes first. A
         command is left out if an earlier waiting command names one of its rows.
 
-        The caller runs the group, and calls `add` for each command that is still blocked. If a
-        command is still blocked, the next group is a single command. Otherwise the next group is
-        twice as large, because the end of one lock often lets all waiting commands run; if no time
-        is left, the next round begins with this size. No group is larger than the other groups of
-        the writer. Unsuccessful attempts take about a fifth of the time, because a pause follows
-        that is four times as long; they take more if the pause has its greatest length.
+        The caller runs the group, and calls `add` for each command that is still blocked. The first
+        group is a single command. After a group in which a command is still blocked, the next group
+        is a single command too. After any other group, the next group has twice as many commands,
+        because the end of one lock often lets all waiting commands run. No group is larger than the
+        other groups of the writer.
+
+        If LONGEST_ROUND is over before all commands were tried, the next call continues with the
+        first command that was not tried, and with the size that the next group would have had.
+        Unsuccessful attempts take about a fifth of the time, because a pause follows that is four
+        times as long; they take more if the pause has its greatest length.
         """
         began = start = time.monotonic()
         if began < self._next_at:

@@ -116,8 +116,9 @@ class Changes(Loaded):
         """Returns a subscription that must exist, because this transaction has found its lane or
         its action.
 
-        Raises Overtaken if this transaction looked for the subscription earlier and did not find
-        it, because another process has created it in the meantime.
+        If this transaction has recorded earlier that the subscription does not exist, another
+        process has created it since then. Then this function raises Overtaken, so that the writer
+        runs the group again.
         """
         record = self.record(number)
         if record is None:

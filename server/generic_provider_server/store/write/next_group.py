@@ -14,8 +14,8 @@ MOST_IN_GROUP = 400
 but at least `Needs.size`.
 """
 SHARE = MOST_IN_GROUP // 4
-"""Each group has room of this size for the commands of callers other than adapters, even while
-adapters are active.
+"""Each group has room of this size for commands for which no adapter waits, even while adapters are
+active.
 """
 SEARCH = MOST_IN_GROUP // 20
 """The size of a command of an adapter that searches for subscriptions, for example `Claim`: it may
@@ -31,7 +31,8 @@ Q = TypeVar("Q", bound=Queued)
 
 
 class CommandQueue(Generic[Q]):
-    """Two queues of commands: one of adapters, one of all other callers.
+    """Two queues of commands: one of the commands for which an adapter waits, which are called the
+    commands of adapters, and one of all other commands.
 
     Each group begins with the commands of adapters, so adapters never wait for the CRM. While other
     commands wait, the commands of adapters fill at most half of a group, so the CRM does not wait

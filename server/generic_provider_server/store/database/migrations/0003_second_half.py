@@ -1,6 +1,6 @@
-"""Stores the domain's action beside the encoded message of the caller. Renames the column `age` of
-a lane to `ready_since`: the instant since which its first request is ready. Sets `lease_until` to 0
-if the lease has ended.
+"""Adds the column `action` to the table `action`, for the encoded action of the domain. Renames the
+column `age` of the table `lane` to `ready_since`: the instant since which the first request of the
+lane is ready. Sets `lease_until` of a lane to 0 if the lane is not leased.
 """
 
 from __future__ import annotations

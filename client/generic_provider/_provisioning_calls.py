@@ -26,8 +26,9 @@ def pull(
 ) -> Call[v1.PullPendingRequestsResponse, v1.PullPendingRequestsResponse]:
     """Take pending requests of a provider on leases.
 
-    A lease ends when all its requests are answered, or when it is released or runs out. Count the
-    duration of a lease from the time at which you made the call, plus `waited` of the response.
+    A lease ends when all its requests are answered, after an answer REJECTED or RETRY_LATER, or
+    when it is released, runs out, or is ended by an operator. Count the duration of a lease from
+    the time at which you made the call, plus `waited` of the response.
 
     `max_requests`: default 100. `lease_duration`: default 30 s. `wait`: how long the server waits
     for requests if none is ready; default 0, at most 30 s.

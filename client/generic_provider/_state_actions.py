@@ -103,15 +103,17 @@ def EndShortTermDeactivation() -> v1.EndShortTermDeactivation:
 
 
 def Terminate() -> v1.Terminate:
-    """Ends the subscription: it becomes CANCELLED, with all its services. The items of the
-    subscription are free for other subscriptions when the action is settled.
+    """Ends the subscription: it becomes CANCELLED, with all its live services. The items of the
+    subscription are free for other subscriptions when the action is settled and no platform is
+    expected to hold them.
     """
     return v1.Terminate()
 
 
 def Regret() -> v1.Regret:
-    """Ends the subscription: it becomes REGRETTED, with all its services. The items of the
-    subscription are free for other subscriptions when the action is settled.
+    """Ends the subscription: it becomes REGRETTED, with all its live services. The items of the
+    subscription are free for other subscriptions when the action is settled and no platform is
+    expected to hold them.
     """
     return v1.Regret()
 

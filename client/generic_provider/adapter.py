@@ -40,8 +40,8 @@ class Adapter:
     When a routine returns, its request is accepted. The routine returns None, the platform's
     account number, or `Accepted`. A routine raises `Reject` to reject the request. After
     `RetryLater` or any other exception, the request is handed over again later. After
-    `PlatformDown`, all requests are given back. Coroutine functions run on the event loop, plain
-    functions run in threads.
+    `PlatformDown`, all unanswered requests are given back. Coroutine functions run on the event
+    loop, plain functions run in threads.
     """
 
     def __init__(
@@ -110,11 +110,12 @@ class Adapter:
     def target(self, routine: T) -> T:
         """Registers a routine that applies several requests of a subscription together: it writes
         the target to the platform, which is the contents that the platform should hold after all
-        these requests. The routine is for all request types that have no other routine.
+        these requests. The routine is for all request types that have no other routine, except
+        ADD_UDR and CANCEL_UDR: these need routines of their own, because a target contains no usage
+        records.
 
         If the routine returns, all requests of its Work are accepted. `Reject` rejects the first
-        request, and the other requests are handed over again with a new target. A target contains
-        no usage records: ADD_UDR and CANCEL_UDR need a routine of their own.
+        request, and the other requests are handed over again with a new target.
         """
         self._only_one_for_the_rest()
         self._routines.target = routine

@@ -58,7 +58,8 @@ class RetryLater(Exception):
 
 
 class PlatformDown(Exception):
-    """The platform cannot be reached. All requests are given back, and no attempt is counted.
+    """The platform cannot be reached. All unanswered requests are given back, and no attempt is
+    counted.
 
     `retry_after`: the pause of the adapter; a number counts as seconds. `text`: the text that the
     adapter logs. If the first argument is a text, it is used as `text`, unless `text` is given too.

@@ -31,7 +31,9 @@ class LogFormat(StrEnum):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """All settings of a server. Raises ValueError if two settings contradict each other."""
+    """All settings of a server. Raises ValueError if an address has a wrong form, if settings
+    contradict each other, or if other machines could reach a server that is not protected.
+    """
 
     listen: Annotated[
         str,

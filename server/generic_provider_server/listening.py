@@ -26,8 +26,8 @@ MOST_OF_CONNECTION = 2_500
 
 A gRPC client sends further calls when earlier calls have ended. If one client makes 10,000 calls at
 once on one connection, other clients wait for about 1 s, and for 2 to 4 s if this client uses
-several connections. Without the limit, other clients would always wait for 3 to 5 s, because even
-the refusal of a call takes time on the event loop.
+several connections. Without the limit, other clients would wait for 3 to 5 s in both cases, because
+even the refusal of a call takes time on the event loop.
 """
 MOST_PENDING = 10_000
 """The greatest number of calls, of all clients together, that have arrived but have not begun. gRPC

@@ -114,9 +114,9 @@ def read_settings(
     """Reads all settings. The value of a setting is its option; else its environment variable; else
     its value in the file; else the default.
 
-    The value None means that an option is absent. Raises WrongSettings. The values of settings are
-    examined only if the file can be read and contains no unknown name, and settings that exclude
-    each other are found only if every single value is right. So an error may hide other errors.
+    The value None means that an option is absent. Raises WrongSettings, but not always with all
+    errors: values are examined only if the file is right, and addresses and combinations of
+    settings are examined only if every value has the right type.
     """
     given = {
         **_from_file(file),

@@ -21,7 +21,8 @@ REJECTED = (ActionState.REJECTED, ActionState.PARTLY_REJECTED)
 
 
 class RefusedLines:
-    """Counts refused lines, and writes them to a file. The file exists only if a line was refused.
+    """Counts refused lines, and writes them to a file. If no line was refused, the file is removed
+    at the end.
 
     If `written` is false, no file is written, and the file of an earlier command does not change.
     """

@@ -79,7 +79,9 @@ class Outage:
             self.printer.say(f"            {each.count} x {RequestType.name_of(each.type)}")
 
     def _watch(self, run: str) -> None:
-        """Waits until the platform has answered all requests of the run."""
+        """Waits until the platform has answered all requests of the run. After the end of the run,
+        waits for the last answers for at most PATIENCE.
+        """
         with self.printer.progress(run) as update:
             for last in self.crm.watch_reset_run(run):
                 update(last)

@@ -52,7 +52,7 @@ def next_step(platform: Platform, again: Again) -> str:
 
 
 def _for_the_crm(platform: Platform, again: Again) -> str:
-    """Returns the advice for a caller who may only read subscriptions and actions."""
+    """Returns the advice for a caller who may not read providers and requests."""
     if platform.link.sync_state == SyncState.IN_SYNC:
         return _asked(platform, again) or _nothing(platform)
     who = "ask somebody with the role support, who may see more"

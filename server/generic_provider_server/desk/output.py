@@ -51,9 +51,9 @@ class Output(NamedTuple):
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Prints the lines, with control characters made harmless. All output goes through this
-    function or through tables, so that no text of a platform, an adapter or a caller controls the
-    terminal.
+    """Prints the lines, with control characters made harmless. The commands print results only
+    through this function or through tables, so that no text of a platform, an adapter or a caller
+    controls the terminal.
     """
     for line in lines:
         click.echo(visible(line), err=err)

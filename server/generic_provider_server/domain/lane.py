@@ -49,10 +49,10 @@ class Lane(Value, frozen=True, kw_only=True):
     `handover` is the number of the last lease; `lease_duration` is the time for which the lease was
     given or last extended.
 
-    `server` is the process that gave or last extended the lease. Only this process may end the
-    lease when the lease runs out, because `lease_until` is a time of the steady clock of this
-    process. After a drain `server` is empty, and `lease_until` is a time of the clock that all
-    processes share.
+    `server` is the process that gave or last extended the lease. As long as this process lives,
+    only this process may end the lease when the lease runs out, because `lease_until` is a time of
+    the steady clock of this process. After a drain `server` is empty, and `lease_until` is a time
+    of the clock that all processes share.
     """
 
     provider: str

@@ -29,7 +29,9 @@ None means all providers.
 
 
 class Role(StrEnum):
-    """The roles of callers. The role ADAPTER is always for one provider: `adapter:ALUXSAT`."""
+    """The roles of callers. In the file of callers, the role ADAPTER is always for one provider:
+    `adapter:ALUXSAT`.
+    """
 
     CRM = "crm"
     ADAPTER = "adapter"

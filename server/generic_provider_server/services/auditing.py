@@ -1,9 +1,9 @@
 """Writes the audit entries of calls that changed nothing, and logs every written entry.
 
 The entry of a change is written in the transaction of the change. Entries of refused calls, and of
-calls that are counted together, are collected here and written twice a second. No caller can cause
-an unlimited number of entries: after a few refused calls in the same minute, one entry counts the
-further calls.
+calls that are counted together, are collected here and written twice a second. Refused calls cannot
+cause an unlimited number of entries: after a few refused calls of a caller in the same minute, one
+entry for each RPC and reason counts the further calls.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ An adapter begins no request after 12 s without a message, so a heartbeat must n
 """
 
 COUNT_SECONDS = 2.0
-"""The seconds for which all streams of a provider share one count."""
+"""The seconds for which all streams and pulls of a provider share one count; they share it for
+longer if counting takes long.
+"""
 
 Backlog = tuple[int, int]
 """The number of pending requests, and the age of the oldest pending request in microseconds."""

@@ -34,11 +34,11 @@ ENTRIES_SECONDS = 5.0
 class Duty:
     """Work that the service repeats by itself.
 
-    Every `seconds`, the clock calls `due` and runs the commands that `due` returns. Every process
-    has every duty, so another process may have done the work first. Therefore each command locks
-    its rows, and checks again whether the change is due. A command changes a bounded number of
-    subscriptions. `due` returns at most MOST_DUE commands; if it returns MOST_DUE commands, and not
-    all of them fail, it is called again immediately.
+    The clock calls `due`, runs the commands that `due` returns, pauses for `seconds`, and begins
+    again. Every process has every duty, so another process may have done the work first. Therefore
+    each command locks its rows, and checks again whether the change is due. A command changes a
+    bounded number of rows. `due` returns at most MOST_DUE commands; if it returns MOST_DUE
+    commands, and not all of them fail, it is called again immediately.
     """
 
     name: str

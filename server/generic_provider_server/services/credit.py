@@ -1,7 +1,8 @@
 """Counts the used credit of a stream.
 
 The thread that commits a group, or receives a notification of another process's commit, counts
-before it does anything else. So a claim can use the credit that all earlier answers have freed.
+before it does anything else. So a claim can use the credit that earlier commits and notifications
+have freed.
 """
 
 from __future__ import annotations

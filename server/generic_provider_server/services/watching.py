@@ -65,7 +65,8 @@ class Watching:
     """Reads new rows of events while there are watchers. Use this object only on the event loop.
 
     Each new row is read once for all watchers that wait. A watcher that has not got all events yet
-    reads the rows by itself, one after the other. Only one such watcher reads at a time.
+    reads the rows that it needs by itself, several with one query, unless they are among the cached
+    rows. Only one such watcher reads at a time.
     """
 
     def __init__(self, store: Store) -> None:
@@ -88,7 +89,9 @@ class Watching:
         await self._loop.stop()
 
     def drain(self, reason: str) -> None:
-        """Ends all streams."""
+        """Ends all streams: each watcher gets a Drain. Streams that have not ended after
+        LAST_SECONDS are cancelled.
+        """
         self._draining = reason
         for waiting in self._waiting:
             _set_row(waiting, self._next)

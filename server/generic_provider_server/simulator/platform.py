@@ -100,7 +100,9 @@ class Platform:
         return [number for (number,) in rows]
 
     def journal(self, subscription: str = "") -> Iterator[Line]:
-        """Yields the entries about all applied and rejected requests, in order."""
+        """Yields the entries about all applied and rejected requests, in order: of the given
+        subscription, or of all subscriptions if `subscription` is empty.
+        """
         found = self._database.execute(
             "SELECT request, subscription, type, what, adapter, outcome FROM journal "
             "WHERE subscription = ? OR ? = '' ORDER BY id",

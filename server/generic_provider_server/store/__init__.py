@@ -1,1 +1,3 @@
-"""Stores all values in the database: one thread writes, other threads read."""
+"""Stores the values of the service in the database. In each process, one thread makes the changes
+(except the sign of life and the checkpoints), and other threads read.
+"""

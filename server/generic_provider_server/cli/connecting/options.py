@@ -32,8 +32,8 @@ def connection_options(
     """Adds the options for the connection to a command.
 
     The command gets the argument `connection`. `default`: the address of the server if neither an
-    option, a variable nor a profile gives one. If `default` is None, only the option --server gives
-    the address; without the option it is empty.
+    option, an environment variable nor a profile gives one. If `default` is None, only the option
+    --server gives the address; without the option it is empty.
     """
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:

@@ -1,4 +1,4 @@
-"""Reads a message from a TOML file, and reports all mistakes at once.
+"""Reads a message from a TOML file, and reports all wrong keys at once.
 
 Keys are the names of fields. Enum values have their short name (`TERMED` or `termed`); spans are
 written as `"30 s"`, `"10 min"`, `"1 h"` or `"7 d"`.

@@ -115,10 +115,10 @@ class ReportedElements:
 
         Their goods types must all be different, but items of different types may have the same
         serial number. So the function chooses the items in this order: first for serial numbers
-        with exactly one reported item on the distributor `at`, then for the other serial numbers;
-        in each group, first for serial numbers with few possible items. For each serial number,
-        the function prefers an item of a type that the distributor requires, because a service is
-        switched on for such items.
+        with exactly one reported item on the distributor `at` (on all distributors together, if
+        `at` is empty), then for the other serial numbers; in each group, first for serial numbers
+        with few possible items. For each serial number, the function prefers an item of a type that
+        the distributor requires, because a service is switched on for such items.
         """
         place = self._catalogue.distributors.get(at)
         required = place.required_goods_types if place else ()
@@ -156,7 +156,8 @@ class ReportedElements:
 
         If the serial numbers fit both reported items and a confirmed entitlement with other goods,
         yields one entitlement with the reported items and one with the other goods. Yields no
-        entitlement if only usage services have this platform id, because usage is not reported.
+        entitlement if no service of the provider has this platform id, or if only usage services
+        have it, because usage is not reported.
         """
         platform_id = reported.provider_service_id
         services = self._catalogue.services.values()

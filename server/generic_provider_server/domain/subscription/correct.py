@@ -36,10 +36,10 @@ def reconcile(
     """Creates a new unit with the corrections that the platform still needs.
 
     Cancels pending corrections that the platform does not need any more. `never`: the request that
-    was just rejected; it is not sent again before the next reset. `names`: the elements that are
-    corrected even if a correction was rejected earlier. `asked`: the actions that were replayed
-    because of `cause`. If such an action needs a request to `provider` and has none, the new
-    request belongs to this action.
+    was just rejected; it is not sent again until the link is in sync or reset. `names`: the
+    elements that are corrected even if a correction was rejected earlier. `asked`: the actions that
+    were replayed because of `cause`. If such an action needs a request to `provider` and has none,
+    the new request belongs to this action.
     """
     _cancel_pointless(ledger, provider, catalogue)
     if not (needed := _needed(ledger, provider, catalogue)):

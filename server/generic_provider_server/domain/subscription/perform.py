@@ -79,7 +79,9 @@ PerServiceAction = (
     | CancelUsage
     | Replace
 )
-"""Actions for which a provider always gets one request for each service."""
+"""Actions for which a provider never gets ACTIVATE_SUBSCRIBER or DEACTIVATE_SUBSCRIBER, even if its
+settings say that it gets one request for the whole subscription.
+"""
 
 
 def perform(
@@ -130,8 +132,8 @@ def _applied(
     circumstances: Circumstances,
     automatic: bool,
 ) -> tuple[AnyAction, Subscription]:
-    """Returns the action with every provider named, and the state of the subscription after the
-    action.
+    """Returns the action, completed with the providers that the caller left out, and the state of
+    the subscription after the action.
     """
     try:
         resolved = resolve(action, before)

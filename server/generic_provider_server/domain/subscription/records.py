@@ -70,9 +70,10 @@ class ActionRecord(Value, frozen=True, kw_only=True):
     """The row of an action in the database.
 
     `performed`: the encoded message of the call without its `request_id`; empty if the service
-    performed the action by itself. `action`: the action with every provider named; None in rows of
-    the first versions. `due_time`: the time at which a SCHEDULED action is due; None in every other
-    state. `expected_revision`, `bulk`: the values in the call that scheduled the action.
+    performed the action by itself. `action`: the action, completed with the providers that the
+    caller left out; None in rows of the first versions. `due_time`: the time at which a SCHEDULED
+    action is due; None in every other state. `expected_revision`, `bulk`: the values in the call
+    that scheduled the action.
     """
 
     id: int

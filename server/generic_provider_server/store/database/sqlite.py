@@ -1,6 +1,7 @@
 """Implements the engine on SQLite.
 
-One process uses the database: one connection writes, and other connections only read.
+One process uses the database: one connection makes the changes, one makes the checkpoints, and the
+other connections only read.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 IN_ORDER = " ORDER BY number FOR UPDATE"
 """Locking clauses of a SELECT, for databases to which several processes write.
 
-A command that searches for rows never waits for a lock: it skips locked rows.
+A command that searches for subscriptions does not wait for their locks: it skips locked rows.
 """
 
 SETTINGS = "SELECT name, value FROM setting"

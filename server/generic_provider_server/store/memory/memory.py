@@ -18,9 +18,11 @@ class Memory:
     """The values that a process keeps between transactions.
 
     `clock` and `steady_clock` return nanoseconds since 1970; `steady_clock` advances evenly.
-    `last`: the time of the last transaction. Only the writer's thread uses these values, with three
-    exceptions: any thread may read the clocks, `life` and `set_asides`; any thread may record ready
-    lanes in `scan_starts`; readers also replace `providers` as a whole.
+    `last`: the time of the last transaction. Only the writer's thread changes these values, with
+    three exceptions: the thread of the sign of life changes `life`; any thread may record ready
+    lanes in `scan_starts`; readers may replace `providers` as a whole. Any thread may read the
+    clocks, `life`, `set_asides` and `providers`, and may ask `scan_starts` whether a provider has
+    no ready lane.
     """
 
     clock: Callable[[], int]

@@ -1,4 +1,4 @@
-"""Keeps the committed state of every provider in memory."""
+"""Keeps in memory the committed state of the providers, as this process last read or changed it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Select = Callable[[str], Iterable[Any]]
 
 
 class Providers(NamedTuple):
-    """The committed state of all providers.
+    """All providers, in their committed state as this process last read or changed it.
 
     After a change of a provider, a new value replaces this value.
     """

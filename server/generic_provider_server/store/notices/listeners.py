@@ -21,11 +21,11 @@ class Listeners:
     received the notification of another process's commit, before that thread does anything else.
     The functions of all other lists are called on the event loop.
 
-    `committed`: called after each commit of any process, before the callers of this process get
-    their answers. `missed`: called when the writer's connection to the database was lost, and when
-    the connection that receives notifications is open again, because this process may have missed
-    notifications of commits. `reached`: called with False when the database cannot be reached, and
-    with True when it can be reached again.
+    `committed`: called after each commit of this process, before its callers get their answers, and
+    after each notification about a commit of another process. `missed`: called when the writer's
+    connection to the database was lost, and when the connection that receives notifications is open
+    again, because this process may have missed notifications of commits. `reached`: called with
+    False when the database cannot be reached, and with True when it can be reached again.
     """
 
     def __init__(self) -> None:

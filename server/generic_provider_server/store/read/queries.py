@@ -87,9 +87,9 @@ class Queries(
     def unnamed(
         self, provider: str, *, report_time: Instant, after: str, limit: int
     ) -> list[tuple[str, SubscriptionRecord | None]]:
-        """Returns the next linked subscriptions that no complete report has named since
-        `report_time`, in the order of their numbers. Only numbers greater than `after` are
-        returned. The record is None if a subscription cannot be read.
+        """Returns the next linked subscriptions, in the order of their numbers, that were not named
+        by a complete report which began at `report_time` or later. Only numbers greater than
+        `after` are returned. The record is None if a subscription cannot be read.
         """
         query = LinkRow.select(LinkRow.subscription).where(
             LinkRow.provider == provider,

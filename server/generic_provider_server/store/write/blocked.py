@@ -104,10 +104,11 @@ class Blocked(Generic[N]):
         because the end of one lock often lets all waiting commands run. No group is larger than the
         other groups of the writer.
 
-        If LONGEST_ROUND is over before all commands were tried, the next call continues with the
-        first command that was not tried, and with the size that the next group would have had.
-        Unsuccessful attempts take about a fifth of the time, because a pause follows that is four
-        times as long; they take more if the pause has its greatest length.
+        If LONGEST_ROUND is over before all commands were tried, the next call of this function
+        continues with the first command that was not tried, and its first group has the size that
+        the next group of this call would have had. Unsuccessful attempts take about a fifth of the
+        time, because a pause follows that is four times as long; they take more if the pause has
+        its greatest length.
         """
         began = start = time.monotonic()
         if began < self._next_at:

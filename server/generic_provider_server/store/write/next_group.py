@@ -34,9 +34,9 @@ class CommandQueue(Generic[Q]):
     """Two queues of commands: one of the commands for which an adapter waits, which are called the
     commands of adapters, and one of all other commands.
 
-    Each group begins with the commands of adapters, so adapters never wait for the CRM. While other
-    commands wait, the commands of adapters fill at most half of a group, so the CRM does not wait
-    long for adapters.
+    Each group begins with the commands of adapters, so adapters do not wait for the queue of the
+    CRM. While other commands wait, the commands of adapters fill at most half of a group, so the
+    CRM does not wait long for adapters.
     """
 
     def __init__(self) -> None:

@@ -88,7 +88,7 @@ class RequestNotFound(NotFound):
 class ArchiveNotFound(NotFound):
     """The archive does not exist, or it has no readable file.
 
-    In the second case the metadata has `state`.
+    In the second case the metadata has `state`, the state of the archive.
     """
 
 
@@ -123,14 +123,15 @@ class FailedPrecondition(ProvisioningError):
 class ActionNotAllowed(FailedPrecondition):
     """The state of the subscription or service does not allow the action.
 
-    The metadata has `action` and `state`.
+    The metadata has `state`, which is the state of the subscription or of the service, and
+    `action`, the kind of the action.
     """
 
 
 class ActionNotScheduled(FailedPrecondition):
     """The action is not scheduled, so it cannot be cancelled.
 
-    The metadata has `action` and `state`.
+    The metadata has `action`, the id of the action, and `state`, its state.
     """
 
 
@@ -159,9 +160,11 @@ class DistributorOccupied(FailedPrecondition):
 
 
 class ItemInUse(FailedPrecondition):
-    """The item is on another subscription, or its removal from that subscription is not settled.
+    """The item is on another subscription, its removal from that subscription is not settled, or it
+    is already on a distributor of the same provider.
 
-    The metadata has `subscription`; and also `request`, while the removal of the item is pending.
+    The metadata has `subscription`, the subscription that the item belongs to; and also `request`,
+    the number of the request that removes the item, while this request is pending.
     """
 
 
@@ -207,8 +210,8 @@ class ReportIncomplete(FailedPrecondition):
 class TooManyUnsettled(FailedPrecondition):
     """The subscription has 500 unsettled actions, 5,000 pending requests or 200 scheduled actions.
 
-    The metadata has `subscription`. For scheduled actions it also has `scheduled`, otherwise
-    `unsettled` and `pending`.
+    The metadata has `subscription`, and the numbers of actions and requests: `scheduled` if there
+    are too many scheduled actions, otherwise `unsettled` and `pending`.
     """
 
 

@@ -67,7 +67,8 @@ def apply(
     """Returns the subscription after the action, which is performed at the time `at`. Raises
     Refused if a rule forbids the action.
 
-    The action must be a result of `resolve`. `subscription` is None only for Become Subscriber.
+    The action must be a result of `resolve`, which adds the providers that the caller left out.
+    `subscription` is None only for Become Subscriber.
     """
     if isinstance(action, BecomeSubscriber):
         after = become_subscriber(subscription, action, catalogues=catalogues, at=at)

@@ -31,8 +31,8 @@ class Needs(Value, frozen=True, kw_only=True):
     error themselves. `for_adapter`: an adapter waits for the command, so it runs before the
     commands of the CRM. `scheduled`: the subscriptions whose scheduled actions are read; they are
     among the `subscriptions`. `kind`: the kind of the action that the command performs for a
-    caller; refusals are counted by this kind. `size`: the least size that the command has in its
-    group (see `MOST_IN_GROUP`).
+    caller; refusals are counted by this kind. `size`: the least size of the command; the sizes of
+    the commands in a group are limited together.
     """
 
     searches: bool = False

@@ -18,8 +18,8 @@ SHARE = MOST_IN_GROUP // 4
 active.
 """
 SEARCH = MOST_IN_GROUP // 20
-"""The size of a command of an adapter that searches for subscriptions, for example `Claim`: it may
-find hundreds of subscriptions, but mostly finds few.
+"""The size of a command of an adapter that searches for subscriptions, for example of a claim: such
+a command may find hundreds of subscriptions, but mostly finds few.
 """
 
 

@@ -225,7 +225,7 @@ def created_requests(transaction: Transaction, change: Transition) -> tuple[Requ
 def _check_items(transaction: Transaction, aggregate: Aggregate) -> None:
     """Refuses items of another subscription.
 
-    An item stays reserved until its removal is settled.
+    An item stays reserved until its removal is settled and no platform is expected to hold it.
     """
     mine = aggregate.desired.number
     for item in aggregate.desired.items:

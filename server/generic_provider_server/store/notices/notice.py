@@ -31,8 +31,8 @@ class Notice(msgspec.Struct, frozen=True):
     the streams that must get no more requests. `settled`: the actions that the commit settled.
     `audited`: the new entries of the audit trail. `tally`: the counts for the metrics.
     `handed_over`: for each stream of this process, the leases that a listener gave to the stream
-    before the commit. `audited`, `tally` and `handed_over` are empty in the notice of another
-    process.
+    before the commit. `settled`, `audited`, `tally` and `handed_over` are empty in the notice of
+    another process.
     """
 
     ready: dict[str, int] = msgspec.field(default_factory=dict)

@@ -287,9 +287,9 @@ class Writer:
 def _may_succeed(group: Sequence[Asked[Any]], error: Exception) -> bool:
     """Tells whether the group may succeed if it runs again.
 
-    After Unprocessable, the subscription that caused the error has been set aside. If the group is
-    a single command of a duty that searches for its subscriptions, the search now leaves this
-    subscription out. After Overtaken, the group reads the rows that another process has changed.
+    If the single command of a duty raised Unprocessable, its subscription has been set aside. So if
+    the command searches for its subscriptions, it leaves this subscription out when it runs again.
+    After Overtaken, the group reads the rows that another process has changed.
     """
     if isinstance(error, Unprocessable) and len(group) == 1:
         return group[0].needs.searches and bool(group[0].needs.duty)

@@ -1,4 +1,5 @@
-"""Defines the options of each command `action …`, for example of `action add-services`.
+"""Defines the options of each command `action …`, for example of `action add-services`. Converts
+the values of the options to fields of the action's message.
 
 A parameter is named after the field that its option fills: `holder__name` fills `holder.name`, and
 `services__term_end` fills `term_end` of each service.

@@ -1,4 +1,4 @@
-"""Defines the options that all lists share."""
+"""Defines options that several lists share, and limits the number of printed results."""
 
 from __future__ import annotations
 

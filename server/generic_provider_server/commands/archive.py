@@ -1,4 +1,6 @@
-"""Creates and deletes archives, and decides which server process works on an archive."""
+"""Creates and deletes archives, decides which server process works on an archive, and stores the
+progress of its work.
+"""
 
 from __future__ import annotations
 

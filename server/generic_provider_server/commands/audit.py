@@ -1,4 +1,4 @@
-"""Writes entries of the audit trail for calls that changed nothing."""
+"""Writes entries of the audit trail for calls that changed nothing, and refuses malformed items."""
 
 from __future__ import annotations
 

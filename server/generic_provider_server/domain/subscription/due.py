@@ -1,4 +1,5 @@
-"""Finds the automatic end that is due for a subscription.
+"""Finds what is due for a subscription: automatic ends, ends of usage records, and the expiry of
+requests.
 
 Automatic ends are not stored, because they follow from the state of the subscription.
 """

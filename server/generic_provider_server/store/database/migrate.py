@@ -1,4 +1,6 @@
-"""Upgrades the schema of a database. The first process that starts with a new version does this."""
+"""Upgrades the schema of a database. The first server process that starts with a new version does
+this, or the command `database upgrade`.
+"""
 
 from __future__ import annotations
 

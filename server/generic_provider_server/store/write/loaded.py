@@ -1,4 +1,6 @@
-"""Loads the rows that one transaction needs, in bulk, and each row only once."""
+"""Loads the rows that one transaction needs, in bulk, and keeps the loaded subscriptions, lanes and
+actions until the transaction ends.
+"""
 
 from __future__ import annotations
 

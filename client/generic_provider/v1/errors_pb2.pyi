@@ -92,8 +92,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DISTRIBUTOR_OCCUPIED: _ErrorReason.ValueType  # 46
     """The distributor already has an item of that goods type."""
     ERROR_REASON_ITEM_IN_USE: _ErrorReason.ValueType  # 47
-    """The item is on another subscription, or its removal from that subscription is not settled.
-    Metadata: subscription; and request, if a request that removes the item is pending.
+    """The item is on another subscription, its removal from that subscription is not settled, or it
+    is already on a distributor of the same provider. Metadata: subscription (the subscription that
+    the item belongs to); and request, if a request that removes the item is pending.
     """
     ERROR_REASON_PROVIDER_NOT_EFFECTIVE: _ErrorReason.ValueType  # 48
     ERROR_REASON_PROVIDER_INCOMPLETE: _ErrorReason.ValueType  # 49
@@ -131,8 +132,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     was altered. Metadata: archive, and state if there is no file.
     """
     ERROR_REASON_REPORT_INCOMPLETE: _ErrorReason.ValueType  # 59
-    """A complete report leaves out more of the linked subscriptions than max_missing_percent allows.
-    The entries of the report were applied. Metadata: linked (the number of linked subscriptions);
+    """More of the linked subscriptions than max_missing_percent allows would count as missing,
+    because a complete report does not name them. The entries of the report were applied.
+    Metadata: linked (the number of linked subscriptions);
     most (the greatest number that may be missing); missing (at least this number is missing); and
     received, unchanged, changed, skipped and unknown_subscriptions, as in the response to a
     report.
@@ -258,8 +260,9 @@ ERROR_REASON_GOODS_TYPE_NOT_MAPPED: ErrorReason.ValueType  # 45
 ERROR_REASON_DISTRIBUTOR_OCCUPIED: ErrorReason.ValueType  # 46
 """The distributor already has an item of that goods type."""
 ERROR_REASON_ITEM_IN_USE: ErrorReason.ValueType  # 47
-"""The item is on another subscription, or its removal from that subscription is not settled.
-Metadata: subscription; and request, if a request that removes the item is pending.
+"""The item is on another subscription, its removal from that subscription is not settled, or it
+is already on a distributor of the same provider. Metadata: subscription (the subscription that
+the item belongs to); and request, if a request that removes the item is pending.
 """
 ERROR_REASON_PROVIDER_NOT_EFFECTIVE: ErrorReason.ValueType  # 48
 ERROR_REASON_PROVIDER_INCOMPLETE: ErrorReason.ValueType  # 49
@@ -297,8 +300,9 @@ ERROR_REASON_CHECKSUM_MISMATCH: ErrorReason.ValueType  # 58
 was altered. Metadata: archive, and state if there is no file.
 """
 ERROR_REASON_REPORT_INCOMPLETE: ErrorReason.ValueType  # 59
-"""A complete report leaves out more of the linked subscriptions than max_missing_percent allows.
-The entries of the report were applied. Metadata: linked (the number of linked subscriptions);
+"""More of the linked subscriptions than max_missing_percent allows would count as missing,
+because a complete report does not name them. The entries of the report were applied.
+Metadata: linked (the number of linked subscriptions);
 most (the greatest number that may be missing); missing (at least this number is missing); and
 received, unchanged, changed, skipped and unknown_subscriptions, as in the response to a
 report.

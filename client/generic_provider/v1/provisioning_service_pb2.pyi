@@ -702,15 +702,17 @@ class ReportPlatformStateRequest(_message.Message):
     complete: _builtins.bool
     """True if the report names every subscriber whom the platform knows. When you have closed the
     stream normally, every subscription that is linked to the provider and was not named is treated
-    as `missing`. Three kinds of subscriptions are excepted: those that were created after
-    `observed_time`, those that would be skipped if the report named them, and those that have
-    ended and hold nothing on the platform. A malformed or ambiguous entry changes nothing, but the
-    subscriptions that it names count as named.
+    as `missing`. Four kinds of subscriptions are excepted: those that were created after
+    `observed_time`, those that would be skipped if the report named them, those for which the
+    platform has confirmed nothing, and those that are CANCELLED or REGRETTED and hold nothing on
+    the platform. A malformed or ambiguous entry changes nothing, but the subscriptions that it
+    names count as named.
     """
     max_missing_percent: _builtins.float
-    """With `complete`: the greatest share of the linked subscriptions, in percent, that the report
-    may leave out. If the report leaves out more, the call is refused with REPORT_INCOMPLETE. 0 to
-    100. Default 5.
+    """With `complete`: the greatest share of the linked subscriptions, in percent, that may be
+    treated as `missing` because the report did not name them. If there are more, none of them is
+    treated as `missing`, and the call is refused with REPORT_INCOMPLETE; the entries of the report
+    stay applied. 0 to 100. Default 5.
     """
     @_builtins.property
     def observed_time(self) -> _timestamp_pb2.Timestamp:

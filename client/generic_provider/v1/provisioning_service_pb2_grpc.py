@@ -149,8 +149,9 @@ class ProvisioningServiceServicer(object):
 
     def PullPendingRequests(self, request, context):
         """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
-        A lease that this call gives ends only when its requests are answered, when the lease is
-        released, or when the lease runs out.
+        A lease that this call gives belongs to no stream. It ends when all its requests are answered,
+        after an answer REJECTED or RETRY_LATER, or when it is released, runs out, or is ended by an
+        operator.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
         """

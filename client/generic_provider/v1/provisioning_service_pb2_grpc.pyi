@@ -99,8 +99,9 @@ class ProvisioningServiceStub:
     """
     PullPendingRequests: _grpc.UnaryUnaryMultiCallable[_provisioning_service_pb2.PullPendingRequestsRequest, _provisioning_service_pb2.PullPendingRequestsResponse]
     """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
-    A lease that this call gives ends only when its requests are answered, when the lease is
-    released, or when the lease runs out.
+    A lease that this call gives belongs to no stream. It ends when all its requests are answered,
+    after an answer REJECTED or RETRY_LATER, or when it is released, runs out, or is ended by an
+    operator.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
     """
@@ -226,8 +227,9 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     """
     PullPendingRequests: _aio.UnaryUnaryMultiCallable[_provisioning_service_pb2.PullPendingRequestsRequest, _provisioning_service_pb2.PullPendingRequestsResponse]  # type: ignore[assignment]
     """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
-    A lease that this call gives ends only when its requests are answered, when the lease is
-    released, or when the lease runs out.
+    A lease that this call gives belongs to no stream. It ends when all its requests are answered,
+    after an answer REJECTED or RETRY_LATER, or when it is released, runs out, or is ended by an
+    operator.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
     """
@@ -362,8 +364,9 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_provisioning_service_pb2.PullPendingRequestsResponse, _abc.Awaitable[_provisioning_service_pb2.PullPendingRequestsResponse]]:
         """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
-        A lease that this call gives ends only when its requests are answered, when the lease is
-        released, or when the lease runs out.
+        A lease that this call gives belongs to no stream. It ends when all its requests are answered,
+        after an answer REJECTED or RETRY_LATER, or when it is released, runs out, or is ended by an
+        operator.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
         """

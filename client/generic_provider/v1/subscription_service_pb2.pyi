@@ -218,7 +218,7 @@ class PerformActionRequest(_message.Message):
     """One action, of at most 512 KiB. A subscription has at most 1,000 items, 2,000 live services, 200
     usage records that have not ended, and 256 KiB in all. The requests of one action have at most
     1 MiB together. The services of one provider also have at most 1 MiB together, if each service is
-    counted with the items of its distributor.
+    counted with the items that its distributor requires.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

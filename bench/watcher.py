@@ -22,9 +22,9 @@ async def main(address: str) -> None:
     done = Done()
     async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as tasks:
         tasks.create_task(done.tell())
-        request = WatchEventsRequest(kinds=[EVENT_KIND_ACTION_SETTLED])
+        request = WatchEventsRequest(kinds=[EVENT_KIND_ACTION_SETTLED], max_batch_size=100)
         async for message in SubscriptionServiceStub(channel).WatchEvents(request):
-            done.count += message.HasField("event")
+            done.count += len(message.batch.events)
 
 
 if __name__ == "__main__":

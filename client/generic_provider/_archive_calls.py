@@ -77,9 +77,9 @@ def download_archive(
     """
     request = v1.DownloadArchiveRequest(archive=archive, offset=offset)
 
-    def read(piece: v1.DownloadArchiveResponse) -> bytes:
+    def read(piece: v1.DownloadArchiveResponse) -> list[bytes]:
         request.offset += len(piece.data)
-        return piece.data
+        return [piece.data]
 
     return Watch(request, v1.DownloadArchiveResponse, read)
 

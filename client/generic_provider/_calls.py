@@ -61,14 +61,14 @@ class Pages(Generic[Response, Item]):
 class Watch(Generic[Response, Item]):
     """A stream that can be opened again with its request at any time.
 
-    `read` returns the result in a message, or None if the message has none. `lasting`: true if the
-    stream never ends by itself. After its first message, a lasting stream is opened again and again
-    while the server is unavailable, without a limit of time.
+    `read` returns the results in a message, in their order. `lasting`: true if the stream never
+    ends by itself. After its first message, a lasting stream is opened again and again while the
+    server is unavailable, without a limit of time.
     """
 
     request: Message
     response: type[Response]
-    read: Callable[[Response], Item | None]
+    read: Callable[[Response], Iterable[Item]]
     lasting: bool = False
 
 

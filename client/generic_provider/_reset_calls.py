@@ -219,7 +219,7 @@ def list_reset_run_entries(
 def watch_reset_run(_: Caller, reset_run: str) -> Watch[v1.WatchResetRunResponse, v1.ResetRun]:
     """Yield the run immediately, and again after each change, until the run has ended."""
     request = v1.WatchResetRunRequest(reset_run=reset_run)
-    return Watch(request, v1.WatchResetRunResponse, lambda message: message.reset_run)
+    return Watch(request, v1.WatchResetRunResponse, lambda message: [message.reset_run])
 
 
 def approve_reset_run(

@@ -23,6 +23,8 @@ from generic_provider.v1 import subscription_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import Subscription
 
 LONGEST_WAIT = timedelta(seconds=30)
+EVENTS_IN_BATCH = 100
+"""The greatest number of events that a server sends in one message."""
 
 
 def perform(
@@ -220,20 +222,24 @@ def watch_events(
     few days only, and older cursors are refused.
     """
     request = v1.WatchEventsRequest(
-        provider=provider, subscription=subscription, kinds=chosen(EventKind, kind, kinds)
+        provider=provider,
+        subscription=subscription,
+        kinds=chosen(EventKind, kind, kinds),
+        max_batch_size=EVENTS_IN_BATCH,
     )
     if start_after:
         request.start_after = start_after
     elif from_beginning:
         request.from_beginning = True
 
-    def read(message: v1.WatchEventsResponse) -> v1.Event | None:
-        if message.HasField("event"):
-            request.start_after = message.event.cursor
-            return message.event
+    def read(message: v1.WatchEventsResponse) -> Iterable[v1.Event]:
         if message.HasField("heartbeat"):
             request.start_after = message.heartbeat.cursor
             on_heartbeat(message.heartbeat.cursor)
-        return None
+        # older servers send each event alone
+        events = [message.event] if message.HasField("event") else message.batch.events
+        for event in events:
+            request.start_after = event.cursor
+            yield event
 
     return Watch(request, v1.WatchEventsResponse, read, lasting=True)

@@ -71,10 +71,15 @@ class Watched(Generic[Response, Item]):
             ended.set()
             cancel()
 
-    def read(self, message: Response) -> Item | None:
-        self._heard = time.monotonic()
+    def read(self, message: Response) -> Iterator[Item]:
+        """Yields the results in the message. While the program takes one result after the other,
+        the stream does not count as silent.
+        """
         self._tries = Tries(self._limit)
-        return self._watch.read(message)
+        self._heard = time.monotonic()
+        for item in self._watch.read(message):
+            yield item
+            self._heard = time.monotonic()
 
     def _listen(self, ended: threading.Event, cancel: Cancel) -> None:
         """Cancels the stream if no message arrives for SILENCE_SECONDS."""

@@ -184,7 +184,7 @@ class AsyncClient(Base):
             stream = self._stream(watch.response)(watch.request, metadata=self._metadata)
             with watched.opened(stream.cancel, call=loop.call_soon_threadsafe):
                 async for message in stream:
-                    if (item := watched.read(message)) is not None:
+                    for item in watched.read(message):
                         yield item
             await asyncio.sleep(watched.delay)
             self._prepare_retry()

@@ -185,7 +185,6 @@ class Client(Base):
             stream = self._stream(watch.response)(watch.request, metadata=self._metadata)
             with watched.opened(stream.cancel):
                 for message in stream:
-                    if (item := watched.read(message)) is not None:
-                        yield item
+                    yield from watched.read(message)
             time.sleep(watched.delay)
             self._prepare_retry()

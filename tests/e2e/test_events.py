@@ -190,6 +190,40 @@ def _hear(address: str, numbers: list[str], heard: list[str]) -> None:
                 return
 
 
+async def test_batches_contain_the_same_events_as_single_messages(shop: Shop) -> None:
+    await _become_large(shop.crm, 0)
+    async with grpc.aio.insecure_channel(shop.address) as channel:
+        alone = await _messages(channel, count=1_000)
+        few = await _messages(channel, count=1_000, max_batch_size=7)
+        many = await _messages(channel, count=1_000, max_batch_size=1_000)
+
+    events = [message.event for message in alone]
+    assert {len(message.batch.events) for message in alone} == {0}
+    for messages, most in ((few, 7), (many, 1_000)):
+        assert [e for message in messages for e in message.batch.events] == events
+        assert 1 < max(len(message.batch.events) for message in messages) <= most
+        assert max(message.ByteSize() for message in messages) < 1_100_000
+    assert len(many) < len(few) / 5
+
+
+async def _messages(
+    channel: grpc.aio.Channel, *, count: int, max_batch_size: int = 0
+) -> list[api.WatchEventsResponse]:
+    """Returns the first messages with events; they contain at least `count` events together."""
+    request = api.WatchEventsRequest(from_beginning=True, max_batch_size=max_batch_size)
+    stream = SubscriptionServiceStub(channel).WatchEvents(request)
+    found: list[api.WatchEventsResponse] = []
+    async for message in stream:
+        if message.HasField("heartbeat"):
+            continue
+        found.append(message)
+        count -= len(message.batch.events) or 1
+        if count <= 0:
+            break
+    stream.cancel()
+    return found
+
+
 async def test_a_watcher_that_does_not_read_costs_a_bounded_amount(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,11 +233,11 @@ async def test_a_watcher_that_does_not_read_costs_a_bounded_amount(
     made = 0
     original = EventStreams._event  # noqa: SLF001
 
-    def counted(*arguments: Any) -> api.WatchEventsResponse:
+    def counted(*arguments: Any) -> api.Event:
         nonlocal made
-        response = original(*arguments)
-        made += response.ByteSize()
-        return response
+        event = original(*arguments)
+        made += event.ByteSize()
+        return event
 
     monkeypatch.setattr(EventStreams, "_event", counted)
     async with grpc.aio.insecure_channel(shop.address) as channel:

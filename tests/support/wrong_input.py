@@ -251,6 +251,11 @@ CASES: Mapping[str, list[Case]] = {
         (subscriptions.WatchEventsRequest(subscription=LONG), "INVALID_FIELD", "subscription"),
         (subscriptions.WatchEventsRequest(start_after=LONG), "INVALID_FIELD", "start_after"),
         (subscriptions.WatchEventsRequest(start_after="x"), "CURSOR_UNKNOWN", "cursor"),
+        (
+            subscriptions.WatchEventsRequest(max_batch_size=1_001),
+            "INVALID_FIELD",
+            "max_batch_size",
+        ),
     ],
     "StreamPendingRequests": [
         (Streams(adapter="a"), "INVALID_FIELD", "provider"),

@@ -1893,6 +1893,7 @@ class WatchEventsRequest(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
+    MAX_BATCH_SIZE_FIELD_NUMBER: _builtins.int
     start_after: _builtins.str
     """The cursor of an event or heartbeat: the stream begins after this event or heartbeat."""
     from_beginning: _builtins.bool
@@ -1901,6 +1902,11 @@ class WatchEventsRequest(_message.Message):
     """Only events that concern this provider. Actions concern all providers of their subscription."""
     subscription: _builtins.str
     """Only events of this subscription."""
+    max_batch_size: _builtins.int
+    """The greatest number of events in one message, at most 1,000. If 0, each message contains one
+    event, in `event`. Otherwise the events come in `batch`, which costs the server and the caller
+    much less time for each event.
+    """
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___EventKind.ValueType]:
         """Only events of these kinds. If empty, events of all kinds."""
@@ -1913,10 +1919,11 @@ class WatchEventsRequest(_message.Message):
         provider: _builtins.str = ...,
         subscription: _builtins.str = ...,
         kinds: _abc.Iterable[Global___EventKind.ValueType] | None = ...,
+        max_batch_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from_beginning", b"from_beginning", "start", b"start", "start_after", b"start_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_beginning", b"from_beginning", "kinds", b"kinds", "provider", b"provider", "start", b"start", "start_after", b"start_after", "subscription", b"subscription"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_beginning", b"from_beginning", "kinds", b"kinds", "max_batch_size", b"max_batch_size", "provider", b"provider", "start", b"start", "start_after", b"start_after", "subscription", b"subscription"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["start_after", "from_beginning"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
@@ -1927,6 +1934,26 @@ Global___WatchEventsRequest: _TypeAlias = WatchEventsRequest  # noqa: Y015
 @_typing.final
 class WatchEventsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Batch(_message.Message):
+        """One or more events in their order, with at most 1 MiB together unless there is only one event."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        EVENTS_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]: ...
+        def __init__(
+            self,
+            *,
+            events: _abc.Iterable[Global___Event] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
     class Heartbeat(_message.Message):
@@ -1971,24 +1998,32 @@ class WatchEventsResponse(_message.Message):
     EVENT_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def event(self) -> Global___Event: ...
+    def event(self) -> Global___Event:
+        """Only if `max_batch_size` is 0."""
+
     @_builtins.property
     def heartbeat(self) -> Global___WatchEventsResponse.Heartbeat: ...
     @_builtins.property
     def drain(self) -> Global___WatchEventsResponse.Drain: ...
+    @_builtins.property
+    def batch(self) -> Global___WatchEventsResponse.Batch:
+        """Only if `max_batch_size` is not 0."""
+
     def __init__(
         self,
         *,
         event: Global___Event | None = ...,
         heartbeat: Global___WatchEventsResponse.Heartbeat | None = ...,
         drain: Global___WatchEventsResponse.Drain | None = ...,
+        batch: Global___WatchEventsResponse.Batch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "event", b"event", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "drain", b"drain", "event", b"event", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "event", b"event", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "drain", b"drain", "event", b"event", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["event", "heartbeat", "drain"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["event", "heartbeat", "drain", "batch"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 

@@ -23,7 +23,13 @@ from .checks import Checks
 from .incoming import IncomingCall
 
 AT_ONCE = 100
-"""The greatest number of events whose objects are read from the database together."""
+"""The greatest number of events whose objects are read from the database together. So no batch has
+more events.
+"""
+
+MOST_IN_BATCH = 1_000
+MOST_BYTES = 1024 * 1024
+"""The greatest size of a batch in bytes, if it has more than one event."""
 
 KINDS = EventKind
 OF_ACTIONS = frozenset({KINDS.ACTION_EXECUTED, KINDS.ACTION_SETTLED})
@@ -46,6 +52,7 @@ class EventStreams:
             kinds=frozenset(checks.enums("kinds", request.kinds, EventKind)),
         )
         cursor = checks.text("start_after", request.start_after)
+        most = checks.number("max_batch_size", request.max_batch_size, least=0, most=MOST_IN_BATCH)
         checks.done()
         start = BEGINNING if request.from_beginning else None
         if cursor:
@@ -59,8 +66,9 @@ class EventStreams:
                     yield api.WatchEventsResponse(drain=drain)
                 case placed:
                     for first in range(0, len(placed), AT_ONCE):
-                        for each in await self._shown(placed[first : first + AT_ONCE]):
-                            yield each
+                        shown = await self._shown(placed[first : first + AT_ONCE])
+                        for response in _batches(shown, most=most) if most else map(_alone, shown):
+                            yield response
 
     def _heartbeat(self, place: EventPlace) -> api.WatchEventsResponse:
         heartbeat = api.WatchEventsResponse.Heartbeat(
@@ -69,24 +77,43 @@ class EventStreams:
         )
         return api.WatchEventsResponse(heartbeat=heartbeat)
 
-    async def _shown(self, placed: Sequence[PlacedEvent]) -> Iterator[api.WatchEventsResponse]:
+    async def _shown(self, placed: Sequence[PlacedEvent]) -> Iterator[api.Event]:
         bodies = await self._watching.read(partial(_bodies, events=[each.event for each in placed]))
         catalogues = self._store.catalogues
         return (self._event(each, bodies, catalogues) for each in placed)
 
-    def _event(
-        self, placed: PlacedEvent, bodies: _Bodies, catalogues: Catalogues
-    ) -> api.WatchEventsResponse:
-        event, response = placed.event, api.WatchEventsResponse()
-        shown = response.event
-        shown.cursor = self._watching.cursor(placed.after)
+    def _event(self, placed: PlacedEvent, bodies: _Bodies, catalogues: Catalogues) -> api.Event:
+        event, shown = placed.event, api.Event(cursor=self._watching.cursor(placed.after))
         encode_parts.put_time(shown.time, placed.time)
         shown.subscription = event.subscription
         if len(event.providers) == 1:
             shown.provider = event.providers[0]
         shown.reference = event.reference
         _put_change(event, bodies, catalogues, shown)
-        return response
+        return shown
+
+
+def _alone(event: api.Event) -> api.WatchEventsResponse:
+    return api.WatchEventsResponse(event=event)
+
+
+def _batches(events: Iterable[api.Event], *, most: int) -> Iterator[api.WatchEventsResponse]:
+    """Yields the events in messages of at most `most` events and MOST_BYTES bytes."""
+    batch: list[api.Event] = []
+    size = 0
+    for event in events:
+        more = event.ByteSize()
+        if batch and (len(batch) == most or size + more > MOST_BYTES):
+            yield _together(batch)
+            batch, size = [], 0
+        batch.append(event)
+        size += more
+    if batch:
+        yield _together(batch)
+
+
+def _together(events: Sequence[api.Event]) -> api.WatchEventsResponse:
+    return api.WatchEventsResponse(batch=api.WatchEventsResponse.Batch(events=events))
 
 
 class _Bodies(NamedTuple):

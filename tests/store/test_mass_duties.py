@@ -68,11 +68,25 @@ async def groups_of_duties(bench: Bench, runner: Clock, *, due: int) -> list[int
     return [size for size in sizes if size]
 
 
-async def scheduled(bench: Bench, count: int, *, seconds: int = 1) -> None:
-    """Schedules actions that are due in `seconds` different seconds."""
+async def scheduled(bench: Bench, count: int, *, seconds: int = 1, each: int = 1) -> None:
+    """Schedules `each` actions on `count` subscriptions. They are due in `seconds` different
+    seconds.
+    """
     await bench.become_all([viewer(f"S{n}") for n in range(count + 1)])
     for n in range(1, count + 1):
-        await bench.schedule(ADD_SPORT, f"S{n}", 60 - n % seconds)
+        for _ in range(each):
+            await bench.schedule(ADD_SPORT, f"S{n}", 60 - n % seconds)
+
+
+async def test_subscriptions_with_two_due_actions_do_not_delay_the_others(
+    bench: Bench, runner: Clock
+) -> None:
+    await scheduled(bench, MOST_DUE, each=2)
+    bench.clock.advance(60)
+
+    assert len(await bench.store.read(lambda q: q.subscriptions_with_scheduled())) == MOST_DUE
+    assert await runner.do_everything()  # so the duty is called again immediately
+    assert not await bench.store.read(lambda q: q.subscriptions_with_scheduled())
 
 
 @pytest.mark.parametrize(("due", "most"), [(MOST_DUE, ONE), (MOST_DUE // 4, FEW)])

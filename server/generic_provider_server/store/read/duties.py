@@ -4,6 +4,7 @@ the number of stored rows.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from ...domain.lane import GRACE
@@ -73,10 +74,18 @@ class DutyQueries(BaseQueries):
         return bool(self._due(sql.REQUESTS_OVERDUE, provider, before, duty="expiry", most=1))
 
     def _due_times(self, statement: str, *, duty: str) -> dict[str, Instant]:
-        times = dict[str, Instant]()
-        for subscription, time in self._due(statement, self.now(), duty=duty, most=MOST_DUE):
-            times.setdefault(subscription, Instant(time))
-        return times
+        """Returns at most MOST_DUE subscriptions, and fewer only if no others are due. Several rows
+        may be about the same subscription, so the first MOST_DUE rows may not be enough.
+        """
+        now, most = self.now(), MOST_DUE
+        while True:
+            rows = self._due(statement, now, duty=duty, most=most)
+            times = dict[str, Instant]()
+            for subscription, time in rows:
+                times.setdefault(subscription, Instant(time))
+            if len(times) >= MOST_DUE or len(rows) < most:
+                return dict(islice(times.items(), MOST_DUE))
+            most *= 2
 
     def _due(self, statement: str, *parameters: Any, duty: str, most: int) -> list[Any]:
         """Returns at most `most` rows, without the rows of subscriptions that are set aside from

@@ -214,9 +214,17 @@ class Settings(Struct, frozen=True, kw_only=True):
 def address_of(text: str, *, option: str, example: str) -> tuple[str, int]:
     """Returns the host without brackets, and the port. Raises ValueError if the text is wrong."""
     found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", text)
-    if not found or int(found[2]) > LAST_PORT:
+    if not found or int(found[2]) > LAST_PORT or not _may_be_host(found[1]):
         raise ValueError(f"{option}: {text!r} is not HOST:PORT, like {example}")
     return found[1].strip("[]"), int(found[2])
+
+
+def _may_be_host(host: str) -> bool:
+    """Tells whether the resolver accepts the name: no part between dots is empty or too long."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

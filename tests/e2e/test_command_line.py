@@ -149,6 +149,14 @@ def test_a_server_that_is_no_address_is_refused_with_a_sentence() -> None:
             assert f"HOST:PORT, like localhost:50051, not '{address}'" in refused.stderr
 
 
+@pytest.mark.parametrize("host", ["x..y", 64 * "x"])
+def test_a_server_whose_name_cannot_be_a_host_is_not_reached(host: str) -> None:
+    unreached = run("provider", "list", "--server", f"{host}:50051", "--timeout=1")
+
+    assert unreached.exit_code == 3
+    assert f"Error: {host}:50051 was not reached: " in unreached.stderr
+
+
 def test_a_second_server_on_the_same_database_is_refused(tmp_path: Path) -> None:
     with Server(tmp_path):
         database = f"sqlite:///{tmp_path / 'generic-provider.db'}"
@@ -192,6 +200,8 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
             "--callers: /none/callers.toml: No such file or directory; `generic-provider caller",
         ),
         (("--listen", "nowhere"), "is not HOST:PORT"),
+        (("--listen", "x..y:1", "--insecure"), "--listen: 'x..y:1' is not HOST:PORT"),
+        (("--listen", f"{64 * 'x'}:1", "--insecure"), "is not HOST:PORT"),
         (("--metrics", "9464"), "--metrics: '9464' is not HOST:PORT"),
         (("--database", "mysql://x/y", "--listen", "127.0.0.1:0"), "is not a database URL"),
         (("--drain-seconds", "soon"), "'soon' is not a number from 0 to 86400"),

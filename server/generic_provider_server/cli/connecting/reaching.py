@@ -46,6 +46,8 @@ def _why_not_reached(connection: Connection, *, again: bool) -> str:
         if again and error.errno == socket.EAI_AGAIN:
             return ""
         return f"no address is found for the host {host} ({error.strerror}): check --server"
+    except UnicodeError:  # a part of the name is empty or too long
+        return f"{host} is not the name of a host: check --server"
     except OSError:
         return ""
 

@@ -224,10 +224,12 @@ def _reserved(settings: Settings) -> Iterator[str]:
     the port.
     """
     host, port = settings.address
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind) as keeping:
+    with ExitStack() as stack:
         try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            family, kind, _, _, address = found[0]
             _check_free(family, kind, address)
+            keeping = stack.enter_context(socket.socket(family, kind))
             keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             keeping.bind(address)
         except OSError as error:

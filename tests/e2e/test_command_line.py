@@ -202,6 +202,15 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
         (("--listen", "nowhere"), "is not HOST:PORT"),
         (("--listen", "x..y:1", "--insecure"), "--listen: 'x..y:1' is not HOST:PORT"),
         (("--listen", f"{64 * 'x'}:1", "--insecure"), "is not HOST:PORT"),
+        (
+            (
+                "--listen=nowhere.invalid:1",
+                "--insecure",
+                "--workers=2",
+                "--database=postgresql:///",
+            ),
+            "Error: cannot serve on nowhere.invalid:1: ",
+        ),
         (("--metrics", "9464"), "--metrics: '9464' is not HOST:PORT"),
         (("--database", "mysql://x/y", "--listen", "127.0.0.1:0"), "is not a database URL"),
         (("--drain-seconds", "soon"), "'soon' is not a number from 0 to 86400"),

@@ -24,6 +24,7 @@ from generic_provider_server.services.event_places import (
     Wanted,
 )
 from generic_provider_server.services.watching import Watching
+from generic_provider_server.store.read.events import MOST_ROWS
 from generic_provider_server.store.store import Store
 from generic_provider_server.store.write.loaded import Needs
 from generic_provider_server.store.write.transaction import Transaction
@@ -266,6 +267,29 @@ async def test_many_watchers_that_wait_cost_one_query(
         await bench.become(viewer("S1"))
         first, second = await takes
     assert first == second
+    assert len(asked) <= 3
+
+
+async def test_rows_that_are_read_together_cost_the_watchers_that_wait_one_query(
+    bench: Bench, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, written = [], asyncio.Event()
+    original = Store.read
+
+    async def read(self: Store, question: object) -> object:
+        await written.wait()
+        asked.append(question)
+        return await original(self, question)  # type: ignore[arg-type]
+
+    async with AsyncExitStack() as stack:
+        waiting = [await stack.enter_async_context(watcher(watching, start=None)) for _ in range(5)]
+        monkeypatch.setattr(Store, "read", read)
+        takes = asyncio.gather(*[each.take(3 * MOST_ROWS) for each in waiting])
+        for n in range(MOST_ROWS):
+            await bench.become(viewer(f"S{n}"))
+        written.set()
+        first, *others = await takes
+    assert others == [first] * 4
     assert len(asked) <= 3
 
 

@@ -14,7 +14,7 @@ from operator import methodcaller
 from typing import Any, TypeVar
 
 from ..domain.refusals import Reason, Refused
-from ..store.read.events import Bounds, EventRows, StoredEvents
+from ..store.read.events import MOST_ROWS, Bounds, EventRows, StoredEvents
 from ..store.read.queries import Queries
 from ..store.store import Store
 from .event_places import BEGINNING, Drain, EventPlace, Heartbeat, PlacedEvent, Sent, Wanted
@@ -34,8 +34,10 @@ PAUSE_SECONDS = 0.02
 LAST_SECONDS = 1.0
 """The seconds that a stream gets for its last messages when the server shuts down."""
 
-RECENT_ROWS = 32
-"""The number of rows that are cached, so that many watchers need only one query."""
+RECENT_ROWS = MOST_ROWS
+"""The number of rows that are cached, so that many watchers need only one query. All rows that are
+read together are cached.
+"""
 
 _CURSOR = re.compile(r"([0-9a-f]{32})-(\d{1,18})-(\d{1,9})")
 

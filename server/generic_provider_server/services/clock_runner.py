@@ -106,7 +106,9 @@ class Clock:
 
 
 class CallsPerSecond:
-    """Counts the calls that change something, except the calls of adapters."""
+    """Counts the calls that change something. Of the calls of adapters, only platform reports
+    count.
+    """
 
     def __init__(self) -> None:
         self._second = 0

@@ -89,20 +89,36 @@ async def test_subscriptions_with_two_due_actions_do_not_delay_the_others(
     assert not await bench.store.read(lambda q: q.subscriptions_with_scheduled())
 
 
-@pytest.mark.parametrize(("due", "most"), [(MOST_DUE, ONE), (MOST_DUE // 4, FEW)])
+@pytest.mark.parametrize(
+    ("amount", "most"), [((MOST_DUE, 0), ONE), ((MOST_DUE, 1), FEW), ((MOST_DUE // 4, 0), FEW)]
+)
 async def test_a_call_waits_for_few_due_actions(
-    bench: Bench, runner: Clock, due: int, most: int, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, runner: Clock, amount: tuple[int, int], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    due, burst = amount
     monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)  # the machine may have other load
+    monkeypatch.setattr(clock_runner, "BURST", burst)
     await scheduled(bench, due)
     async with calls_of_a_crm(bench):
-        assert max(await groups_of_duties(bench, runner, due=due)) <= most
+        assert max(await groups_of_duties(bench, runner, due=due)) == most
+
+
+async def test_after_a_burst_due_actions_run_one_by_one(
+    bench: Bench, runner: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)
+    monkeypatch.setattr(clock_runner, "BURST", MOST_DUE)
+    await scheduled(bench, 2 * MOST_DUE)
+    async with calls_of_a_crm(bench):
+        assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == FEW
+        assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == ONE
 
 
 async def test_actions_of_several_seconds_do_not_run_one_by_one(
     bench: Bench, runner: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)
+    monkeypatch.setattr(clock_runner, "BURST", 0)
     await scheduled(bench, MOST_DUE, seconds=2)
     async with calls_of_a_crm(bench):
         assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == FEW

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,6 +23,10 @@ from .periodic_step import Loop
 ONE, FEW, MANY = 1, 6, 30
 """The number of commands of a duty that are queued together; `Clock._most` chooses one of these
 three numbers.
+"""
+BURST = 1_000
+"""If very many commands are due at the same time, the first commands of this number do not run one
+by one, so that a burst of hundreds of commands is not late.
 """
 BUSY_SECONDS = 0.02
 """If commands take longer than this time in seconds, the writer is busy."""
@@ -41,6 +46,10 @@ class Clock:
             Loop(duty.name, partial(self._do, duty), seconds=duty.seconds) for duty in self._duties
         ]
         self._calls = CallsPerSecond()
+        self._in_mass = Counter[str]()
+        """For each duty whose last commands were many that were due at the same time: how many of
+        these commands have run.
+        """
         store.listeners.committed.append(self._calls.note)
 
     @asynccontextmanager
@@ -58,18 +67,21 @@ class Clock:
 
     async def _do(self, duty: Duty) -> bool:
         commands = list(await self._store.read(duty.due))
-        done = await self._do_each(commands)
+        mass = is_mass(commands)
+        done = await self._do_each(commands, mass=mass and self._in_mass[duty.name] >= BURST)
+        self._in_mass[duty.name] = self._in_mass[duty.name] + len(done) if mass else 0
         failed = [each for each in done if isinstance(each, BaseException)]
         for error in failed:
             if not _was_set_aside(error):
                 raise error
         return len(done) >= MOST_DUE and len(failed) < len(done)
 
-    async def _do_each(self, commands: Sequence[Command[object]]) -> list[object]:
+    async def _do_each(self, commands: Sequence[Command[object]], *, mass: bool) -> list[object]:
         """Runs all commands in portions. Pauses after each portion while calls change something, or
-        if other processes use the database. So no call waits for many of the commands.
+        if other processes use the database. So no call waits for many of the commands. `mass`: see
+        `_most`.
         """
-        done, took, mass = list[object](), 0.0, is_mass(commands)
+        done, took = list[object](), 0.0
         while len(done) < len(commands):
             most = self._most(mass=mass, took=took)
             began = time.monotonic()
@@ -84,11 +96,11 @@ class Clock:
 
         `took`: the duration of the last commands in seconds. While the writer is busy, many
         commands run together, because large groups take less time for each command. `mass`: very
-        many commands were due at the same time. While calls change something, these commands run
-        one by one: together they then take longer, but each call waits for only one command. Other
-        commands do not run one by one, because then more commands might become due than run. If
-        other processes use the database, the portion is small too, because those processes may have
-        calls.
+        many commands were due at the same time, and BURST of them have run. While calls change
+        something, the others run one by one: together they then take longer, but each call waits
+        for only one command. Other commands do not run one by one, because then more commands might
+        become due than run. If other processes use the database, the portion is small too, because
+        those processes may have calls.
         """
         calls = self._calls.latest()
         if took > BUSY_SECONDS or not (calls or self._store.shared):

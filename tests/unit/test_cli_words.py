@@ -85,6 +85,12 @@ def test_an_option_in_front_of_its_command_belongs_after_it(typed: str, said: st
     assert refused.stderr.endswith(f"\nError: {said}\n")
 
 
+def test_a_similar_command_is_suggested_for_an_unknown_one() -> None:
+    refused = run("acton", "list")
+    assert refused.stderr.endswith("\nError: No such command 'acton'. Did you mean 'action'?\n")
+    assert run("xyz").stderr.endswith("\nError: No such command 'xyz'.\n")
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

@@ -351,3 +351,17 @@ def test_an_action_shows_what_was_asked_and_what_stands_again(
     assert f"taken back    item MAIN:SMARTCARD:{card} is back" in shown
     (told,) = told_as_json("action", "get", action, server=server)
     assert [each["gone"] for each in told["taken_back"] if "item" in each] == [False]
+
+
+@pytest.mark.parametrize("what", ["action", "request", "audit"])
+def test_a_list_that_is_filtered_by_a_card_says_how_to_find_the_number(
+    server: Server, number: str, card: str, what: str
+) -> None:
+    listed = run(what, "list", f"--subscription={card}", server=server)
+
+    said, hint = listed.stderr.splitlines()
+    assert (listed.exit_code, said) == (0, "nothing found")
+    assert hint.startswith("--subscription takes a number, and no subscription has the number ")
+    assert hint.endswith(f"generic-provider subscription explain {card}")
+    known = run(what, "list", f"--subscription={number}", server=server)
+    assert "takes a number" not in known.stderr

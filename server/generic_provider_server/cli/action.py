@@ -30,7 +30,14 @@ from .action_options import ACTIONS, Verb, message_fields
 from .batch_outcome import REJECTED
 from .failures import REFUSED
 from .finding import KEY, find
-from .listing import created_options, limit_option, name_archives, page_size, within
+from .listing import (
+    created_options,
+    explain_nothing,
+    limit_option,
+    name_archives,
+    page_size,
+    within,
+)
 from .merging import PARTS, WHOLE, merge
 from .remote import remote
 from .values import INSTANT, Id, Named, NamedOption, Number
@@ -234,7 +241,9 @@ def cancel(client: Client, output: Output, *, action_id: str, performed_by: str)
 
 
 @action.command("list")
-@click.option("--subscription", default="", help="List only actions of this subscription.")
+@click.option(
+    "--subscription", default="", help="List only actions of the subscription with this number."
+)
 @click.option("--reference", default="", help="List only actions with this reference.")
 @click.option(
     "--kind",
@@ -260,7 +269,7 @@ def cancel(client: Client, output: Output, *, action_id: str, performed_by: str)
 @remote
 def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> None:
     """List actions, newest first."""
-    output.messages(
+    found = output.messages(
         within(limit, client.list_actions(**filters, page_size=page_size(limit))),
         {
             "action": lambda each: each.id,
@@ -274,6 +283,8 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "by": lambda each: each.performed.performed_by,
         },
     )
+    if not found:
+        explain_nothing(client, filters["subscription"])
     name_archives(client, filters["subscription"])
 
 

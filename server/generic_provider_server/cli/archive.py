@@ -112,7 +112,9 @@ def _ago(span: timedelta) -> datetime:
     help="List only archives in this state.",
 )
 @click.option(
-    "--subscription", default="", help="List only archives with requests of this subscription."
+    "--subscription",
+    default="",
+    help="List only archives with requests of the subscription with this number.",
 )
 @limit_option
 @remote

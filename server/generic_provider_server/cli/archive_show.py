@@ -51,7 +51,9 @@ def _present(_: click.Context, __: click.Parameter, file: Path) -> Path:
     multiple=True,
     help="Show this request with its action and audit entries.",
 )
-@click.option("--subscription", default="", help="Show all lines about this subscription.")
+@click.option(
+    "--subscription", default="", help="Show all lines about the subscription with this number."
+)
 @click.option(
     "--reset-run", "run", type=Id("U"), default="", help="Show this reset run, with its entries."
 )

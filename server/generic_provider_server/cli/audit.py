@@ -11,7 +11,7 @@ import grpc
 from generic_provider import AuditEntry, Client, ErrorReason
 
 from ..desk.output import Output, json_line, moment, plain, say, write_csv
-from .listing import limit_option, page_size, within
+from .listing import explain_nothing, limit_option, page_size, within
 from .remote import remote
 from .values import INSTANT, Named, NamedOption
 
@@ -77,7 +77,7 @@ def audit() -> None:
 @click.option("--caller", default="", help="Calls of this proven caller, or of this address.")
 @click.option("--performed-by", default="", help="Calls that name this person or system.")
 @click.option("--provider", default="", help="Calls about this provider.")
-@click.option("--subscription", default="", help="Calls about this subscription.")
+@click.option("--subscription", default="", help="Calls about the subscription with this number.")
 @click.option("--resource", default="", help="Calls about this action, request, run or archive.")
 @click.option(
     "--code",
@@ -113,5 +113,5 @@ def list_(
     elif output.as_json:
         for each in entries:
             say(json_line({**plain(each), "code": code(each)}))
-    else:
-        output.messages(entries, COLUMNS)
+    elif not output.messages(entries, COLUMNS):
+        explain_nothing(client, filters["subscription"])

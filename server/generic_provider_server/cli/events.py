@@ -35,7 +35,9 @@ def events() -> None:
     "Default: only new events.",
 )
 @click.option("--provider", default="", help="Show only events of this provider.")
-@click.option("--subscription", default="", help="Show only events of this subscription.")
+@click.option(
+    "--subscription", default="", help="Show only events of the subscription with this number."
+)
 @click.option(
     "--kind",
     "kinds",

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 import click
 
-from generic_provider import Client
+from generic_provider import Client, ProvisioningError, SubscriptionNotFound
 
 from ..desk.archived import archives_with, more_in
-from ..desk.output import say
+from ..desk.command_lines import advised
+from ..desk.output import say, say_folded
 from .values import INSTANT
 
 T = TypeVar("T")
@@ -59,6 +60,22 @@ def within(limit: int, found: Iterable[T]) -> Iterator[T]:
     yield from islice(every, limit)
     if next(every, None) is not None:
         say(f"There are more results than these {limit}: use a greater --limit.", err=True)
+
+
+def explain_nothing(client: Client, subscription: str) -> None:
+    """If no subscription has this number, prints on standard error how to find the number, because
+    a card or an account may be meant.
+    """
+    if not subscription:
+        return
+    try:
+        client.get_subscription(subscription)
+    except SubscriptionNotFound:
+        find = advised("to find the number", "subscription", "explain", subscription)
+        text = f"--subscription takes a number, and no subscription has the number {subscription}"
+        say_folded(f"{text}; {find}", err=True)
+    except ProvisioningError:
+        return
 
 
 def name_archives(client: Client, subscription: str) -> None:

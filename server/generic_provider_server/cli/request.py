@@ -19,7 +19,14 @@ from generic_provider import (
 
 from ..desk.output import Output, moment
 from ..desk.wording import about, address, error, holder, item, usage, waits
-from .listing import created_options, limit_option, name_archives, page_size, within
+from .listing import (
+    created_options,
+    explain_nothing,
+    limit_option,
+    name_archives,
+    page_size,
+    within,
+)
 from .remote import remote
 from .request_tail import changes
 from .values import INSTANT, Id, Named, NamedOption, Seconds
@@ -27,7 +34,9 @@ from .values import INSTANT, Id, Named, NamedOption, Seconds
 F = TypeVar("F", bound=Callable[..., None])
 FILTERS = (
     click.option("--provider", default="", help="Only requests to this provider."),
-    click.option("--subscription", default="", help="Only requests of this subscription."),
+    click.option(
+        "--subscription", default="", help="Only requests of the subscription with this number."
+    ),
     click.option(
         "--account-number", default="", help="Only requests of this account on a platform."
     ),
@@ -109,7 +118,7 @@ def request() -> None:
 @remote
 def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> None:
     """List requests, newest first."""
-    output.messages(
+    found = output.messages(
         within(limit, client.list_requests(**filters, page_size=page_size(limit))),
         {
             "request": lambda each: each.number,
@@ -124,6 +133,8 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "error": error,
         },
     )
+    if not found:
+        explain_nothing(client, filters["subscription"])
     name_archives(client, filters["subscription"])
 
 

@@ -35,19 +35,22 @@ class Output(NamedTuple):
         else:
             say_folded(*lines)
 
-    def messages(self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]) -> None:
+    def messages(self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]) -> bool:
         """Prints many messages: as JSON, or as a table with a row for each. The functions in
         `columns` compute the cells. If there is no message, says so on standard error, because a
-        filter may contain a wrong name.
+        filter may contain a wrong name. Returns True if there was a message.
         """
         if not self.as_json:
             rows = [[cell(message) for cell in columns.values()] for message in messages]
             show_table(columns, rows)
             if not rows:
                 say("nothing found", err=True)
-            return
+            return bool(rows)
+        found = False
         for message in messages:
             say(one_line(message))
+            found = True
+        return found
 
 
 def say(*lines: str, err: bool = False) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from generic_provider_server.cli import generic_provider
+from support.command_line import run
 
 PROJECT = Path(__file__).parents[2]
 
@@ -47,6 +48,17 @@ def test_a_time_shows_its_format_in_the_help() -> None:
     }
     for command, option in ("action activate", "--at"), ("request list", "--created-from"):
         assert f"{option} YYYY-MM-DDTHH:MMZ" in shown[f"generic-provider {command}"]
+
+
+def test_the_usage_of_set_state_fits_a_line_and_the_help_names_the_states() -> None:
+    for noun in ("provider",), ("reset", "run"):
+        usage, *rest = run(*noun, "set-state", "--help", COLUMNS="80").stdout.splitlines()
+        assert usage.endswith(" STATE")
+        assert "STATE is effective or not-effective." in " ".join(rest)
+        wrong = run(*noun, "set-state", "D0000000001", "off").stderr
+        assert (
+            "Invalid value for 'STATE': 'off' is not one of 'effective', 'not-effective'." in wrong
+        )
 
 
 def test_no_line_of_make_help_is_longer_than_a_terminal_is_wide() -> None:

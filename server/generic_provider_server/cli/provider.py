@@ -182,14 +182,15 @@ MEANING = {
 
 @provider.command("set-state")
 @click.argument("code")
-@click.argument("state", type=click.Choice([*STATES]))
+@click.argument("state", type=click.Choice([*STATES]), metavar="STATE")
 @remote
 def set_state(client: Client, output: Output, *, code: str, state: str) -> None:
     """Make a provider effective, or not effective.
 
-    While a provider is not effective, actions change the CRM only: the service creates and hands
-    over no requests for the provider. Once it is effective again, the next action on a
-    subscription, or a reset, brings the platform to the state of the CRM.
+    STATE is effective or not-effective. While a provider is not effective, actions change the CRM
+    only: the service creates and hands over no requests for the provider. Once it is effective
+    again, the next action on a subscription, or a reset, brings the platform to the state of the
+    CRM.
     """
     found = client.set_provider_state(code, state=STATES[state])
     output.message(found, f"{found.code} {_state(found)}: {MEANING[state]}")

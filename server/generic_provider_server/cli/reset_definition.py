@@ -187,13 +187,13 @@ def edit(
 
 @click.command("set-state")
 @click.argument("definition", type=Id("D"), metavar="DEFINITION")
-@click.argument("state", type=Named(ResetRunDefinitionState))
+@click.argument("state", type=Named(ResetRunDefinitionState), metavar="STATE")
 @remote
 def set_state(client: Client, output: Output, /, *, definition: str, state: str) -> None:
     """Make a definition effective, or not effective.
 
-    While a definition is not effective, no run of it begins: its schedule is stopped. A run that
-    has begun continues.
+    STATE is effective or not-effective. While a definition is not effective, no run of it begins:
+    its schedule is stopped. A run that has begun continues.
     """
     done = client.set_reset_run_definition_state(definition, state=state)
     output.message(done, f"{done.id} {done.name} {state}: {_next_run(done)}")

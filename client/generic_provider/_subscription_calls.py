@@ -77,15 +77,19 @@ class Results(list[v1.SubscriptionAction | ProvisioningError]):
 def batch_perform(
     caller: Caller, requests: Iterable[v1.PerformActionRequest]
 ) -> Call[v1.BatchPerformActionsResponse, Results]:
-    """Perform up to 1000 actions, each given as a result of `actions.request`. Get one result for
-    each action, in the order of the actions.
+    """Perform up to 1000 actions, each given as a result of `actions.request`. Get a list with one
+    result for each action, in the order of the actions: the SubscriptionAction, or, if the action
+    was refused, a ProvisioningError.
 
-    A refusal is returned as a ProvisioningError, not raised, and does not affect the other actions.
+    A refusal of an action is not raised, and does not affect the other actions. If the whole call
+    fails, a ProvisioningError is raised.
     """
     asked = list(requests)
     for each in asked:
         if not isinstance(each, v1.PerformActionRequest):
-            raise TypeError(f"batch_perform takes requests of actions.request(), not {each!r:.80}")
+            raise TypeError(
+                f"batch_perform takes requests of actions.request(), not {type(each).__name__}"
+            )
     batch = v1.BatchPerformActionsRequest(actions=asked)
     for each in batch.actions:
         each.performed_by = each.performed_by or caller.performed_by

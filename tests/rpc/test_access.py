@@ -130,6 +130,8 @@ async def test_the_role_is_judged_before_the_message_is_decoded(house: House) ->
     assert (refusal.code, refusal.reason) == ("PERMISSION_DENIED", "PERMISSION_DENIED")
     assert refusal.metadata == {"caller": "crm", "rpc": "GetRequest"}
     adapters = await house.caller("crm").call("SendResponses", b"\xff")
+    changes = await house.caller("crm").call("SetProviderState", b"\xff")
+    assert changes.message.endswith("this needs the role operator")
     assert adapters.message.endswith("this needs one of the roles adapter:PROVIDER, operator")
 
 

@@ -128,8 +128,8 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
         if uses.get(thing):
             raise Refused(
                 Reason.PROVIDER_IN_USE,
-                f"{what} cannot be changed: {uses[thing]} subscriptions or scheduled actions of "
-                f"provider {provider.code} use it",
+                f"{what} cannot be changed, because subscriptions or scheduled actions of provider "
+                f"{provider.code} use it ({uses[thing]} in all)",
                 provider=provider.code,
                 thing=what,
                 count=str(uses[thing]),

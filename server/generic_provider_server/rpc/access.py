@@ -180,10 +180,11 @@ class Admitted:
         """Raises Refused if the caller may not make the call now."""
         found = self.known = self._found()
         if self._rpc not in found.rights:
-            needed = ", ".join(sorted(map(_named, ALLOWED[self._rpc])))
+            names = sorted(map(_named, ALLOWED[self._rpc]))
+            needed = f"{'one of the roles' if len(names) > 1 else 'the role'} {', '.join(names)}"
             raise Refused(
                 Reason.PERMISSION_DENIED,
-                f"{found.name} may not call {self._rpc}; this needs one of the roles {needed}",
+                f"{found.name} may not call {self._rpc}; this needs {needed}",
                 caller=found.name,
                 rpc=self._rpc,
             )

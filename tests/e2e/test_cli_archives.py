@@ -71,13 +71,19 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
     assert downloaded.exit_code == 0, downloaded.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     again = run("archive", "download", archive["id"], f"--to={file}", server=server)
-    assert (again.exit_code, "exists already" in again.stderr) == (1, True)
+    assert (again.exit_code, "exists already; give another file with --to" in again.stderr) == (
+        1,
+        True,
+    )
     shown = run("archive", "show", str(file), f"--request={request_number}", "--json")
     request, action, entry = map(json.loads, shown.stdout.splitlines())
     assert (request["kind"], request["number"]) == ("request", request_number)
     assert (action["kind"], action["performed"]["reference"]) == ("action", "order-1")
     assert (entry["kind"], entry["method"]) == ("audit", "PerformAction")
 
+    other = run("archive", "show", str(file), "--subscription=S2")
+    nothing = f"{file.name} has no line about subscription S2\n"
+    assert (other.exit_code, other.stdout, other.stderr) == (0, "", nothing)
     wrong = run("archive", "delete", archive["id"], "--checksum=0", server=server)
     assert (wrong.exit_code, "CHECKSUM_MISMATCH" in wrong.stderr) == (1, True)
     deleted = run(

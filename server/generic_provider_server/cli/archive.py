@@ -147,7 +147,7 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
     found = client.get_archive(number)
     file = to or Path(found.file or found.id)
     if file.exists():
-        raise click.ClickException(f"{file} exists already")
+        raise click.ClickException(f"{file} exists already; give another file with --to")
     part = file.with_name(f"{file.name}.part")
     part.unlink(missing_ok=True)  # a former download may have left it with other permissions
     try:

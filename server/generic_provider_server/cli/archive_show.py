@@ -88,6 +88,8 @@ def show(
         raise click.ClickException(f"{file.name} has no reset run {run}")
     if not (requests or subscription or run):
         _show("archive", _summary(found), as_json=as_json)
+    elif not lines:
+        say(f"{file.name} has no line about subscription {subscription}", err=True)
     for line in lines:
         facts = _facts(line)
         _show(facts.pop("kind"), facts, as_json=as_json)

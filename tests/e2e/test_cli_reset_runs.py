@@ -156,7 +156,9 @@ def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: 
     assert "  requests     none yet, planned for 2 subscriptions\n" in held
     assert f"  next         approve it {decide.format('approve')}" in held
     assert f"  next         or cancel it {decide.format('cancel')}" in held
-    assert _said(server, "reset", "run", "show", first.id).count("PLANNED") == 2
+    shown = _said(server, "reset", "run", "show", first.id)
+    see = f"see what it would send: generic-provider reset run show {first.id}\n"
+    assert (see in held, see in shown, shown.count("PLANNED")) == (True, False, 2)
     refused = run("reset", "run", "submit", definition, server=server)
     assert "RUN_IN_PROGRESS" in refused.stderr
     assert "CANCELLED" in _said(server, "reset", "run", "cancel", first.id, "--reason=no")
@@ -200,6 +202,23 @@ def test_ctrl_c_ends_only_the_watching(server: Server, crm: Client) -> None:
     assert crm.get_reset_run(begun.id).state == ResetRunState.RUNNING
 
 
+@pytest.mark.parametrize(
+    ("typed", "listed"),
+    [
+        ("reset run show U0000000009", "reset run list [RESET_RUN_NOT_FOUND]"),
+        ("reset run watch U0000000009", "reset run list [RESET_RUN_NOT_FOUND]"),
+        ("reset run preview D1", "reset run list --definitions [RESET_RUN_DEFINITION_NOT_FOUND]"),
+        ("archive download Z0000000009", "archive list [ARCHIVE_NOT_FOUND]"),
+    ],
+)
+def test_an_unknown_id_gets_the_command_that_lists_all(
+    server: Server, typed: str, listed: str
+) -> None:
+    refused = run(*typed.split(), server=server)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.endswith(f"; see: generic-provider {listed}\n")
+
+
 def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> None:
     _outage(crm, 1)
     definition = _define(server, "--cron=30 4 * * MON", "--time-zone=Europe/Tallinn")
@@ -221,9 +240,11 @@ def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> Non
 def test_a_definition_shows_whether_its_runs_are_held(server: Server, crm: Client) -> None:
     definition = _define(server, "--cron=30 4 * * MON")
     shown = ("reset", "run", "show", definition)
+    assert "submitted no" in " ".join(_said(server, *shown).split())
     for option, hold in ((), False), (("--hold",), True):
         _said(server, "reset", "run", "submit", definition, *option)
         assert crm.get_reset_run_definition(definition).hold is hold
+        assert "submitted yes" in " ".join(_said(server, *shown).split())
         assert ("hold yes" in " ".join(_said(server, *shown).split())) is hold
         listed = _said(server, "reset", "run", "list", "--definitions").splitlines()
         assert ("yes" in listed[1].split()) is hold

@@ -145,6 +145,7 @@ def watch_(client: Client, output: Output, *, reset_run: str) -> None:
     """Watch a run with a progress bar. The command ends when the run has ended, or waits for its
     approval.
     """
+    client.get_reset_run(reset_run)  # a wrong id is refused before a progress bar is shown
     if not output.as_json:
         _watched(client, reset_run)
         return
@@ -284,7 +285,7 @@ def show(
         output.message(definition, *definition_lines(definition))
         return
     found = client.get_reset_run(number)
-    output.message(found, *run_lines(found))
+    output.message(found, *run_lines(found, plan_follows=True))
     entries = client.list_reset_run_entries(number, outcomes=outcomes, page_size=page_size(limit))
     output.messages(
         within(limit, entries),

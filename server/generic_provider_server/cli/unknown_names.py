@@ -19,6 +19,13 @@ KNOWN: Mapping[str, tuple[str, Callable[[Provider], list[str]]]] = {
 returns the names that a provider has.
 """
 
+LISTS: Mapping[str, tuple[str, ...]] = {
+    "ARCHIVE_NOT_FOUND": ("archive", "list"),
+    "RESET_RUN_DEFINITION_NOT_FOUND": ("reset", "run", "list", "--definitions"),
+    "RESET_RUN_NOT_FOUND": ("reset", "run", "list"),
+}
+"""For each reason: the command that lists the ids that exist."""
+
 
 @contextmanager
 def names_suggested(client: Client) -> Iterator[None]:
@@ -47,6 +54,8 @@ def _hint(error: ProvisioningError, client: Client) -> str:
     if error.reason == "PROVIDER_NOT_FOUND":
         codes = [each.code for each in client.list_providers()]
         return _did_you_mean(named.get("provider", ""), codes, "provider", "list")
+    if error.reason in LISTS:
+        return advised("see", *LISTS[error.reason])
     if error.reason not in KNOWN:
         return ""
     key, names = KNOWN[error.reason]

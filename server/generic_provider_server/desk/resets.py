@@ -57,6 +57,8 @@ def definition_lines(definition: ResetRunDefinition) -> Iterator[str]:
     for field, value in definition.ListFields():
         if field.name not in NOT_LISTED:
             yield f"  {field.name.replace('_', ' '):<24} {_shown(definition, field.name, value)}"
+    if not definition.submitted:
+        yield f"  {'submitted':<24} no"
 
 
 def _shown(definition: ResetRunDefinition, field: str, value: Any) -> str:
@@ -72,7 +74,10 @@ def _shown(definition: ResetRunDefinition, field: str, value: Any) -> str:
     return ", ".join([*texts, *more])
 
 
-def run_lines(run: ResetRun) -> Iterator[str]:
+def run_lines(run: ResetRun, *, plan_follows: bool = False) -> Iterator[str]:
+    """Describes the run, and the next steps. If the plan of a held run follows these lines, they do
+    not name the command that shows it.
+    """
     state = ResetRunState.name_of(run.state)
     yield f"{run.id} {state}  {run.definition.name} at {run.definition.provider}"
     facts = {
@@ -94,13 +99,15 @@ def run_lines(run: ResetRun) -> Iterator[str]:
         show = command("reset", "run", "show", run.id)
         yield f"  next         when no request is pending: {show}"
     if run.state == ResetRunState.HELD:
-        yield from (f"  next         {each}" for each in _decisions(run))
+        yield from (f"  next         {each}" for each in _decisions(run)[plan_follows:])
 
 
-def _decisions(run: ResetRun) -> Iterator[str]:
-    yield advised("see what it would send", "reset", "run", "show", run.id)
-    yield advised("approve it", "reset", "run", "approve", run.id, "--reason", "WHY")
-    yield advised("or cancel it", "reset", "run", "cancel", run.id, "--reason", "WHY")
+def _decisions(run: ResetRun) -> list[str]:
+    return [
+        advised("see what it would send", "reset", "run", "show", run.id),
+        advised("approve it", "reset", "run", "approve", run.id, "--reason", "WHY"),
+        advised("or cancel it", "reset", "run", "cancel", run.id, "--reason", "WHY"),
+    ]
 
 
 def counts(run: ResetRun) -> str:

@@ -91,7 +91,7 @@ def test_a_provider_is_applied_changed_listed_shown_and_set_not_effective(tmp_pa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("codes = 'X'", "codes: unknown key; did you mean code?"),
+        ("codes = 'X'", "wrong.toml:\ncodes: unknown key; did you mean code?\ncode: is required"),
         ("code = 1", "code: 1 is not a text"),
         ("code = ", "Invalid value"),
         ("[delivery_settings]\npending_window = '3 weeks'", "is not a span"),

@@ -21,7 +21,9 @@ def read_provider(file: Path) -> Provider:
     try:
         with Text(file) as text:
             fill(message, tomllib.loads(text.whole()), output_only=OUTPUT_ONLY, required=("code",))
-    except (WrongKeys, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except WrongKeys as wrong:
+        raise click.UsageError(f"{file}:\n{wrong}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise click.UsageError(f"{file}: {error}") from None
     return message
 

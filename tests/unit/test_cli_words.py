@@ -11,6 +11,7 @@ from generic_provider.v1.errors_pb2 import FieldViolation
 from generic_provider_server.cli.action import action
 from generic_provider_server.cli.audit import COLUMNS
 from generic_provider_server.cli.field_options import naming_options
+from generic_provider_server.conformance.rules import RuleVerdict
 from support.command_line import run
 
 
@@ -89,6 +90,29 @@ def test_a_similar_command_is_suggested_for_an_unknown_one() -> None:
     refused = run("acton", "list")
     assert refused.stderr.endswith("\nError: No such command 'acton'. Did you mean 'action'?\n")
     assert run("xyz").stderr.endswith("\nError: No such command 'xyz'.\n")
+
+
+@pytest.mark.parametrize("what", ["status", "upgrade"])
+def test_a_database_that_is_not_reached_is_told_on_one_line(what: str) -> None:
+    refused = run("database", what, "--database=postgresql://127.0.0.1:1/name")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+
+
+def test_a_missing_database_can_be_given_by_name(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'none.db'}"
+    refused = run("database", "status", f"--database={url}")
+    said = f"Error: there is no database {url}; name another one with --database\n"
+    assert (refused.exit_code, refused.stderr) == (1, said)
+
+
+def test_the_table_of_adapter_check_shows_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = RuleVerdict(1, "keep one stream open", "kept", "reconnected 3 times")
+    monkeypatch.setattr(
+        "generic_provider_server.cli.adapter_check._verdicts", lambda *_, **__: [kept]
+    )
+    heading, row = run("adapter", "check").stdout.splitlines()
+    assert heading.split() == ["rule", "asks", "verdict", "seen"]
+    assert row.rstrip().endswith(kept.seen)
 
 
 @pytest.mark.parametrize(

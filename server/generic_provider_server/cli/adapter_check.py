@@ -123,7 +123,7 @@ def check(
         for verdict in verdicts:
             say(json_line(verdict._asdict()))
     else:
-        show_table(RuleVerdict._fields, verdicts)
+        show_table(("rule", "asks", "verdict", "seen"), verdicts)
     if any(verdict.word == "broken" for verdict in verdicts):
         sys.exit(REFUSED)
 

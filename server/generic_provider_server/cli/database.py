@@ -86,4 +86,5 @@ def _without_traceback(work: Callable[[], Result]) -> Result:
     except (UnsupportedDatabase, StoreInUse, StoreLost) as error:
         raise click.ClickException(str(error)) from error
     except UNREADABLE as error:
-        raise click.ClickException(f"the database cannot be read: {error}") from error
+        text = " ".join(str(error).split())  # libpq writes several lines
+        raise click.ClickException(f"the database cannot be read: {text}") from error

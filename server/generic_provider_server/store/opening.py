@@ -131,7 +131,9 @@ def reader_of(url: str) -> Database:
     if url.startswith(PREFIX):
         check_folder(sqlite_path(url))
         if not sqlite_path(url).exists():
-            raise UnsupportedDatabase(f"there is no database {url}")
+            raise UnsupportedDatabase(
+                f"there is no database {url}; name another one with --database"
+            )
         return sqlite_reader(sqlite_path(url))
     if url.startswith(PREFIXES):
         return database_of(checked(url))

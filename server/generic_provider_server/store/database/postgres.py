@@ -82,7 +82,7 @@ class PostgresEngine:
         except UnsupportedDatabase as error:
             raise UnsupportedDatabase(f"the database cannot be used: {error}") from error
         except UNREADABLE as error:
-            text = str(error).strip()
+            text = " ".join(str(error).split())  # libpq writes several lines
             if any(sign in text for sign in SIGNS_OF_A_START) and not _may_only_read(database):
                 raise StoreLost(f"the database cannot be reached: {text}") from error
             raise UnsupportedDatabase(f"the database cannot be used: {text}") from error

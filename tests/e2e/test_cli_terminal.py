@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -110,3 +112,26 @@ def test_a_pipe_gets_each_row_whole_on_one_line(server: Server, keys: list[str])
 
     (rejected,) = [line for line in listed if keys[3] in line]
     assert SAID.strip() in rejected
+
+
+def test_a_refused_line_does_not_follow_the_progress_bar_on_the_same_line(
+    server: Server, tmp_path: Path
+) -> None:
+    file = tmp_path / "wrong.ndjson"
+    file.write_text('{"subscription": "S1", "terminat": {}}\n' * 2)
+
+    _, shown = on_terminal("action", "batch", str(file), server=server, TERM="xterm")
+
+    erased_or_new = re.findall(r"(?:\r\x1b\[2K|^)line (\d):", shown, re.MULTILINE)
+    assert (erased_or_new, shown.count("there is no field")) == (["1", "2"], 2)
+
+
+def test_the_remark_of_a_dry_run_fits_the_terminal(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text('code = "NEW"\n')
+
+    _, shown = on_terminal("provider", "apply", str(file), "--dry-run", server=server)
+
+    remark = shown[shown.index("The server has not checked") :].splitlines()
+    assert len(remark) > 1
+    assert max(map(len, remark)) <= 80

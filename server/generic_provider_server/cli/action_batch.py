@@ -20,7 +20,7 @@ from generic_provider import (
     SubscriptionAction,
 )
 
-from ..desk.output import Output, one_line, say
+from ..desk.output import Output, one_line, say, say_folded
 from .batch_outcome import Outcome, RefusedLines
 from .failures import REFUSED, words_of
 from .files.action_lines import Line, Lines
@@ -111,7 +111,8 @@ def batch(
     with Text(file) as text, RefusedLines(file, written=not validate_only) as refused:
         outcome = Outcome(validate_only=validate_only)
         if new and not validate_only:
-            say(f"this run has the id {new}; {AFTER_AN_INTERRUPTION} {_instead(new)}", err=True)
+            started = f"this run has the id {new}; {AFTER_AN_INTERRUPTION} {_instead(new)}"
+            say_folded(started, err=True)
         with _continued_later(outcome, refused, run):
             actions = _actions(
                 client, text, outcome=outcome, refused=refused, most=batch_size, run=run
@@ -168,7 +169,7 @@ def _say_how_to_continue(outcome: Outcome, refused: RefusedLines, run: str) -> N
         how = "the actions continue; run the same command again to wait for them"
     else:
         how = "run the same command again to continue"
-    say(f"{said}; {how}{instead}", err=True)
+    say_folded(f"{said}; {how}{instead}", err=True)
 
 
 def _instead(run: str) -> str:

@@ -21,7 +21,7 @@ from generic_provider import (
     ServiceKind,
 )
 
-from ..desk.output import Output, in_words, moment, say
+from ..desk.output import Output, in_words, moment, say, say_folded
 from .files.provider_file import OUTPUT_ONLY, read_provider, wrong_references
 from .files.text import FILE
 from .files.toml_writing import toml_of
@@ -103,7 +103,7 @@ def _show_difference(file: Path, former: Provider | None, wanted: Provider) -> N
         raise click.ClickException("\n".join([f"{file}:", *wrong]))
     say(said, *changed)
     if changed:
-        say(NOT_CHECKED, err=True)
+        say_folded(NOT_CHECKED, err=True)
 
 
 def _difference(former: Provider | None, wanted: Provider) -> list[str]:

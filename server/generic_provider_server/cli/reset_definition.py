@@ -23,7 +23,7 @@ from generic_provider import (
 )
 
 from ..desk.command_lines import command
-from ..desk.output import Output, moment, say
+from ..desk.output import Output, moment, say, say_folded
 from .files.text import FILE, Text
 from .remote import remote
 from .values import INSTANT, Id, Named, NamedOption, Number
@@ -217,7 +217,8 @@ def say_unknown_names(client: Client, definition: ResetRunDefinition) -> None:
 def _say_open_runs(client: Client, definition: str) -> None:
     for run in client.list_reset_runs(definition=definition, states=OPEN):
         cancel = command("reset", "run", "cancel", run.id)
-        say(f"{run.id} is still {ResetRunState.name_of(run.state)}; to end it: {cancel}", err=True)
+        state = ResetRunState.name_of(run.state)
+        say_folded(f"{run.id} is still {state}; to end it: {cancel}", err=True)
 
 
 def _next_run(definition: ResetRunDefinition) -> str:

@@ -20,7 +20,7 @@ from generic_provider import (
 )
 
 from ..desk.command_lines import command
-from ..desk.output import Output, console, moment, say, say_folded, show_table, write_csv
+from ..desk.output import Output, console, moment, say_folded, show_table, write_csv
 from ..desk.resets import counts, definition_lines, preview_lines, run_lines
 from .listing import limit_option, page_size, within
 from .remote import remote
@@ -175,7 +175,8 @@ def _watched(client: Client, number: str) -> None:
                     break
     except KeyboardInterrupt:
         cancel = command("reset", "run", "cancel", number)
-        say(f"{number} is not watched any more, but it continues; to end it: {cancel}", err=True)
+        text = f"{number} is not watched any more, but it continues; to end it: {cancel}"
+        say_folded(text, err=True)
         sys.exit(1)
     say_folded(*run_lines(last))
     if last.state in FAILED:

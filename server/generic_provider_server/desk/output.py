@@ -57,9 +57,12 @@ def say(*lines: str, err: bool = False) -> None:
     """Prints the lines, with control characters made harmless. The commands print results only
     through this function or through tables, so that no text of a platform, an adapter or a caller
     controls the terminal.
+
+    Errors are written through `sys.stderr`, which a progress bar replaces, so that a line does not
+    follow the bar on the same line of the terminal. Click would write past the bar.
     """
     for line in lines:
-        click.echo(visible(line), err=err)
+        click.echo(visible(line), file=sys.stderr if err else None)
 
 
 def say_folded(*lines: str, err: bool = False) -> None:

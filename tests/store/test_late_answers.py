@@ -6,13 +6,22 @@ from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.domain.actions import AddServices, SwapService
 from generic_provider_server.domain.values import (
+    SECOND,
     RequestState,
     RequestType,
     SyncState,
 )
 from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from support.bench import Bench
-from support.examples import ADD_SPORT, ADD_STREAM, NEWS, REMOVE_SPORT, SPORT, viewer
+from support.examples import (
+    ADD_SPORT,
+    ADD_STREAM,
+    NEWS,
+    REMOVE_SPORT,
+    SATELLITE,
+    SPORT,
+    viewer,
+)
 
 ACCEPTED, REJECTED, RETRY_LATER = ResponseStatus
 
@@ -106,3 +115,20 @@ async def test_a_late_acceptance_of_what_was_changed_since_makes_it_uncertain(
 
     assert verdict.code is ResponseCode.DUPLICATE
     assert await bench.sync_state("S1", "SAT") is SyncState.OUT_OF_SYNC
+
+
+@pytest.mark.parametrize("live", [False, True])
+async def test_an_answer_after_the_pending_window_finds_the_request_expired(
+    bench: Bench, lease: Handed, *, live: bool
+) -> None:
+    await bench.release(lease.lane.lease)
+    bench.clock.advance(SATELLITE.delivery_settings.pending_window / SECOND - 10)
+    (again,) = await bench.claim("SAT")
+    if not live:
+        await bench.release(again.lane.lease)
+    bench.clock.advance(20)
+    verdict = await bench.answer(again, status=RETRY_LATER if live else ACCEPTED)
+
+    code = ResponseCode.APPLIED if live else ResponseCode.STALE
+    assert (verdict.code, verdict.state) == (code, RequestState.EXPIRED)
+    assert {(await bench.request(r.number)).state for r in lease.requests} == {RequestState.EXPIRED}

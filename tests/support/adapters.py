@@ -11,6 +11,7 @@ from generic_provider_server.commands.claim import Handed
 from generic_provider_server.domain.platform.doubt import doubt_only
 from generic_provider_server.domain.platform.named_elements import Name, names
 from generic_provider_server.domain.platform.request import Request
+from generic_provider_server.domain.subscription.due import overdue
 from generic_provider_server.domain.subscription.request_records import RequestRecord
 from generic_provider_server.domain.values import (
     SECOND,
@@ -206,11 +207,18 @@ class Adapters:
         status = ACCEPTED if done else self.chance.choice((REJECTED, RETRY_LATER))
         request = work.handed.requests[position]
         before = await self.bench.request(request.number)
+        subscription = await self.bench.subscription(request.subscription)
         confirmed = await self.bench.confirmed(request.subscription, request.provider)
         verdict = await self._respond(work, self._response(work, position, status))
         expected = code or _verdict_on_late(before, status)
-        assert (verdict.code, verdict.state) == (expected, before.state)
-        assert (await self.bench.request(request.number)).state is before.state
+        after = await self.bench.request(request.number)
+        assert (verdict.code, verdict.state) == (expected, after.state)
+        catalogue = self.bench.store.catalogues[request.provider]
+        if after.state is RequestState.EXPIRED and before.state is RequestState.PENDING:
+            queue = subscription.aggregate.queue(request.provider)
+            assert overdue(queue, catalogue, at=self.bench.clock.now)
+        else:
+            assert after.state is before.state
         repeated = before.handover == work.handed.lane.handover
         if before.state is RequestState.COMPLETED and status is ACCEPTED and not repeated:
             doubted = doubt_only(confirmed, request.request, self._named_later(request))

@@ -17,6 +17,7 @@ from ..domain.verdicts import ResponseCode, ResponseStatus, judge_final, judge_p
 from ..store.notices.tally import ANSWERS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
+from .expiry import expire_overdue
 from .late_acceptances import make_uncertain, note_late_acceptance
 
 NEVER_ISSUED = "this lease token was never issued for this request"
@@ -79,6 +80,7 @@ def _judge(
 ) -> Verdict:
     number = response.request
     if lease is not None and lease.provider == provider:
+        expire_overdue(transaction, provider, lease.subscription, at=transaction.now)
         record = transaction.record(lease.subscription)
         found = record.aggregate.find(number) if record else None
         if record is not None and found is not None and found[0] == provider:
@@ -159,6 +161,8 @@ def _apply(
                 error_code=response.error_code,
                 error_description=response.error_description,
             )
+            if expire_overdue(transaction, lane.provider, lane.subscription, at=transaction.now):
+                return RequestState.EXPIRED
             still = transaction.subscription(lane.subscription).aggregate.find(response.request)
             return RequestState.PENDING if still else RequestState.REJECTED
         case status:

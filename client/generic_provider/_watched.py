@@ -72,8 +72,8 @@ class Watched(Generic[Response, Item]):
             cancel()
 
     def read(self, message: Response) -> Iterator[Item]:
-        """Yields the results in the message. While the program takes one result after the other,
-        the stream does not count as silent.
+        """Yields the results in the message. The time of silence begins anew with each result that
+        the program takes, so a program that needs long for a whole message keeps the stream.
         """
         self._tries = Tries(self._limit)
         self._heard = time.monotonic()

@@ -361,7 +361,7 @@ def test_a_list_that_is_filtered_by_a_card_says_how_to_find_the_number(
 
     said, hint = listed.stderr.splitlines()
     assert (listed.exit_code, said) == (0, "nothing found")
-    assert hint.startswith("--subscription takes a number, and no subscription has the number ")
+    assert hint.startswith(f"no subscription has the number {card}; if it is a card ")
     assert hint.endswith(f"generic-provider subscription explain {card}")
     known = run(what, "list", f"--subscription={number}", server=server)
-    assert "takes a number" not in known.stderr
+    assert "if it is a card" not in known.stderr

@@ -132,3 +132,22 @@ async def test_an_answer_after_the_pending_window_finds_the_request_expired(
     code = ResponseCode.APPLIED if live else ResponseCode.STALE
     assert (verdict.code, verdict.state) == (code, RequestState.EXPIRED)
     assert {(await bench.request(r.number)).state for r in lease.requests} == {RequestState.EXPIRED}
+
+
+async def test_a_last_attempt_after_the_pending_window_is_a_rejection(
+    bench: Bench, lease: Handed
+) -> None:
+    """The other request of the lane expires."""
+    attempts = SATELLITE.delivery_settings.max_delivery_attempts
+    for _ in range(attempts - 1):
+        await bench.answer(lease, status=RETRY_LATER, retry_delay=0)
+        (lease,) = await bench.claim("SAT")
+    await bench.release(lease.lane.lease)
+    bench.clock.advance(SATELLITE.delivery_settings.pending_window / SECOND - 10)
+    (lease,) = await bench.claim("SAT")
+    bench.clock.advance(20)
+    verdict = await bench.answer(lease, status=RETRY_LATER)
+
+    states = [(await bench.request(each.number)).state for each in lease.requests]
+    assert verdict.state is states[0] is RequestState.REJECTED
+    assert states[1] is RequestState.EXPIRED

@@ -188,6 +188,7 @@ class Adapters:
         response = self._response(work, work.answered, status)
         verdict = await self._respond(work, response)
         assert verdict.code is ResponseCode.APPLIED, verdict
+        assert verdict.state is (await self.bench.request(request.number)).state
         if status is not RETRY_LATER:
             self.truth.reached_its_end(request)
         work.answered += 1

@@ -71,9 +71,10 @@ def explain_nothing(client: Client, subscription: str) -> None:
     try:
         client.get_subscription(subscription)
     except SubscriptionNotFound:
-        find = advised("to find the number", "subscription", "explain", subscription)
-        text = f"--subscription takes a number, and no subscription has the number {subscription}"
-        say_folded(f"{text}; {find}", err=True)
+        said = f"no subscription has the number {subscription}"
+        purpose = f"{said}; if it is a card or an account, this shows its subscription"
+        find = advised(purpose, "subscription", "explain", subscription)
+        say_folded(find, err=True)
     except ProvisioningError:
         return
 

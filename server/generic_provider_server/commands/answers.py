@@ -161,10 +161,13 @@ def _apply(
                 error_code=response.error_code,
                 error_description=response.error_description,
             )
-            if expire_overdue(transaction, lane.provider, lane.subscription, at=transaction.now):
-                return RequestState.EXPIRED
             still = transaction.subscription(lane.subscription).aggregate.find(response.request)
-            return RequestState.PENDING if still else RequestState.REJECTED
+            expired = expire_overdue(
+                transaction, lane.provider, lane.subscription, at=transaction.now
+            )
+            if still is None:  # it was the last attempt
+                return RequestState.REJECTED
+            return RequestState.EXPIRED if expired else RequestState.PENDING
         case status:
             assert_never(status)
 

@@ -25,8 +25,8 @@ ONE, FEW, MANY = 1, 6, 30
 three numbers.
 """
 BURST = 1_000
-"""If very many commands are due at the same time, the first commands of this number do not run one
-by one, so that a burst of hundreds of commands is not late.
+"""If very many commands are due at the same time, only those after the first BURST run one by one.
+So a burst of hundreds of commands is not late.
 """
 BUSY_SECONDS = 0.02
 """If commands take longer than this time in seconds, the writer is busy."""
@@ -47,8 +47,8 @@ class Clock:
         ]
         self._calls = CallsPerSecond()
         self._in_mass = Counter[str]()
-        """For each duty whose last commands were many that were due at the same time: how many of
-        these commands have run.
+        """For each duty: how many commands have run since very many became due at the same time; 0
+        if the last commands were not so many.
         """
         store.listeners.committed.append(self._calls.note)
 
@@ -96,11 +96,11 @@ class Clock:
 
         `took`: the duration of the last commands in seconds. While the writer is busy, many
         commands run together, because large groups take less time for each command. `mass`: very
-        many commands were due at the same time, and BURST of them have run. While calls change
-        something, the others run one by one: together they then take longer, but each call waits
-        for only one command. Other commands do not run one by one, because then more commands might
-        become due than run. If other processes use the database, the portion is small too, because
-        those processes may have calls.
+        many commands were due at the same time, and at least BURST of them have run. Then, while
+        calls change something, the remaining commands run one by one: together they take longer,
+        but each call waits for only one command. Other commands do not run one by one, because then
+        more commands might become due than run. If other processes use the database, the portion is
+        small too, because those processes may have calls.
         """
         calls = self._calls.latest()
         if took > BUSY_SECONDS or not (calls or self._store.shared):

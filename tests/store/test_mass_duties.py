@@ -29,7 +29,12 @@ class Unrecorded:
 
 
 @pytest.fixture
-def runner(bench: Bench) -> Clock:
+def runner(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Returns a clock that does not pause between commands that run one by one, and never counts
+    the writer as busy, because the machine may have other load.
+    """
+    monkeypatch.setattr(clock_runner, "MOST_PAUSES", 0)
+    monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)
     return Clock(bench.store, duties(bench.store.server))
 
 
@@ -96,7 +101,6 @@ async def test_a_call_waits_for_few_due_actions(
     bench: Bench, runner: Clock, amount: tuple[int, int], most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     due, burst = amount
-    monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)  # the machine may have other load
     monkeypatch.setattr(clock_runner, "BURST", burst)
     await scheduled(bench, due)
     async with calls_of_a_crm(bench):
@@ -106,7 +110,6 @@ async def test_a_call_waits_for_few_due_actions(
 async def test_after_a_burst_due_actions_run_one_by_one(
     bench: Bench, runner: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)
     monkeypatch.setattr(clock_runner, "BURST", MOST_DUE)
     await scheduled(bench, 2 * MOST_DUE)
     async with calls_of_a_crm(bench):
@@ -117,18 +120,14 @@ async def test_after_a_burst_due_actions_run_one_by_one(
 async def test_actions_of_several_seconds_do_not_run_one_by_one(
     bench: Bench, runner: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)
     monkeypatch.setattr(clock_runner, "BURST", 0)
     await scheduled(bench, MOST_DUE, seconds=2)
     async with calls_of_a_crm(bench):
         assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == FEW
 
 
-async def test_without_calls_many_due_actions_share_a_group(
-    bench: Bench, runner: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_calls_many_due_actions_share_a_group(bench: Bench, runner: Clock) -> None:
     """If other processes use the database, they may have calls, so the groups stay small."""
-    monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)
     await scheduled(bench, MOST_DUE)
     most = FEW if bench.store.shared else MANY
     assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == most

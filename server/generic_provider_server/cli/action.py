@@ -30,14 +30,7 @@ from .action_options import ACTIONS, Verb, message_fields
 from .batch_outcome import REJECTED
 from .failures import REFUSED
 from .finding import KEY, find
-from .listing import (
-    created_options,
-    explain_nothing,
-    limit_option,
-    name_archives,
-    page_size,
-    within,
-)
+from .listing import add_remarks, created_options, limit_option, page_size, within
 from .merging import PARTS, WHOLE, merge
 from .remote import remote
 from .values import INSTANT, Id, Named, NamedOption, Number
@@ -283,9 +276,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "by": lambda each: each.performed.performed_by,
         },
     )
-    if not found:
-        explain_nothing(client, filters["subscription"])
-    name_archives(client, filters["subscription"])
+    add_remarks(client, filters["subscription"], found=found)
 
 
 def _lines(found: SubscriptionAction) -> Iterator[str]:

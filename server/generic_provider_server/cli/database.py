@@ -10,6 +10,7 @@ import click
 from ..desk.output import say, show_table
 from ..options import DESCRIBED
 from ..store.database.engine import UNREADABLE, StoreInUse, StoreLost, UnsupportedDatabase
+from ..store.database.failures import in_one_line
 from ..store.database.migrate import status as status_of
 from ..store.opening import engine_of, reader_of
 
@@ -86,5 +87,5 @@ def _without_traceback(work: Callable[[], Result]) -> Result:
     except (UnsupportedDatabase, StoreInUse, StoreLost) as error:
         raise click.ClickException(str(error)) from error
     except UNREADABLE as error:
-        text = " ".join(str(error).split())  # libpq writes several lines
-        raise click.ClickException(f"the database cannot be read: {text}") from error
+        text = f"the database cannot be read: {in_one_line(error)}"
+        raise click.ClickException(text) from error

@@ -79,7 +79,11 @@ def explain_nothing(client: Client, subscription: str) -> None:
         return
 
 
-def name_archives(client: Client, subscription: str) -> None:
-    """Prints on standard error which archives contain older requests of the subscription."""
-    if subscription and (found := archives_with(client, subscription)):
-        say(more_in(found), err=True)
+def add_remarks(client: Client, subscription: str, *, found: bool) -> None:
+    """Prints on standard error what a list about one subscription cannot show: why it is empty, and
+    which archives contain older requests. `found`: whether the list has a line.
+    """
+    if not found:
+        explain_nothing(client, subscription)
+    if subscription and (archives := archives_with(client, subscription)):
+        say(more_in(archives), err=True)

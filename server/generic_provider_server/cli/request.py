@@ -19,14 +19,7 @@ from generic_provider import (
 
 from ..desk.output import Output, moment
 from ..desk.wording import about, address, error, holder, item, usage, waits
-from .listing import (
-    created_options,
-    explain_nothing,
-    limit_option,
-    name_archives,
-    page_size,
-    within,
-)
+from .listing import add_remarks, created_options, limit_option, page_size, within
 from .remote import remote
 from .request_tail import changes
 from .values import INSTANT, Id, Named, NamedOption, Seconds
@@ -133,9 +126,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "error": error,
         },
     )
-    if not found:
-        explain_nothing(client, filters["subscription"])
-    name_archives(client, filters["subscription"])
+    add_remarks(client, filters["subscription"], found=found)
 
 
 @request.command()

@@ -154,22 +154,24 @@ def _apply(
             transaction.put_lane(change)
             return RequestState.REJECTED
         case ResponseStatus.RETRY_LATER:
-            transaction.end_lease(
-                lane,
-                LeaseEnd.RETRY_LATER,
-                delay=response.retry_delay,
-                error_code=response.error_code,
-                error_description=response.error_description,
-            )
-            still = transaction.subscription(lane.subscription).aggregate.find(response.request)
-            expired = expire_overdue(
-                transaction, lane.provider, lane.subscription, at=transaction.now
-            )
-            if still is None:  # it was the last attempt
-                return RequestState.REJECTED
-            return RequestState.EXPIRED if expired else RequestState.PENDING
+            return _retry_later(transaction, response, lane)
         case status:
             assert_never(status)
+
+
+def _retry_later(transaction: Transaction, response: Response, lane: Lane) -> RequestState:
+    transaction.end_lease(
+        lane,
+        LeaseEnd.RETRY_LATER,
+        delay=response.retry_delay,
+        error_code=response.error_code,
+        error_description=response.error_description,
+    )
+    still = transaction.subscription(lane.subscription).aggregate.find(response.request)
+    expired = expire_overdue(transaction, lane.provider, lane.subscription, at=transaction.now)
+    if still is None:  # it was the last attempt
+        return RequestState.REJECTED
+    return RequestState.EXPIRED if expired else RequestState.PENDING
 
 
 def _judge_settled(

@@ -116,9 +116,7 @@ def _lost(
 def _send(
     transaction: Transaction, run: RunRecord, entry: Entry, *, lost: Sequence[Request]
 ) -> Entry | None:
-    """Resets one subscription. Returns None if the subscription was not planned and the run creates
-    no requests for it, or if the subscription does not exist.
-    """
+    """Resets one subscription. Returns None if the run gets no entry for the subscription."""
     number, planned = entry.subscription, entry.outcome is EntryOutcome.PLANNED
     record = transaction.record(number)
     if record is None:

@@ -19,6 +19,7 @@ from ..services.watching import Watching
 from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode, encode_actions, encode_parts, encode_resets
+from .batches import batches
 from .checks import Checks
 from .incoming import IncomingCall
 
@@ -28,8 +29,6 @@ more events.
 """
 
 MOST_IN_BATCH = 1_000
-MOST_BYTES = 1024 * 1024
-"""The greatest size of a batch in bytes, if it has more than one event."""
 
 KINDS = EventKind
 OF_ACTIONS = frozenset({KINDS.ACTION_EXECUTED, KINDS.ACTION_SETTLED})
@@ -67,7 +66,7 @@ class EventStreams:
                 case placed:
                     for first in range(0, len(placed), AT_ONCE):
                         shown = await self._shown(placed[first : first + AT_ONCE])
-                        for response in _batches(shown, most=most) if most else map(_alone, shown):
+                        for response in _responses(shown, most=most):
                             yield response
 
     def _heartbeat(self, place: EventPlace) -> api.WatchEventsResponse:
@@ -93,27 +92,15 @@ class EventStreams:
         return shown
 
 
-def _alone(event: api.Event) -> api.WatchEventsResponse:
-    return api.WatchEventsResponse(event=event)
-
-
-def _batches(events: Iterable[api.Event], *, most: int) -> Iterator[api.WatchEventsResponse]:
-    """Yields the events in messages of at most `most` events and MOST_BYTES bytes."""
-    batch: list[api.Event] = []
-    size = 0
-    for event in events:
-        more = event.ByteSize()
-        if batch and (len(batch) == most or size + more > MOST_BYTES):
-            yield _together(batch)
-            batch, size = [], 0
-        batch.append(event)
-        size += more
-    if batch:
-        yield _together(batch)
-
-
-def _together(events: Sequence[api.Event]) -> api.WatchEventsResponse:
-    return api.WatchEventsResponse(batch=api.WatchEventsResponse.Batch(events=events))
+def _responses(events: Iterable[api.Event], *, most: int) -> Iterator[api.WatchEventsResponse]:
+    """Yields messages with at most `most` events; if `most` is 0, with a single event, which is not
+    in a batch.
+    """
+    if not most:
+        return (api.WatchEventsResponse(event=event) for event in events)
+    divided = batches(events, size_of=api.Event.ByteSize, most=most)
+    together = api.WatchEventsResponse.Batch
+    return (api.WatchEventsResponse(batch=together(events=batch)) for batch in divided)
 
 
 class _Bodies(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
@@ -21,6 +21,7 @@ from ..services.reporting import Reporting
 from ..services.streams import AdapterStream, Cut, Drain
 from ..store.store import Store
 from . import encode, encode_parts
+from .batches import MOST_BYTES, batches
 from .checks import Checks
 from .decode_reports import subscribers_of, summary, terms_of
 from .incoming import IncomingCall
@@ -34,7 +35,6 @@ times.
 """
 
 MOST_AT_ONCE = 1_000
-MOST_BYTES = 1024 * 1024
 ADDED_BYTES = 32
 """The greatest number of bytes that a batch adds to the message of a subscription: the remaining
 time of the lease, and the length of the message.
@@ -75,7 +75,8 @@ class ProvisioningServicer:
                         yield _sent(drain, self._store.steady())
                         return
                     case handed:
-                        for batch in _batches((each, self._shown(each)) for each in handed):
+                        shown = ((each, self._shown(each)) for each in handed)
+                        for batch in batches(shown, size_of=_size_of):
                             now = self._store.steady()
                             if still_good := self._on_time(batch, now):
                                 yield _sent(_batch(still_good), now)
@@ -264,18 +265,8 @@ def _check_tokens(
     checks.size("lease_tokens", request.ByteSize(), most=MOST_BYTES)
 
 
-def _batches(shown: Iterable[Shown]) -> Iterator[list[Shown]]:
-    batch: list[Shown] = []
-    size = 0
-    for each in shown:
-        added = each[1].ByteSize() + ADDED_BYTES
-        if batch and size + added > MOST_BYTES:
-            yield batch
-            batch, size = [], 0
-        batch.append(each)
-        size += added
-    if batch:
-        yield batch
+def _size_of(shown: Shown) -> int:
+    return shown[1].ByteSize() + ADDED_BYTES
 
 
 def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRequestsResponse:

@@ -34,11 +34,6 @@ PAUSE_SECONDS = 0.02
 LAST_SECONDS = 1.0
 """The seconds that a stream gets for its last messages when the server shuts down."""
 
-RECENT_ROWS = MOST_ROWS
-"""The number of rows that are cached, so that many watchers need only one query. All rows that are
-read together are cached.
-"""
-
 _CURSOR = re.compile(r"([0-9a-f]{32})-(\d{1,18})-(\d{1,9})")
 
 
@@ -76,7 +71,8 @@ class Watching:
         self._watchers: set[_Watcher] = set()
         self._next = 0
         """The number of the first row that has not been announced to the waiting watchers."""
-        self._recent: deque[StoredEvents] = deque(maxlen=RECENT_ROWS)
+        self._recent: deque[StoredEvents] = deque(maxlen=MOST_ROWS)
+        """The last rows, so that many watchers need only one query."""
         self._waiting: set[_Waiting] = set()
         self._changed = asyncio.Event()
         self._reading = asyncio.Semaphore(1)

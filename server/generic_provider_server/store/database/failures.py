@@ -47,3 +47,8 @@ def failure_of(error: BaseException | None) -> StoreLost | StoreDamaged | None:
     if text is None:
         return failure_of(error.__cause__ or error.__context__)
     return (StoreDamaged if text is DAMAGED_FILE else StoreLost)(f"{text} ({error})")
+
+
+def in_one_line(error: BaseException) -> str:
+    """Returns the text of the error, which libpq writes in several lines, in one line."""
+    return " ".join(str(error).split())

@@ -17,7 +17,7 @@ from psycopg import errors
 from ..waits import USUAL, Waits
 from .connections import Reader, checked, connect, database_of
 from .engine import UNREADABLE, Locked, Overtaken, StoreLost, Tables, UnsupportedDatabase
-from .failures import failure_of
+from .failures import failure_of, in_one_line
 from .migrate import migrate
 from .number_blocks import COUNTERS, Numbers, Reserve
 from .postgres_tables import PostgresTables
@@ -82,7 +82,7 @@ class PostgresEngine:
         except UnsupportedDatabase as error:
             raise UnsupportedDatabase(f"the database cannot be used: {error}") from error
         except UNREADABLE as error:
-            text = " ".join(str(error).split())  # libpq writes several lines
+            text = in_one_line(error)
             if any(sign in text for sign in SIGNS_OF_A_START) and not _may_only_read(database):
                 raise StoreLost(f"the database cannot be reached: {text}") from error
             raise UnsupportedDatabase(f"the database cannot be used: {text}") from error

@@ -51,8 +51,8 @@ def _longest_wait(serving: Serving, ended: threading.Event, *, after: float) -> 
     """Performs actions on the locked subscription, one after the other. Returns the greatest number
     of seconds until a refusal.
 
-    `after`: the seconds until the first action, so that the effect of this action is measured:
-    `latency` does not measure the first tenth of the time.
+    `after`: the seconds until the first action. `latency` does not measure the first tenth of its
+    time. If the first action came in that tenth, its effect on other actions would not be measured.
     """
     longest = 0.0
     ended.wait(after)

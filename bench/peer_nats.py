@@ -1,5 +1,5 @@
-"""Runs full cycles over NATS JetStream in batches: `python -m bench.peer_nats crm|adapter PORT`, in
-the peers' environment.
+"""Runs full cycles over NATS JetStream in batches: `python -m bench.peer_nats crm|adapter PORT`,
+with the Python of `.venv-bench`.
 
 One stream contains the actions, another stream contains the answers. The broker stores both streams
 in files, and confirms each message. The adapter acknowledges many actions together, after the

@@ -1,6 +1,6 @@
 """Runs full cycles over NATS JetStream as the documentation of nats-py shows it: every message is
-answered and acknowledged separately. `python -m bench.peer_nats_singly crm|adapter PORT`, in the
-peers' environment.
+answered and acknowledged separately. `python -m bench.peer_nats_singly crm|adapter PORT`, with the
+Python of `.venv-bench`.
 
 Actions and answers each have a stream, which is stored in files. The broker confirms every message.
 """

@@ -1,4 +1,5 @@
-"""Runs pgqueuer under load: `peer_pgqueuer.py install|produce|work URL`, in the peers' environment.
+"""Runs pgqueuer under load: `peer_pgqueuer.py install|produce|work URL`, with the Python
+of `.venv-bench`.
 
 It uses the fastest driver of pgqueuer, and batches as pgqueuer recommends. All tables are durable.
 """

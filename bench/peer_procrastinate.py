@@ -1,5 +1,5 @@
-"""Runs procrastinate under load: `peer_procrastinate.py install|produce|work URL`, in the peers'
-environment.
+"""Runs procrastinate under load: `peer_procrastinate.py install|produce|work URL`, with the Python
+of `.venv-bench`.
 
 Finished jobs stay in the table, as finished requests do in our service. That is also the default of
 procrastinate.

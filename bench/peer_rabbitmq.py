@@ -1,5 +1,5 @@
-"""Runs full cycles over RabbitMQ in batches: `python -m bench.peer_rabbitmq crm|adapter PORT`, in
-the peers' environment.
+"""Runs full cycles over RabbitMQ in batches: `python -m bench.peer_rabbitmq crm|adapter PORT`, with
+the Python of `.venv-bench`.
 
 Actions and answers have a quorum queue each. Every message is persistent, and the broker confirms
 it. The adapter acknowledges many actions together, after the broker has confirmed the answers to

@@ -1,6 +1,6 @@
 """Runs full cycles over RabbitMQ as the documentation of aio-pika shows it: every message is
-answered and acknowledged separately. `python -m bench.peer_rabbitmq_singly crm|adapter PORT`, in
-the peers' environment.
+answered and acknowledged separately. `python -m bench.peer_rabbitmq_singly crm|adapter PORT`, with
+the Python of `.venv-bench`.
 
 Actions and answers have a quorum queue each. Every message is persistent and confirmed.
 """

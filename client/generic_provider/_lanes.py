@@ -23,7 +23,7 @@ ENDED = float("-inf")
 
 
 class HeldLease:
-    """The requests of one lease that are not answered yet. The methods tell whether the adapter may
+    """The requests of one lease that are not answered yet. It also knows whether the adapter may
     still begin these requests.
     """
 

@@ -42,7 +42,7 @@ class InvalidArgument(ProvisioningError):
 
 
 class InvalidField(InvalidArgument):
-    """A field is wrong. The violations name each wrong field."""
+    """A field is wrong. The violations name the wrong fields (at most ten)."""
 
 
 class NotFound(ProvisioningError):

@@ -80,7 +80,7 @@ class Crm:
         )
 
     def action(self, state: Subscription, now: Instant) -> AnyAction:
-        """Returns a random action for a subscription in that state."""
+        """Returns a random action for a subscription in the given state."""
         return self.chance.choice(self._kinds(state))(state, now)
 
     def _kinds(self, state: Subscription) -> list[Callable[[Subscription, Instant], AnyAction]]:

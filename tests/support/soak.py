@@ -10,8 +10,9 @@ ROUNDS = int(os.environ.get("ROUNDS", "1"))
 """`make soak` runs this many times as many rounds and histories as usual."""
 
 LONGER = 5
-"""A chunk of the long form has this many times as many histories as a chunk of the short form. With
-larger chunks, pytest must collect fewer tests in each run.
+"""A chunk is one parametrised case of a test, and plays several random histories. If a chunk of the
+short form plays n histories, a chunk of the long form plays LONGER times n, so that pytest must
+collect fewer cases.
 """
 
 

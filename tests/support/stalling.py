@@ -12,7 +12,9 @@ CHUNK = 65_536
 
 
 class StallingProxy:
-    """A proxy with threads of its own. `url`: the URL of the database through the proxy."""
+    """A proxy with threads of its own. Through the attribute `url` of the proxy, a client connects
+    to the database at the argument `url`.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

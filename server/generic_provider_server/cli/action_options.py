@@ -39,7 +39,8 @@ OF_ELEMENTS = {
 def message_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """Converts the values of options to keyword arguments of the action's message.
 
-    Raises UsageError if an option fills a field of the elements of a list, and the list is empty.
+    Raises UsageError if an option belongs to the elements of a list, but no option has put an
+    element into the list (for example `--term-end` without `--service`).
     """
     fields: dict[str, Any] = {}
     for path in sorted(options):  # sorted, because a list must exist before its elements are filled

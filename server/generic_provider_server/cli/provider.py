@@ -130,7 +130,9 @@ def _changed(former: Provider | None, now: Provider) -> list[str]:
 
 
 def _created(now: Provider) -> Iterator[str]:
-    """Yields a line with the codes of the distributors, then of the services, then of the goods."""
+    """Yields three lines, with the codes of the distributors, of the services, and of the goods
+    types. An empty list has no line.
+    """
     yield from _codes("distributors", [each.code for each in now.distributors])
     yield from _codes("services", [each.code for each in now.services])
     yield from _codes("goods", [each.goods_type for each in now.goods])

@@ -202,7 +202,7 @@ def free_number(transaction: Transaction) -> str:
     """Returns the next unused subscription number.
 
     The CRM may have chosen numbers itself, so the next number may be in use. If the call is refused
-    or is a preview, the number usually remains unused.
+    or is a preview, this number is usually skipped: the next call gets a later number.
     """
     while True:
         number = f"S{transaction.take('subscription'):010d}"

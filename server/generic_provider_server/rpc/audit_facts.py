@@ -155,8 +155,8 @@ def _performs(message: Descriptor) -> bool:
 
 
 def _chosen(request: Any, name: str) -> str:
-    """Returns the name of the value in the field `name`, without the prefix of the enumeration; an
-    empty text if the enumeration has no such value.
+    """Returns the value of the field called `name` as a text, without the prefix of the
+    enumeration; an empty text if the enumeration has no such value.
     """
     known = request.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number
     value = known.get(getattr(request, name))

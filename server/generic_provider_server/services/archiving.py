@@ -126,7 +126,9 @@ class Archiving:
         return page
 
     async def _move(self, archive: ArchiveRecord) -> None:
-        """Removes the rows of the file's lines from the tables, and completes the archive."""
+        """Gives the archive's file its final name, deletes the rows that the file contains from the
+        tables, and marks the archive as completed.
+        """
         try:
             await asyncio.to_thread(self._folder.publish, archive)
             contents = await asyncio.to_thread(self._contents, archive)

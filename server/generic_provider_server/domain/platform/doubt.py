@@ -56,15 +56,17 @@ def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name])
     )
 
 
-def doubt_everything(known: PlatformImage) -> PlatformImage:
-    """Returns the image with every element uncertain, except `known`, which does not change."""
+def doubt_everything(image: PlatformImage) -> PlatformImage:
+    """Returns the image with its holder, address, items, entitlements and usage records uncertain.
+    Whether the platform knows the subscriber does not change.
+    """
     return replace(
-        known,
+        image,
         holder_certain=False,
         address_certain=False,
-        items=tuple([replace(item, certain=False) for item in known.items]),
-        entitlements=tuple([replace(e, certain=False) for e in known.entitlements]),
-        usages=tuple([replace(posted, certain=False) for posted in known.usages]),
+        items=tuple([replace(item, certain=False) for item in image.items]),
+        entitlements=tuple([replace(e, certain=False) for e in image.entitlements]),
+        usages=tuple([replace(posted, certain=False) for posted in image.usages]),
     )
 
 

@@ -127,8 +127,9 @@ class PlatformImage(Value, frozen=True, kw_only=True):
         return not (self.items or self.entitlements or self.usages)
 
     def lacks_nothing(self, wanted: PlatformImage) -> bool:
-        """Tells whether no request is needed, because the subscription has ended, the platform
-        should hold nothing, and the platform does not know the subscriber.
+        """Returns True if the subscription has ended, the platform should hold nothing, and the
+        platform neither knows the subscriber nor holds anything. Then no request is needed, even
+        if this image differs from the wanted image.
         """
         unknown = self.known is Known.NO and self.holds_nothing
         return wanted.closed and unknown and wanted.holds_nothing

@@ -206,8 +206,9 @@ class ReportedElements:
     def _places_for(self, platform_id: str, goods: Sequence[Goods]) -> set[str]:
         """Returns the distributors that have all these goods.
 
-        If `goods` is empty, returns the distributors on which an image has the platform service. If
-        no image has the service, returns the provider's distributor if the provider has only one.
+        If `goods` is empty, returns the distributors on which the confirmed image has the platform
+        service. If it does not have the service, the wanted image is used instead. If neither has
+        it, returns the provider's distributor if the provider has only one.
         """
         if goods:
             return set.intersection(*map(self._places_of, goods))

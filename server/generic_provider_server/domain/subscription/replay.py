@@ -157,8 +157,9 @@ def _cancel_pointless(
 
 
 def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
-    """Tells whether the request is not needed, because the CRM does not want its effect, or because
-    the platform already has this effect or does not know the subscriber.
+    """Returns True if the request is not needed. There are three such cases: the CRM does not want
+    the request's effect, the platform already has this effect, or the platform does not know the
+    subscriber.
 
     `ahead`: the image of the platform when the platform gets the request.
     """

@@ -47,12 +47,15 @@ class Load:
         self.crms = crms
         self.chance = chance
         self.left = 0
+        self.changing = True
 
     async def change(self, changes: int) -> None:
+        """Ends when each of its calls has returned, so that no change is committed afterwards."""
         self.left = changes
         answering = asyncio.create_task(self._answer())
         await asyncio.gather(*[self._change(f"S{n}") for n in range(SUBSCRIPTIONS)])
-        answering.cancel()
+        self.changing = False
+        await answering
 
     async def _change(self, number: str) -> None:
         become = actions.BecomeSubscriber(type="DTH", provider="P", services=SPORT)
@@ -67,7 +70,7 @@ class Load:
             )  # the server refuses some actions
 
     async def _answer(self) -> None:
-        while True:
+        while self.changing:
             handed = await self.chance.choice(self.crms).pull("P", adapter="a")
             responses = [
                 ProvisioningResponse(

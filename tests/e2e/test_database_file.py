@@ -273,6 +273,15 @@ def test_a_database_in_a_folder_that_does_not_exist_is_refused_and_nothing_made(
     assert not missing.exists()
 
 
+def test_an_upgrade_that_makes_a_new_database_says_so(tmp_path: Path) -> None:
+    upgrade = ("database", "upgrade", "--database", f"sqlite:///{tmp_path / 'x.db'}")
+
+    first, second = run_process(*upgrade), run_process(*upgrade)
+
+    assert "The database was new or empty." in first.stdout
+    assert "new or empty" not in second.stdout
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_server_whose_address_is_in_use_makes_no_database(tmp_path: Path, workers: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -11,6 +11,7 @@ from ..desk.output import say, show_table
 from ..options import DESCRIBED
 from ..store.database.engine import UNREADABLE, StoreInUse, StoreLost, UnsupportedDatabase
 from ..store.database.failures import in_one_line
+from ..store.database.migrate import NEWEST
 from ..store.database.migrate import status as status_of
 from ..store.opening import engine_of, reader_of
 
@@ -48,6 +49,8 @@ def upgrade(*, url: str) -> None:
     for name in done:
         say(f"done: {name}")
     say("The schema is up to date.")
+    if len(done) == NEWEST:
+        say("The database was new or empty. If you expected data in it, check --database.")
 
 
 @database.command()

@@ -17,6 +17,7 @@ from .large import large_state, start
 from .loads import Round, Run, cycles, latency
 from .locked_row import locked_row
 from .long_transaction import long_transaction
+from .mixes import mixes
 from .peers_beside import naive_beside, peers_beside
 from .processes import line_of, program, server
 from .relays import relays_beside
@@ -120,6 +121,12 @@ FIGURES: Mapping[str, Figure] = {
         title="full cycles, 32 batches of the CRM in flight beside 4",
         measure=crm_in_a_hurry,
         aims={"ratio, 32 to 4 batches": "≥ 0.9", "ratio, done to offered": "≥ 0.8"},
+    ),
+    "P2m": Figure(
+        title="other changes than P2, each in batches of 100, SQLite",
+        measure=mixes,
+        aims={},
+        quick=False,
     ),
     "P3": Figure(
         title="full cycles on PostgreSQL, beside no-op jobs of two queues",

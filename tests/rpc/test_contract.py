@@ -18,6 +18,7 @@ from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.resets import records as reset_records
 from generic_provider_server.domain.subscription import differences, records, request_records
 from generic_provider_server.rpc.access import ALLOWED
+from generic_provider_server.rpc.decode_actions import READ
 from generic_provider_server.rpc.errors import STATUS
 from generic_provider_server.rpc.servicers import SERVICES
 from support.calling import Caller
@@ -81,6 +82,12 @@ def test_every_action_of_the_contract_is_one_of_the_domain() -> None:
     fields = subscriptions.PerformActionRequest.DESCRIPTOR.oneofs_by_name["action"].fields
 
     assert [each.name.upper() for each in fields] == [kind.name for kind in actions.ActionKind]
+
+
+def test_every_action_of_the_contract_is_decoded() -> None:
+    fields = subscriptions.PerformActionRequest.DESCRIPTOR.oneofs_by_name["action"].fields
+
+    assert {*READ, "become_subscriber"} == {each.name for each in fields}
 
 
 def test_every_rpc_has_its_roles_in_the_one_table() -> None:

@@ -68,7 +68,7 @@ def _action(checks: Checks, request: api.PerformActionRequest, kind: str) -> a.A
     message = getattr(request, kind)
     if kind == "become_subscriber":
         return _become(checks, message, request.subscription)
-    return _READ[kind](checks, kind, message)
+    return READ[kind](checks, kind, message)
 
 
 def _become(checks: Checks, message: api.BecomeSubscriber, number: str) -> a.AnyAction:
@@ -242,7 +242,7 @@ def _replace(checks: Checks, field: str, message: api.Replace) -> a.AnyAction:
     )
 
 
-_READ: Mapping[str, Callable[[Checks, str, Any], a.AnyAction]] = {
+READ: Mapping[str, Callable[[Checks, str, Any], a.AnyAction]] = {
     "activate": _plain(a.Activate),
     "deactivate": _plain(a.Deactivate),
     "rest": _until(a.Rest),
@@ -269,3 +269,4 @@ _READ: Mapping[str, Callable[[Checks, str, Any], a.AnyAction]] = {
     "cancel_usage": _cancel_usage,
     "replace": _replace,
 }
+"""How each action is decoded, except Become Subscriber."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from msgspec.structs import replace
 
@@ -11,6 +13,7 @@ from generic_provider_server.domain.actions import (
     AddServices,
     AddUsage,
     AnyAction,
+    BecomeSubscriber,
     CancelUsage,
     ChangeDistribution,
     ChangeLocation,
@@ -102,6 +105,11 @@ OTHER_ACTIONS: list[tuple[AnyAction, frozenset[State]]] = [
     (USAGE, ON),
     (CancelUsage("Solaris"), ON),
 ]
+
+
+def test_the_tables_have_each_action_that_needs_a_subscription() -> None:
+    tested = {type(action) for action, *_ in [*STATE_ACTIONS, *OTHER_ACTIONS]}
+    assert tested == {*get_args(AnyAction)} - {BecomeSubscriber}
 
 
 def life_in(state: State) -> Life:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from generic_provider_server.domain.actions import (
@@ -9,6 +11,7 @@ from generic_provider_server.domain.actions import (
     AddServices,
     AddUsage,
     AnyAction,
+    AtomicAction,
     CancelUsage,
     ChangeDistribution,
     ChangeLocation,
@@ -117,6 +120,10 @@ ATOMIC: list[AnyAction] = [
         services=(NEWS,),
     ),
 ]
+
+
+def test_the_list_has_each_atomic_action() -> None:
+    assert {type(action) for action in ATOMIC} == {*get_args(AtomicAction)}
 
 
 @pytest.mark.parametrize("action", ATOMIC, ids=lambda action: action.kind.name)

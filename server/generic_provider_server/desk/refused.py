@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
 
 from generic_provider import ActionKind, ActionState, SubscriptionAction
 
@@ -23,7 +25,14 @@ SWITCHING = (
     ActionKind.END_SHORT_TERM_DEACTIVATION,
 )
 SAME_TARGET = ("old_serial_number", "old_service", "distributor", "reference", "usage")
-SAME_PART = ("distributor", "goods_type", "service", "from_distributor")
+"""The fields that tell the targets of actions without a list of parts apart."""
+SAME_PART = {
+    "ServiceSelection": ("distributor", "service"),
+    "InstalledItem": ("distributor", "goods_type"),
+    "Move": ("service", "serial_number", "from_distributor"),
+}
+"""The fields that tell the parts of actions with a list of parts apart, by the message of the part.
+"""
 
 
 def refused_by(provider: str, newest: Sequence[SubscriptionAction]) -> list[SubscriptionAction]:
@@ -61,8 +70,18 @@ def _targets(action: SubscriptionAction) -> Iterator[object]:
     target, and so are services that differ only in their term ends.
     """
     asked: Any = getattr(action.performed, action.performed.WhichOneof("action") or "", None)
-    several = [part for field, parts in asked.ListFields() if field.is_repeated for part in parts]
+    several = [part for field, parts in asked.ListFields() if lists_parts(field) for part in parts]
     for part in several:
-        yield part if isinstance(part, str) else tuple(getattr(part, f, "") for f in SAME_PART)
+        yield part if isinstance(part, str) else _named(part, SAME_PART[part.DESCRIPTOR.name])
     if not several:
-        yield tuple(getattr(asked, field, "") for field in SAME_TARGET)
+        yield _named(asked, SAME_TARGET)
+
+
+def lists_parts(field: FieldDescriptor) -> bool:
+    """Tells whether the field is a list, and no map of parameters."""
+    entry = field.message_type
+    return field.is_repeated and not (entry and entry.GetOptions().map_entry)
+
+
+def _named(message: Any, fields: Iterable[str]) -> tuple[object, ...]:
+    return tuple(getattr(message, field, "") for field in fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from msgspec.structs import replace
 
@@ -201,6 +202,23 @@ def engine(url: str) -> Iterator[Engine]:
     opened.prepare()
     yield opened
     opened.close()
+
+
+def test_texts_have_the_same_order_on_each_postgresql(postgres_url: str) -> None:
+    """With another collation, the order of texts would depend on the operating system, and differ
+    from the order of SQLite and of Python.
+    """
+    engine = engine_of(postgres_url)
+    engine.prepare()
+    engine.close()
+    with psycopg.connect(postgres_url) as database:
+        other = database.execute(
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = current_schema() AND table_name <> 'schema_migration' "
+            "AND data_type IN ('text', 'character varying', 'character') "
+            "AND collation_name IS DISTINCT FROM 'C'"
+        ).fetchall()
+    assert other == []
 
 
 def stored(engine: Engine, statement: Bulk, row: Row, select: str) -> Any:

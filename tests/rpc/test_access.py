@@ -41,6 +41,7 @@ from generic_provider_server.domain.audit import AuditEntry
 from generic_provider_server.domain.values import Instant
 from generic_provider_server.rpc import access, wrong_credentials
 from generic_provider_server.rpc.calls import Calls, add_service
+from generic_provider_server.rpc.incoming import rpc_of
 from generic_provider_server.rpc.servicers import REQUEST
 from generic_provider_server.services import rereading
 from generic_provider_server.services.auditing import Auditing
@@ -61,6 +62,10 @@ ALLOWED = {
     "operator": METHODS.keys() - {"DeleteArchive"},
     "auditor": READS | {"CreateArchive", "DeleteArchive"},
 }
+OF_LEASES = {"ExtendLeases", "ReleaseLeases"}
+"""The RPCs that check the provider of each lease token themselves, because their messages name no
+provider. `test_an_adapter_neither_answers_nor_holds_requests_of_another_provider` tests the checks.
+"""
 
 
 @dataclass
@@ -122,6 +127,11 @@ async def test_every_role_may_make_exactly_the_calls_that_are_written(house: Hou
                 if (refused != "PERMISSION_DENIED") != expected or refused == "UNAUTHENTICATED":
                     wrong.append((role, rpc, provider, answer))
     assert wrong == []
+
+
+def test_of_an_adapters_call_without_a_provider_it_is_known_where_the_provider_is_checked() -> None:
+    for_adapters = {rpc for rpc in METHODS if access.Role.ADAPTER in access.ALLOWED[rpc]}
+    assert {rpc for rpc in for_adapters if not rpc_of(METHODS[rpc]).names_provider} == OF_LEASES
 
 
 async def test_the_role_is_judged_before_the_message_is_decoded(house: House) -> None:

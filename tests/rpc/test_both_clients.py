@@ -1,6 +1,4 @@
-"""Both clients make every call about resets, reports, archives and the audit trail, with the same
-arguments.
-"""
+"""Both clients make every call, with the same arguments."""
 
 from __future__ import annotations
 
@@ -20,25 +18,26 @@ from generic_provider import (
     EntryOutcome,
     ExistingAccount,
     PlatformSubscription,
+    Provider,
+    ProvisioningResponse,
+    RequestState,
     RequestType,
     ResetRunDefinition,
     ResetRunDefinitionState,
     ResetRunState,
+    ResponseCode,
+    ResponseStatus,
     actions,
 )
-from generic_provider import _archive_calls as archives
-from generic_provider import _reset_calls as resets
 from support.calling import Caller
 
 Ask = Callable[..., Awaitable[Any]]
-"""Makes the call with the given name. A stream or a list is read to its end."""
-
-CALLS = {
-    name
-    for module in (archives, resets)
-    for name, call in inspect.getmembers(module, inspect.isfunction)
-    if call.__module__ == module.__name__
-} | {"report_platform_state"}
+"""Makes the call with the given name. A list is read to its end, and so is a stream, except the
+endless stream of events, of which only the first event is read.
+"""
+ENDLESS = "watch_events"
+CALLS = {name for name in dict(inspect.getmembers(Client, inspect.isfunction)) if name[0] != "_"}
+CALLS.remove("close")
 
 
 @pytest.fixture(params=["plain", "async"])
@@ -68,6 +67,8 @@ async def ask(
 def _plain(client: Client) -> Ask:
     def call(name: str, *arguments: Any, **named: Any) -> Any:
         result = getattr(client, name)(*arguments, **named)
+        if name == ENDLESS:
+            return next(result)
         return list(result) if isinstance(result, Iterator) else result
 
     async def ask(name: str, *arguments: Any, **named: Any) -> Any:
@@ -79,6 +80,8 @@ def _plain(client: Client) -> Ask:
 def _async(client: AsyncClient) -> Ask:
     async def ask(name: str, *arguments: Any, **named: Any) -> Any:
         result = getattr(client, name)(*arguments, **named)
+        if name == ENDLESS:
+            return await anext(result)
         return await result if inspect.isawaitable(result) else [each async for each in result]
 
     return ask
@@ -99,7 +102,11 @@ async def test_both_clients_do_every_call(ask: tuple[Ask, set[str]]) -> None:
     await _run(do)
     await _archive(do)
     await _audit(do)
-    assert done >= CALLS
+    await _providers(do)
+    await _actions(do)
+    await _leases(do)
+    await _settle(do)
+    assert done == CALLS
 
 
 async def _served(ask: Ask, number: str) -> None:
@@ -213,3 +220,80 @@ async def _audit(ask: Ask) -> None:
     assert deleted == everything[0]
     for filters in ({"refused": True}, {"provider": "X"}, {"subscription": "S404"}):
         assert await ask("list_audit_entries", **filters) == []
+
+
+async def _providers(ask: Ask) -> None:
+    made = await ask("create_provider", Provider(code="N"), request_id="new")
+    assert await ask("create_provider", Provider(code="N"), request_id="new") == made
+    made.display_name = "new"
+    changed = await ask("update_provider", made)
+    assert (changed.display_name, changed.etag != made.etag) == ("new", True)
+    off = await ask("set_provider_state", "P", state="NOT_EFFECTIVE")
+    assert await ask("get_provider", "P") == off
+    assert await ask("list_providers", states=["EFFECTIVE"]) == []
+    assert len(await ask("list_providers", state="NOT_EFFECTIVE", page_size=1)) == 3
+    await ask("set_provider_state", "P", state="EFFECTIVE")
+
+
+async def _actions(ask: Ask) -> None:
+    become = actions.BecomeSubscriber(type="DTH", provider="P")
+    requests = [actions.request(become, subscription=number) for number in ("S4", "S4")]
+    made, refused = await ask("batch_perform", requests)
+    assert (made.subscription, refused.reason) == ("S4", "SUBSCRIPTION_EXISTS")
+    later = datetime.now(UTC) + timedelta(days=1)
+    change = {"request_id": "later", "schedule_time": later, "performed_by": "mari"}
+    planned = (await ask("perform", actions.Terminate(), subscription="S4", **change)).action
+    assert await ask("get_action", request_id="later") == planned
+    cancelled = await ask("cancel_scheduled_action", planned.id)
+    assert await ask("get_action", planned.id, wait=timedelta(seconds=1)) == cancelled
+    for filters in ({"state": "CANCELLED"}, {"subscription": "S4", "kinds": ["TERMINATE"]}):
+        assert await ask("list_actions", **filters) == [cancelled]
+    shown = await ask("get_subscription", "S4", include_former=True)
+    assert [each.number for each in await ask("list_subscriptions", page_size=1)][-1] == "S4"
+    assert await ask("list_subscriptions", created_from=later) == []
+    event = await ask(
+        "watch_events", from_beginning=True, subscription="S4", kinds=["ACTION_EXECUTED"]
+    )
+    assert event.action_executed.action.subscription == shown.number == "S4"
+
+
+async def _leases(ask: Ask) -> None:
+    """Takes the request of S4, releases it, and answers it then."""
+    taken = await _pulled(ask)
+    (lease,) = await ask("extend_leases", [taken.lease_token], lease_duration=timedelta(minutes=2))
+    assert lease.live
+    for live in (True, False):  # the second call finds the lease released
+        (lease,) = await ask("release_leases", [taken.lease_token], stop=True)
+        assert lease.live == live
+    taken = await _pulled(ask)
+    answer = ProvisioningResponse(
+        request=taken.requests[0].number,
+        lease_token=taken.lease_token,
+        status=ResponseStatus.ACCEPTED,
+    )
+    (result,) = await ask("send_responses", "P", responses=[answer])
+    assert (result.request, result.code) == (answer.request, ResponseCode.APPLIED)
+    (answered,) = await ask("list_requests", subscription="S4", state="COMPLETED", page_size=1)
+    assert await ask("get_request", answer.request) == answered
+
+
+async def _pulled(ask: Ask) -> Any:
+    """Takes requests until the request of S4 is taken."""
+    while True:
+        pulled = await ask("pull", "P", adapter="a", lease_duration=timedelta(minutes=1))
+        for each in pulled.subscriptions:
+            if each.subscription == "S4":
+                return each
+
+
+async def _settle(ask: Ask) -> None:
+    become = actions.BecomeSubscriber(type="DTH", provider="P")
+    first, second = [
+        (await ask("perform", become, subscription=number)).requests[0] for number in ("S5", "S6")
+    ]
+    ended = await ask("cancel_request", first.number, reason="a try", end_lease=True)
+    assert (ended.state, ended.error_code) == (RequestState.REJECTED, "CANCELLED_BY_OPERATOR")
+    ended = await ask("resolve_request", second.number, status="ACCEPTED", reason="seen")
+    assert ended.state == RequestState.COMPLETED
+    assert (await ask("get_backlog", "P")).pending > 0
+    assert await ask("list_adapters", provider="P", page_size=1) == []

@@ -18,12 +18,12 @@ import pytest
 from generic_provider import AsyncClient, Client, Distributor, Provider, Service, SyncState, actions
 from support.figures import Figure
 from support.fresh import dice
+from support.hanging import Hanging, StepClock
 from support.postgres import own_postgres
 from support.processes import Server, wait_until
 from support.raw_adapter import RawAdapter, WatchedPlatform
 from support.soak import ROUNDS, forms
 from support.stalling import stalling_proxy
-from support.standing import StandingStill, StepClock
 
 CODE = "P"
 NEWS = [("MAIN", "NEWS")]
@@ -149,7 +149,7 @@ async def adapters_at(
 async def test_whoever_stands_still_no_request_is_in_two_hands(
     tmp_path: Path, size: Size, figure: Figure
 ) -> None:
-    chance = dice("standing still", size)
+    chance = dice("hanging", size)
     platform = WatchedPlatform(chance, seconds=0.02)
     with own_postgres() as postgres, ExitStack() as stack:
         database = postgres.create_database()
@@ -157,7 +157,7 @@ async def test_whoever_stands_still_no_request_is_in_two_hands(
         proxies = [stack.enter_context(stalling_proxy(database)) for _ in range(size.servers)]
         urls = [proxy.url for proxy in proxies]
         servers = stack.enter_context(servers_on(tmp_path, urls, patience=size.patience))
-        faults = StandingStill(chance, size.patience, postgres, servers, proxies, clock)
+        faults = Hanging(chance, size.patience, postgres, servers, proxies, clock)
         clients = [AsyncClient(s.address, timeout=timedelta(minutes=2)) for s in servers]
         async with adapters_at(servers, platform, size) as died:
             load = Load(clients, chance)

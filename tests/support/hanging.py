@@ -47,7 +47,7 @@ class StepClock:
 
 
 @dataclass
-class StandingStill:
+class Hanging:
     """Causes random faults. A frozen server, a stalled connection or a lock lasts for 0.1 to 2
     times the servers' `--patience-seconds`. Faults that need the database do nothing while the
     database is restarted.

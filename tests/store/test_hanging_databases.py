@@ -1,4 +1,4 @@
-"""If a database stands still without closing its connections, its callers get an error in time."""
+"""If a database hangs without closing its connections, its callers get an error in time."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ async def test_a_read_that_is_given_up_does_not_stop_the_process(proxy: Stalling
         releasing = threading.Timer(6 * SHORT.patience, proxy.go_on)
         releasing.start()
         await asyncio.sleep(0.5)
-        still_standing = releasing.is_alive()
+        still_hanging = releasing.is_alive()
         releasing.cancel()
-        assert still_standing
+        assert still_hanging
 
 
 async def test_it_is_noticed_without_a_call(

@@ -94,3 +94,12 @@ def test_each_field_of_an_action_tells_its_target_or_does_not(action: str) -> No
         assert names(part) - NO_PART[part.name] == {*SAME_PART[part.name]}
     if not lists:
         assert names(MESSAGES[action]) - NO_TARGET.get(action, set()) <= {*SAME_TARGET}
+
+
+def test_an_action_of_a_newer_version_hides_none_and_is_hidden_by_none() -> None:
+    known, unknown = (performed(f"add_services:{{{SPORT}}}}}", rejected_by="P") for _ in range(2))
+    unknown.performed.ClearField("add_services")
+    for each in (known, unknown):
+        each.create_time.GetCurrentTime()
+        later = SubscriptionAction(kind=each.kind, state=ActionState.SETTLED)
+        assert refused_by("P", [later, each]) == [each]

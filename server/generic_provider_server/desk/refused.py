@@ -67,9 +67,13 @@ def _repeats(later: SubscriptionAction, refused: SubscriptionAction) -> bool:
 def _targets(action: SubscriptionAction) -> Iterator[object]:
     """Yields the targets of the action: its services, items or moves, or a single target, for
     example a usage record. Added items that differ only in their serial numbers are the same
-    target, and so are services that differ only in their term ends.
+    target, and so are services that differ only in their term ends. An action that only a newer
+    version knows has no targets.
     """
-    asked: Any = getattr(action.performed, action.performed.WhichOneof("action") or "", None)
+    chosen = action.performed.WhichOneof("action")
+    if not chosen:
+        return
+    asked: Any = getattr(action.performed, chosen)
     several = [part for field, parts in asked.ListFields() if lists_parts(field) for part in parts]
     for part in several:
         yield part if isinstance(part, str) else _named(part, SAME_PART[part.DESCRIPTOR.name])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 
 from generic_provider_server.commands import cleaning
@@ -12,7 +14,8 @@ from generic_provider_server.domain.resets.records import (
 )
 from generic_provider_server.domain.subscription.differences import DifferenceKind
 from generic_provider_server.domain.values import Address, RequestOrigin, RequestType, SyncState
-from generic_provider_server.services.surveying import totals_of
+from generic_provider_server.services import resetting
+from generic_provider_server.services.surveying import survey, totals_of
 from generic_provider_server.store.read.filters import RequestFilter
 from support.bench import Bench
 from support.examples import ADD_NEWS, REMOVE_SPORT, viewer
@@ -165,6 +168,21 @@ async def test_the_guard_says_both_numbers_and_an_approval_lets_the_run_go_on(ru
     approved = await runs.approve(run)
     assert (approved.state, approved.out_of_sync) == (RunState.COMPLETED, 11)
     assert set((await runs.outcomes(run)).values()) == {CREATED}
+
+
+async def test_the_guard_examines_subscriptions_only_if_it_could_hold_the_run(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spied = Mock(wraps=survey)
+    monkeypatch.setattr(resetting, "survey", spied)
+    await runs.outage(*[f"S{n:02d}" for n in range(11)], steady=99)
+    run = await runs.run()
+    assert (run.state, run.out_of_sync, spied.called) == (RunState.COMPLETED, 11, False)
+    await runs.bench.accept_all("SAT")
+
+    await runs.outage(*[f"T{n:02d}" for n in range(13)])
+    run = await runs.run()
+    assert (run.state, run.out_of_sync, spied.called) == (RunState.COMPLETED, 13, True)
 
 
 @pytest.mark.parametrize(("subscriptions", "percent"), [(99, None), (100, 0.0)])

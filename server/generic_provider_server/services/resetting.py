@@ -20,7 +20,7 @@ from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
 from .clock_duties import TICK
 from .periodic_step import Loop
-from .surveying import Survey, holding_besides, survey
+from .surveying import Survey, holding_besides, passes_guard, survey
 from .transaction_size import TransactionSize
 
 LEAST_SENT, MOST_SENT = 10, 400
@@ -139,9 +139,25 @@ class Resetting:
             if counted is None:
                 return None
             run = counted
-        if run.stage in (Stage.COUNT, Stage.PLAN):
-            return await self._survey(run)
-        return await self._send(run, pace)
+        match run.stage:
+            case Stage.COUNT:
+                return await self._count(run)
+            case Stage.PLAN:
+                return await self._survey(run)
+            case Stage.SEND | Stage.SEND_PLANNED:
+                return await self._send(run, pace)
+
+    async def _count(self, run: RunRecord) -> RunRecord | None:
+        """Counts subscriptions for the guard. Examines no subscription if so few are out of sync
+        that the guard cannot hold the run.
+        """
+        definition = run.definition
+        if definition.plain and not run.cursor:
+            besides = await holding_besides(self._store, definition)
+            if passes_guard(definition, candidates=run.total, besides=besides):
+                enough = Count(before=run, cursor="", examined=0, holding=0, losing=0, last=True)
+                return await self._store.do(enough)
+        return await self._survey(run)
 
     async def _surveyed(self, run: RunRecord) -> Survey:
         """Examines the next subscriptions. In the stage PLAN, runs one query, because the findings

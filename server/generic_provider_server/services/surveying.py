@@ -151,6 +151,18 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
     return Totals(subscriptions, requests, holding, losing, unknown)
 
 
+def passes_guard(definition: ResetDefinition, *, candidates: int, besides: int) -> bool:
+    """Returns True if the guard cannot hold the run, whatever the differences of the subscriptions
+    are: even if each of the `candidates` holds an entitlement and would lose it.
+
+    `candidates`: the number of subscriptions that a plain run examines. `besides`: the number of
+    other subscriptions that hold an entitlement (`holding_besides`).
+    """
+    losing = candidates if definition.first is None else min(candidates, definition.first)
+    few = besides + candidates < GUARD_LEAST
+    return few or share(losing, besides + losing) <= definition.guard_percent
+
+
 async def holding_besides(store: Store, definition: ResetDefinition) -> int:
     """Returns the number of subscriptions that are expected to hold an entitlement, but that the
     run does not examine, because they are not OUT_OF_SYNC.

@@ -106,12 +106,12 @@ async def test_usage_that_is_over_is_not_shown_while_an_action_is_unsettled(benc
     await bench.perform(ChangeLocation(Address(city="Narva")), "S1")
     catalogues = bench.store.catalogues
     record = await bench.subscription("S1")
-    assert len(encode.subscription(record, catalogues, full_at=bench.clock.now).usages) == 1
+    assert len(encode.subscription(record, catalogues, full=True, now=bench.clock.now).usages) == 1
 
     await bench.pass_time(6)
     record = await bench.subscription("S1")
     assert record.aggregate.performed
-    assert not encode.subscription(record, catalogues, full_at=bench.clock.now).usages
+    assert not encode.subscription(record, catalogues, full=True, now=bench.clock.now).usages
 
 
 async def test_moving_the_end_of_a_short_term_starts_no_service_that_was_stopped(

@@ -22,9 +22,9 @@ EVERYTHING = 100.0
 MOST_ENTITLEMENTS = 2_000
 
 
-def terms_of(request: api.ReportPlatformStateRequest) -> Terms:
+def terms_of(request: api.ReportPlatformStateRequest, *, now: Instant) -> Terms:
     """Returns the settings of the report from its first message. Raises InvalidField if a setting
-    is wrong.
+    is wrong. `now`: the time of the database's clock.
     """
     checks = Checks()
     provider = checks.code("provider", request.provider)
@@ -32,7 +32,6 @@ def terms_of(request: api.ReportPlatformStateRequest) -> Terms:
     percent = request.max_missing_percent if request.HasField("max_missing_percent") else 5.0
     if not 0 <= percent <= EVERYTHING:
         checks.wrong("max_missing_percent", f"is {percent:g}, allowed is 0 to 100")
-    now = encode_parts.now()
     if (observed_time or 0) > now + CLOCKS:
         clock = f"the server's clock, which shows {moment(now):%Y-%m-%d %H:%M:%SZ}"
         checks.wrong("observed_time", f"is more than 5 minutes ahead of {clock}")

@@ -24,7 +24,7 @@ from ..domain.subscription.differences import Difference, differences
 from ..domain.subscription.records import SubscriptionRecord, action_id
 from ..domain.subscription.request_records import RequestRecord, request_number
 from ..domain.values import Instant, Subscription
-from .encode_parts import account, address, item, now, put_time, subscribed_service, usage
+from .encode_parts import account, address, item, put_time, subscribed_service, usage
 from .paging import MOST_BYTES, first_page
 
 MOST_MISSING_BYTES = 256 * 1024
@@ -37,15 +37,16 @@ def subscription(
     record: SubscriptionRecord,
     catalogues: Catalogues,
     *,
-    full_at: Instant | None = None,
+    now: Instant,
+    full: bool = False,
     former: bool = False,
     into: pb.Subscription | None = None,
 ) -> pb.Subscription:
     """Encodes a subscription.
 
-    `full_at`: the time for which the differences are computed. If it is None, the message contains
-    neither differences nor confirmed images. `former`: true if the message also contains the former
-    services.
+    `now`: the time of the database's clock, by which usage records end. `full`: true if the message
+    also contains the differences and the confirmed images. `former`: true if the message also
+    contains the former services.
     """
     message, aggregate = into or pb.Subscription(), record.aggregate
     desired = aggregate.desired
@@ -59,7 +60,7 @@ def subscription(
         item(each, catalogues, message.items.add())
     _put_services(desired, catalogues, message, former=former)
     for used in desired.usages:
-        if used.end_time > (full_at or now()):
+        if used.end_time > now:
             usage(used, message.usages.add())
     for link in aggregate.links:
         _link(link, message.provider_links.add())
@@ -67,8 +68,8 @@ def subscription(
         put_time(message.until, desired.until)
     put_time(message.create_time, record.create_time)
     put_time(message.update_time, record.update_time)
-    if full_at is not None:
-        _put_comparison(aggregate, catalogues, message, at=full_at)
+    if full:
+        _put_comparison(aggregate, catalogues, message, now=now)
     return message
 
 
@@ -105,7 +106,7 @@ def _link(link: Link, into: pb.ProviderLink) -> None:
 
 
 def _put_comparison(
-    aggregate: Aggregate, catalogues: Catalogues, into: pb.Subscription, *, at: Instant
+    aggregate: Aggregate, catalogues: Catalogues, into: pb.Subscription, *, now: Instant
 ) -> None:
     """Puts the differences and the confirmed images of all links into the message, as far as the
     message has room for them.
@@ -116,7 +117,7 @@ def _put_comparison(
             link,
             aggregate.desired,
             catalogue=catalogues[link.provider],
-            now=at,
+            now=now,
             names_pending=True,
         )
         shown.differences.extend(first_differences(found, beside=into.ByteSize()))

@@ -14,6 +14,7 @@ from ..domain.resets.records import RunRecord, Settled, run_id
 from ..domain.subscription.events import Event, EventKind
 from ..domain.subscription.records import ActionRecord, SubscriptionRecord, action_id
 from ..domain.subscription.request_records import RequestRecord, request_number
+from ..domain.values import Instant
 from ..services.event_places import BEGINNING, Drain, EventPlace, Heartbeat, PlacedEvent, Wanted
 from ..services.watching import Watching
 from ..store.read.queries import Queries
@@ -112,6 +113,7 @@ class _Bodies(NamedTuple):
     requests: dict[int, RequestRecord]
     subscriptions: dict[str, SubscriptionRecord]
     runs: dict[int, tuple[RunRecord, Settled]]
+    now: Instant
 
 
 def _bodies(queries: Queries, *, events: Iterable[Event]) -> _Bodies:
@@ -134,6 +136,7 @@ def _bodies(queries: Queries, *, events: Iterable[Event]) -> _Bodies:
         {each.number: each for each in queries.requests_of(requests)},
         queries.readable(list(subscriptions)),
         {run.id: (run, settled[run.id]) for run in found},
+        queries.now(),
     )
 
 
@@ -177,7 +180,7 @@ def _put_rollback(
         encode_actions.undone(each, catalogues, into.taken_back.add())
     into.dependent_actions.extend([action_id(number) for number in event.dependents])
     if record := bodies.subscriptions.get(event.subscription):
-        encode.subscription(record, catalogues, into=into.subscription)
+        encode.subscription(record, catalogues, now=bodies.now, into=into.subscription)
     else:
         into.subscription.number = event.subscription
 

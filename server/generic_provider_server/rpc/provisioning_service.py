@@ -152,7 +152,7 @@ class ProvisioningServicer:
         self, requests: AsyncIterator[api.ReportPlatformStateRequest], call: IncomingCall
     ) -> api.ReportPlatformStateResponse:
         first = await anext(requests, api.ReportPlatformStateRequest())
-        terms = terms_of(first)
+        terms = terms_of(first, now=self._store.now())
         await self._store.catalogue(terms.provider)
         reporting = Reporting(self._store, terms, call.audit)
         await reporting.begin()

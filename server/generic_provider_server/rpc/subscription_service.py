@@ -17,7 +17,7 @@ from ..store.read.filters import ActionFilter, SubscriptionFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
 from ..store.write.command import Asked, Command
-from . import encode, encode_parts
+from . import encode
 from .checks import CALLERS_ID, NAME, Checks
 from .decode_actions import perform_of
 from .encode_actions import action, item_error
@@ -47,7 +47,8 @@ class SubscriptionServicer(EventStreams):
         )
         action(done.action, catalogues, into=response.action)
         if done.subscription:
-            encode.subscription(done.subscription, catalogues, into=response.subscription)
+            now = self._store.now()
+            encode.subscription(done.subscription, catalogues, now=now, into=response.subscription)
         for each in requests:
             encode.request(each, response.requests.add())
         if response.ByteSize() > MOST_BYTES:
@@ -138,7 +139,8 @@ class SubscriptionServicer(EventStreams):
         shown = encode.subscription(
             record,
             self._store.catalogues,
-            full_at=encode_parts.now(),
+            now=self._store.now(),
+            full=True,
             former=request.include_former,
         )
         return api.GetSubscriptionResponse(subscription=shown)
@@ -152,10 +154,11 @@ class SubscriptionServicer(EventStreams):
         checks.done()
 
         def read(queries: Queries) -> api.ListSubscriptionsResponse:
+            catalogues, now = self._store.catalogues, queries.now()
             end = queries.end_of_subscriptions(wanted, after=page.after)
             found = queries.subscriptions(wanted, after=page.after, limit=page.size + 1, until=end)
             shown = (
-                (each.aggregate.desired.number, encode.subscription(each, self._store.catalogues))
+                (each.aggregate.desired.number, encode.subscription(each, catalogues, now=now))
                 for each in found
             )
             subscriptions, token = page.cut(shown, then=end)

@@ -126,6 +126,10 @@ class Store:
         except StoreDamaged as damaged:
             self.listeners.notify_damaged(damaged)
 
+    def now(self) -> Instant:
+        """Returns the time of the database's clock."""
+        return self._memory.now()
+
     def steady(self) -> Instant:
         """Returns the time of the steady clock, which measures the leases of this process."""
         return self._memory.steady()

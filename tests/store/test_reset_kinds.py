@@ -88,6 +88,38 @@ async def test_a_run_that_recreates_skips_what_an_adapter_has_in_work(runs: Runs
     assert request.type is RequestType.BECOME_SUBSCRIBER
 
 
+async def test_a_plan_that_recreates_shows_whoever_waits_for_the_first_answer(runs: Runs) -> None:
+    await runs.bench.become(viewer("S1"))
+
+    elsewhere = await runs.run(recreate=True, hold=True, distributors=("TWIN",))
+    assert await runs.outcomes(elsewhere) == {}
+    held = await runs.run(recreate=True, hold=True, services=("BASIC",))
+    assert await runs.outcomes(held) == {"S1": EntryOutcome.PLANNED}
+    (planned,) = await runs.entries(held)
+    assert [each.kind for each in planned.differences if each.service == "BASIC"] == [
+        DifferenceKind.SERVICE_MISSING
+    ]
+
+    approved = await runs.approve(held)
+    assert await runs.outcomes(approved) == {"S1": CREATED}
+    await runs.bench.accept_all("SAT")
+    assert await runs.bench.sync_state("S1", "SAT") is SyncState.IN_SYNC
+
+
+async def test_a_run_that_recreates_selects_by_what_it_cancels_too(runs: Runs) -> None:
+    for number in ("S1", "S2"):
+        await runs.bench.become(viewer(number))
+    await runs.bench.accept_all("SAT")
+    await runs.bench.perform(ADD_NEWS, "S1")
+    (handed,) = await runs.bench.claim("SAT")
+    leased = await runs.run(recreate=True, services=("NEWS",))
+    assert await runs.outcomes(leased) == {"S1": EntryOutcome.SKIPPED}
+
+    await runs.bench.release(handed.lane.lease)
+    run = await runs.run(recreate=True, services=("NEWS",))
+    assert await runs.outcomes(run) == {"S1": CREATED}
+
+
 async def test_a_platform_that_was_restored_gets_exactly_what_it_has_forgotten(runs: Runs) -> None:
     bench = runs.bench
     for number in ("S1", "S2", "S3"):

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from ..platform.image import image
 from ..platform.request import Request
 from ..subscription.aggregate import Aggregate, Link
@@ -68,7 +70,7 @@ def examine(
     if not planned.requests:
         return None
     compared = described or definition.narrowed
-    found = _differences(aggregate, link, definition, circumstances, lost) if compared else ()
+    found = _differences(aggregate, planned.link, circumstances) if compared else ()
     if compared and not any(_chosen(each, definition) for each in found):
         return None
     return Finding(
@@ -82,15 +84,16 @@ def examine(
 def selects(
     definition: ResetDefinition, aggregate: Aggregate, *, circumstances: Circumstances
 ) -> bool:
-    """Tells whether the filters of the definition select the subscription.
+    """Tells whether the filters of the definition, which has `recreate`, select the subscription.
 
-    Unlike `examine`, this function may be called while requests are leased, even if the definition
-    has `recreate`.
+    Unlike `examine`, this function may be called while requests are leased.
     """
     link = aggregate.link(definition.provider)
     if link is None or _is_left_out(link, definition, ()):
         return False
-    found = _differences(aggregate, link, definition, circumstances, ())
+    link = doubted(link, full=definition.full, recreate=definition.recreate)
+    # the run will cancel the pending requests when they are not leased any more
+    found = _differences(aggregate, replace(link, queue=()), circumstances)
     return not definition.narrowed or any(_chosen(each, definition) for each in found)
 
 
@@ -120,14 +123,9 @@ def _is_left_out(link: Link, definition: ResetDefinition, lost: Sequence[Request
 
 
 def _differences(
-    aggregate: Aggregate,
-    link: Link,
-    definition: ResetDefinition,
-    circumstances: Circumstances,
-    lost: Sequence[Request],
+    aggregate: Aggregate, link: Link, circumstances: Circumstances
 ) -> tuple[Difference, ...]:
-    link = doubted(link, full=definition.full, recreate=definition.recreate, lost=lost)
-    catalogue = circumstances.catalogues[definition.provider]
+    catalogue = circumstances.catalogues[link.provider]
     return differences(link, aggregate.desired, catalogue=catalogue, now=circumstances.now)
 
 

@@ -25,6 +25,13 @@ class PlannedReset(NamedTuple):
     provider: str
     requests: tuple[Request, ...]
 
+    @property
+    def link(self) -> Link:
+        """The link with which the requests were planned. It has no pending requests that the reset
+        cancels. Read it before `transition`, which adds the new requests.
+        """
+        return self.ledger.links[self.provider]
+
     def transition(self, *, bulk: bool = False, run: int = 0, performed_by: str = "") -> Transition:
         """Returns the transition of the reset. Call this function only once, because it changes
         `ledger`.

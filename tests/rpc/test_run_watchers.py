@@ -1,8 +1,9 @@
-"""Tests many callers that watch one reset run."""
+"""Tests what callers that read or watch a reset run get."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from generic_provider import AsyncClient, Provider, ResetRunDefinition, ResetRun
 from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
+from generic_provider_server.domain.resets.records import Settled
 from generic_provider_server.store.read.resets import ResetReads
 from support.calling import Caller, Refusal
 
@@ -45,6 +47,24 @@ async def test_many_watchers_of_a_run_read_it_once_and_are_bounded(
 
     assert {each.state for each in ends} == {ResetRunState.CANCELLED}
     assert len(reads) < MOST / 2
+
+
+async def test_the_numbers_of_requests_add_up_while_a_run_creates_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def settled_of_runs(_: Any, runs: Collection[int]) -> dict[int, Settled]:
+        """Counts requests that the run created after its record was read."""
+        return {run: Settled(completed=1, rejected=2, pending=3) for run in runs}
+
+    database = f"sqlite:///{tmp_path / 'x.db'}"
+    settings = Settings(listen="127.0.0.1:0", database=database)
+    async with running(settings) as address, AsyncClient(address) as client:
+        number = await _held(client)
+        monkeypatch.setattr(ResetReads, "settled_of_runs", settled_of_runs)
+        run = await client.get_reset_run(number)
+
+    assert run.requests_created == 6
+    assert (run.requests_completed, run.requests_rejected, run.requests_pending) == (1, 2, 3)
 
 
 async def _held(client: AsyncClient) -> str:

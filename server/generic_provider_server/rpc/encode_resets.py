@@ -68,6 +68,9 @@ def _definition(record: ResetDefinition) -> api.ResetRunDefinition:
 
 
 def run(record: RunRecord, settled: Settled) -> api.ResetRun:
+    """Returns the message of the run. All numbers of requests are from `settled`, so that they add
+    up even if the run created requests after `record` was read.
+    """
     shown = _definition(record.definition)
     shown.id, shown.version = definition_id(record.definition_id), record.version
     shown.submitted, shown.hold = True, record.hold
@@ -82,7 +85,7 @@ def run(record: RunRecord, settled: Settled) -> api.ResetRun:
         out_of_sync=record.out_of_sync,
         skipped=record.skipped,
         failed=record.failed,
-        requests_created=record.requests_created,
+        requests_created=settled.created,
         requests_completed=settled.completed,
         requests_rejected=settled.rejected,
         requests_pending=settled.pending,

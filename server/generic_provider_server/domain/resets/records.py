@@ -194,3 +194,7 @@ class Settled(Value, frozen=True):
     completed: int = 0
     rejected: int = 0
     pending: int = 0
+
+    @property
+    def created(self) -> int:
+        return self.completed + self.rejected + self.pending

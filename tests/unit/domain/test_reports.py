@@ -196,6 +196,22 @@ def test_usage_is_not_reported_and_stays() -> None:
     assert life.there is before
 
 
+def test_the_entitlement_of_a_usage_service_stays_whether_it_is_reported_or_not() -> None:
+    life = served(viewer(SPORT, on("MAIN", "VOD")))
+    before = life.there
+    rented = ReportedEntitlement(provider_service_id="2001", serial_numbers=("1",))
+    for says in (held(SPORT_THERE), held(SPORT_THERE, rented)):
+        life.report(SAT, says)
+        assert life.there is before
+
+    life.report(SAT, Reported(items=(BOX,)))
+    assert healing(life) == [
+        "ADD_INSTALLED_ITEM SMARTCARD 1",
+        "ACTIVATE_SERVICE SPORT on MAIN",
+        "ACTIVATE_SERVICE VOD on MAIN",
+    ]
+
+
 def test_a_term_end_counts_where_the_platform_keeps_it() -> None:
     end = Instant(2_000_000_000_000_000)
     life = served(viewer(SPORT, online("MOBILE", "MOVIES", term_end=end)))

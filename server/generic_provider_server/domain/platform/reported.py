@@ -67,6 +67,7 @@ class ReportedElements:
         self._items.insert(0, self.items)
         self.entitlements = tuple(
             [found for each in reported.entitlements for found in self._entitlements_of(each)]
+            + [self._unreported(each) for each in images[0].entitlements if self._is_usage(each)]
         )
 
     def _items_of(self, reported: ReportedItem) -> Iterator[ProvisionedItem]:
@@ -186,6 +187,20 @@ class ReportedElements:
                 term_end=reported.term_end if timed else None,
                 certain=len(found) == 1,
             )
+
+    def _is_usage(self, confirmed: Entitlement) -> bool:
+        return not any(
+            each.kind is ServiceKind.TERMED
+            for each in self._catalogue.services.values()
+            if each.provider_service_id == confirmed.provider_service_id
+        )
+
+    def _unreported(self, confirmed: Entitlement) -> Entitlement:
+        """Returns the confirmed entitlement of a usage service, which a report does not change. If
+        the platform does not hold all its goods, the entitlement becomes uncertain.
+        """
+        there = {item.goods for item in self.items}
+        return confirmed if {*confirmed.goods} <= there else replace(confirmed, certain=False)
 
     def _former(self, reported: ReportedEntitlement) -> list[Entitlement]:
         """Returns the confirmed entitlements that have the reported service and serial numbers.

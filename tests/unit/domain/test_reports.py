@@ -196,6 +196,18 @@ def test_usage_is_not_reported_and_stays() -> None:
     assert life.there is before
 
 
+def test_items_that_only_the_crm_names_after_a_refused_link_are_found_by_their_numbers() -> None:
+    life = Life([aluxsat(), ott()])
+    life.perform(viewer(SPORT, points=("MAIN", "TWIN1")))
+    life.lease(SAT)
+    life.reject(SAT)
+    assert not found(life, Reported(items=(ReportedItem(serial_number="2"),)))
+    assert [(item.distributor, item.certain) for item in life.link(SAT).confirmed.items] == [
+        ("TWIN1", True)
+    ]
+    assert life.link(SAT).sync_state is SyncState.OUT_OF_SYNC
+
+
 def test_the_entitlement_of_a_usage_service_stays_whether_it_is_reported_or_not() -> None:
     life = served(viewer(SPORT, on("MAIN", "VOD")))
     before = life.there

@@ -146,8 +146,7 @@ def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> 
     code = catalogue.code
     if code not in subscription.linked:
         return NOTHING
-    items = [item for item in subscription.items if item.provider == code]
-    provisioned = tuple([_provisioned(item, catalogue) for item in items]) if items else ()
+    provisioned = items_of(subscription, catalogue)
     return PlatformImage(
         known=Known.YES,
         holder=subscription.holder,
@@ -159,6 +158,14 @@ def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> 
         else (),
         closed=subscription.state in FINAL,
     )
+
+
+def items_of(subscription: Subscription, catalogue: Catalogue) -> tuple[ProvisionedItem, ...]:
+    """Returns the items that the subscription has at the provider, even if the provider is not
+    linked.
+    """
+    items = [item for item in subscription.items if item.provider == catalogue.code]
+    return tuple([_provisioned(item, catalogue) for item in items]) if items else ()
 
 
 def _provisioned(item: Item, catalogue: Catalogue) -> ProvisionedItem:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from ..platform.compare import Part
-from ..platform.image import NOTHING, Known, PlatformImage
+from ..platform.image import NOTHING, Known, PlatformImage, items_of
 from ..platform.reported import Reported, ReportedElements, Unknown
 from ..values import SECOND, Instant, SyncState, Value
 from .aggregate import Aggregate, Link
@@ -84,7 +84,8 @@ def report(
     if held is not None:
         catalogue = ledger.catalogues[provider]
         wanted = ledger.image(ledger.desired, catalogue)
-        elements = ReportedElements(held, images=(link.confirmed, wanted), catalogue=catalogue)
+        named = replace(wanted, items=items_of(ledger.desired, catalogue))
+        elements = ReportedElements(held, images=(link.confirmed, named), catalogue=catalogue)
         confirmed, unknown = _confirmed(link.confirmed, wanted, elements), tuple(elements.unknown)
     changed = confirmed != link.confirmed or link.taken_over
     recorded = link.sync_state is not SyncState.OUT_OF_SYNC or link.observed_time == observed_time

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from generic_provider_server.domain.actions import Deactivate
+from generic_provider_server.commands.providers import UpdateProvider
+from generic_provider_server.domain.actions import AddServices, Deactivate, Selection
 from generic_provider_server.domain.resets.records import (
     EntryOutcome,
 )
 from generic_provider_server.domain.subscription.differences import DifferenceKind
-from generic_provider_server.domain.values import RequestType, SyncState
+from generic_provider_server.domain.values import RequestType, Service, SyncState
 from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.store.read.filters import RequestFilter
 from support.bench import Bench
-from support.examples import ADD_NEWS, ADD_SPORT, REMOVE_SPORT, viewer
+from support.examples import ADD_NEWS, ADD_SPORT, REMOVE_SPORT, SATELLITE, viewer
 from support.resets import Runs
 
 CREATED, SUPERSEDED = EntryOutcome.REQUESTS_CREATED, EntryOutcome.SUPERSEDED
@@ -47,6 +49,22 @@ async def test_filters_choose_whom_the_run_is_about(runs: Runs) -> None:
     created = (await runs.bench.subscription("S2")).create_time
     assert await chosen(created_from=created) == ["S2", "S4"]
     assert await chosen(created_to=created) == ["S1"]
+
+
+async def test_a_filter_by_a_service_finds_the_entitlement_that_it_shares(runs: Runs) -> None:
+    sports = Service(code="SPORT HD", provider_service_id="0x11")
+    wider = replace(SATELLITE, services=(*SATELLITE.services, sports))
+    await runs.bench.store.do(UpdateProvider(provider=wider, etag=None))
+    await runs.outage("S1")
+    await runs.bench.stop_provider("SAT")
+    both = Selection(provider="SAT", distributor="MAIN", service="SPORT HD")
+    await runs.bench.perform(AddServices((both,)), "S1")
+    await runs.bench.start_provider("SAT")
+
+    for service, found in (("SPORT", True), ("SPORT HD", True), ("NEWS", False)):
+        run = await runs.run(hold=True, services=(service,))
+        await runs.cancel(run)
+        assert bool(await runs.outcomes(run)) is found
 
 
 async def test_a_run_can_be_about_what_a_platform_refused(runs: Runs) -> None:

@@ -771,7 +771,10 @@ class PlatformSubscription(_message.Message):
 
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformEntitlement]:
-        """All entitlements that are on. Entitlements of usage services are ignored. At most 2000."""
+        """All entitlements that are on, also those of usage services. At most 2000. An entitlement of a
+        usage service that the subscription does not have is ignored, because it may belong to a usage
+        record.
+        """
 
     def __init__(
         self,

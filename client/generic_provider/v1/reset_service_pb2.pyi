@@ -238,9 +238,10 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The CRM's codes of services; see `difference_kinds`. At most 1000. If the provider does not
-        have one of them, a call that creates or updates the definition, or previews a definition that
-        has not been created, is refused with INVALID_FIELD.
+        """The CRM's codes of services; see `difference_kinds`. At most 1000. Services with the same
+        `provider_service_id` are one entitlement, so a difference of one of them is a difference of all
+        of them. If the provider does not have one of the services, a call that creates or updates the
+        definition, or previews a definition that has not been created, is refused with INVALID_FIELD.
         """
 
     @_builtins.property

@@ -68,8 +68,10 @@ def _definition(record: ResetDefinition) -> api.ResetRunDefinition:
 
 
 def run(record: RunRecord, settled: Settled) -> api.ResetRun:
-    """Returns the message of the run. All numbers of requests are from `settled`, so that they add
-    up even if the run created requests after `record` was read.
+    """Returns the message of the run.
+
+    `settled` may count requests that the run created after `record` was read. It counts no requests
+    of an archive that was deleted.
     """
     shown = _definition(record.definition)
     shown.id, shown.version = definition_id(record.definition_id), record.version
@@ -85,7 +87,7 @@ def run(record: RunRecord, settled: Settled) -> api.ResetRun:
         out_of_sync=record.out_of_sync,
         skipped=record.skipped,
         failed=record.failed,
-        requests_created=settled.created,
+        requests_created=max(record.requests_created, settled.created),
         requests_completed=settled.completed,
         requests_rejected=settled.rejected,
         requests_pending=settled.pending,

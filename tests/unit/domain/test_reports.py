@@ -208,20 +208,15 @@ def test_items_that_only_the_crm_names_after_a_refused_link_are_found_by_their_n
     assert life.link(SAT).sync_state is SyncState.OUT_OF_SYNC
 
 
-def test_the_entitlement_of_a_usage_service_stays_whether_it_is_reported_or_not() -> None:
+def test_the_entitlement_of_a_usage_service_is_replaced_like_any_other() -> None:
     life = served(viewer(SPORT, on("MAIN", "VOD")))
     before = life.there
-    rented = ReportedEntitlement(provider_service_id="2001", serial_numbers=("1",))
-    for says in (held(SPORT_THERE), held(SPORT_THERE, rented)):
-        life.report(SAT, says)
-        assert life.there is before
+    vod = ReportedEntitlement(provider_service_id="2001", serial_numbers=("1",))
+    life.report(SAT, held(SPORT_THERE, vod))
+    assert life.there is before
 
-    life.report(SAT, Reported(items=(BOX,)))
-    assert healing(life) == [
-        "ADD_INSTALLED_ITEM SMARTCARD 1",
-        "ACTIVATE_SERVICE SPORT on MAIN",
-        "ACTIVATE_SERVICE VOD on MAIN",
-    ]
+    life.report(SAT, held(SPORT_THERE))
+    assert healing(life) == ["ACTIVATE_SERVICE VOD on MAIN"]
 
 
 def test_a_term_end_counts_where_the_platform_keeps_it() -> None:

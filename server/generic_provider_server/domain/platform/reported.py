@@ -67,7 +67,6 @@ class ReportedElements:
         self._items.insert(0, self.items)
         self.entitlements = tuple(
             [found for each in reported.entitlements for found in self._entitlements_of(each)]
-            + [self._unreported(each) for each in images[0].entitlements if self._is_usage(each)]
         )
 
     def _items_of(self, reported: ReportedItem) -> Iterator[ProvisionedItem]:
@@ -157,16 +156,17 @@ class ReportedElements:
 
         If the serial numbers fit both reported items and a confirmed entitlement with other goods,
         yields one entitlement with the reported items and one with the other goods. Yields no
-        entitlement if no service of the provider has this platform id, or if only usage services
-        have it, because usage is not reported.
+        entitlement if no service of the provider has this platform id. Also yields none if only
+        usage services have this id, and the subscription has none of them: then the entitlement
+        belongs to a usage record, for example to a rented film, and usage is not reported.
         """
         platform_id = reported.provider_service_id
         services = self._catalogue.services.values()
         behind = [each for each in services if each.provider_service_id == platform_id]
         if not behind:
             self.unknown.append((platform_id, "the provider has no such service"))
-        termed = [each.code for each in behind if each.kind is ServiceKind.TERMED]
-        if not termed:
+        termed = [each for each in behind if each.kind is ServiceKind.TERMED]
+        if not (termed or self._has(platform_id)):
             return
         former, found = self._former(reported), list[tuple[str, tuple[Goods, ...]]]()
         goods = self._goods_named(reported.serial_numbers, at=reported.distributor)
@@ -183,24 +183,15 @@ class ReportedElements:
                 distributor=distributor,
                 provider_service_id=platform_id,
                 goods=there,
-                service=min(termed),
+                service=min(each.code for each in termed or behind),
                 term_end=reported.term_end if timed else None,
                 certain=len(found) == 1,
             )
 
-    def _is_usage(self, confirmed: Entitlement) -> bool:
-        return not any(
-            each.kind is ServiceKind.TERMED
-            for each in self._catalogue.services.values()
-            if each.provider_service_id == confirmed.provider_service_id
-        )
-
-    def _unreported(self, confirmed: Entitlement) -> Entitlement:
-        """Returns the confirmed entitlement of a usage service, which a report does not change. If
-        the platform does not hold all its goods, the entitlement becomes uncertain.
-        """
-        there = {item.goods for item in self.items}
-        return confirmed if {*confirmed.goods} <= there else replace(confirmed, certain=False)
+    def _has(self, platform_id: str) -> bool:
+        """Tells whether the confirmed or the wanted image contains the platform service."""
+        held = (each for image in self._images for each in image.entitlements)
+        return any(each.provider_service_id == platform_id for each in held)
 
     def _former(self, reported: ReportedEntitlement) -> list[Entitlement]:
         """Returns the confirmed entitlements that have the reported service and serial numbers.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from ..catalogue import Catalogue
 from ..platform.image import image
 from ..platform.request import Request
 from ..subscription.aggregate import Aggregate, Link
@@ -71,7 +72,8 @@ def examine(
         return None
     compared = described or definition.narrowed
     found = _differences(aggregate, planned.link, circumstances) if compared else ()
-    if compared and not any(_chosen(each, definition) for each in found):
+    catalogue = circumstances.catalogues[definition.provider]
+    if compared and not any(_chosen(each, definition, catalogue) for each in found):
         return None
     return Finding(
         subscription=aggregate.desired.number,
@@ -94,7 +96,8 @@ def selects(
     link = doubted(link, full=definition.full, recreate=definition.recreate)
     # the run will cancel the pending requests when they are not leased any more
     found = _differences(aggregate, replace(link, queue=()), circumstances)
-    return not definition.narrowed or any(_chosen(each, definition) for each in found)
+    catalogue = circumstances.catalogues[definition.provider]
+    return not definition.narrowed or any(_chosen(each, definition, catalogue) for each in found)
 
 
 def holds(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> bool:
@@ -129,9 +132,19 @@ def _differences(
     return differences(link, aggregate.desired, catalogue=catalogue, now=circumstances.now)
 
 
-def _chosen(each: Difference, definition: ResetDefinition) -> bool:
+def _chosen(each: Difference, definition: ResetDefinition, catalogue: Catalogue) -> bool:
     return (
         (not definition.difference_kinds or each.kind in definition.difference_kinds)
-        and (not definition.services or each.service in definition.services)
+        and (not definition.services or _is_of(each, definition.services, catalogue))
         and (not definition.distributors or each.distributor in definition.distributors)
+    )
+
+
+def _is_of(each: Difference, services: Sequence[str], catalogue: Catalogue) -> bool:
+    """Tells whether the difference is about one of the services. The difference names only one of
+    the services that have the same platform id, so the platform ids are compared too.
+    """
+    named = (catalogue.services[code] for code in services if code in catalogue.services)
+    return each.service in services or any(
+        service.provider_service_id == each.provider_service_id for service in named
     )

@@ -135,17 +135,18 @@ class ResetReads(BacklogQueries):
     def settled_of_runs(self, runs: Collection[int]) -> dict[int, Settled]:
         """Returns for each run the number of its requests by state, as `Settled` counts them.
 
-        Archived requests are counted too.
+        Archived requests are counted too. One statement counts both, because otherwise a request
+        that is archived between two statements would be counted twice.
         """
         counts: dict[int, Counter[int]] = {run: Counter() for run in runs}
-        for table in (RequestRow, ArchivedRow) if runs else ():
-            query = (
-                table.select(table.reset_run, table.state, fn.COUNT(SQL("1")).alias("requests"))
-                .where(table.reset_run.in_(list(runs)), SQL("reset_run <> 0"))
-                .group_by(table.reset_run, table.state)
-            )
-            for row in self._rows(query):
-                counts[row.reset_run][row.state] += row.requests
+        live, archived = (
+            table.select(table.reset_run, table.state, fn.COUNT(SQL("1")).alias("requests"))
+            .where(table.reset_run.in_(list(runs)), SQL("reset_run <> 0"))
+            .group_by(table.reset_run, table.state)
+            for table in (RequestRow, ArchivedRow)
+        )
+        for row in self._rows(live.union_all(archived)) if runs else ():
+            counts[row.reset_run][row.state] += row.requests
         return {run: _settled(states) for run, states in counts.items()}
 
     def reset_numbers(self, definition: ResetDefinition, *, after: str, limit: int) -> list[str]:

@@ -49,7 +49,7 @@ KINDS = (EventKind.ACTION_SETTLED, EventKind.SUBSCRIPTION_ROLLED_BACK)
 
 
 def reached_by() -> dict[str, Any]:
-    """Returns the settings that the connection needs if the server has TLS and callers. They come
+    """Returns the settings that the connection needs if the server uses TLS and a file of callers. They come
     from the environment variables GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN.
     """
     ca = os.environ.get("GENERIC_PROVIDER_CA")

@@ -122,7 +122,9 @@ def _difference(former: Provider | None, wanted: Provider) -> list[str]:
 
 
 def _changed(former: Provider | None, now: Provider) -> list[str]:
-    """Returns the lines of the TOML file that differ."""
+    """Writes both providers as TOML, and returns the lines that differ: those of `former` begin
+    with "-", those of `now` begin with "+".
+    """
     before = toml_of(former, leave_out=OUTPUT_ONLY).splitlines() if former else []
     after = toml_of(now, leave_out=OUTPUT_ONLY).splitlines()
     lines = difflib.unified_diff(before, after, lineterm="", n=0)

@@ -14,10 +14,10 @@ from .claim import MOST_AT_ONCE
 
 
 class Progress(Value, frozen=True):
-    """`found`: the number of subscriptions that were found.
+    """The result of a command that changes a limited number of subscriptions.
 
-    `done`: the number of these subscriptions that no other process had locked. Run the command
-    again until no subscription is found.
+    `found`: the number of subscriptions that the command found. `done`: the number of these
+    subscriptions that no other process had locked. Run the command again until `found` is 0.
     """
 
     found: int
@@ -78,8 +78,8 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
 
 def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
     """Returns the command that ends the leases of a silent server, but only leases with a duration
-    of at most `longest` microseconds. These leases have run out, whichever process measures the
-    time.
+    of at most `longest` microseconds. The caller chooses `longest` so that these leases have run
+    out by the clock of every process.
 
     `sign`: the last sign of life of the server, as this process knows it. If the database contains
     a newer sign of life, no lease ends, because the server may have given new leases. A server

@@ -59,8 +59,9 @@ class Subscriber(Value, frozen=True, kw_only=True):
 
 
 class Example(Value, frozen=True, kw_only=True):
-    """An example of an unknown name in a report: a subscriber, or an id in the entry of a
-    subscriber.
+    """An example of something in a report that the service does not know: a subscriber, or in the
+    entry of a subscriber a distributor, a goods type, a serial number or the platform id of a
+    service. `id`: the unknown name in the entry of a subscriber.
     """
 
     why: str

@@ -1,4 +1,4 @@
-"""Applies the actions on installed items, and the moves between distributors."""
+"""Applies the actions that change installed items, and the moves between distributors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applies the actions on single services."""
+"""Applies the actions that change single services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applies the actions on the state of a whole subscription."""
+"""Applies the actions that change the state of a whole subscription, for example Rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applies the actions on usage records."""
+"""Applies the actions that change usage records."""
 
 from __future__ import annotations
 

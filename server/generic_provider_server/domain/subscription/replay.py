@@ -175,8 +175,9 @@ def _replaceable(
 
     None of the requests may be on a lease, or have a final state other than CANCELLED. The platform
     must not have received a request of a later unit, because requests of an older unit must not
-    follow. The provider must be effective, and must not have been left out when the action was
-    performed, except if the action links the provider only in this replay.
+    follow. The provider must be effective now. It must also have been effective when the action was
+    performed, because otherwise the action created no requests for it. The last condition does not
+    apply to a provider that the action links in this replay, but did not link before.
     """
     performed = ledger.action(replayed.action)
     links_now = replayed.links(provider) and provider not in performed.linked_then

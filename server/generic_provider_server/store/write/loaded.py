@@ -24,7 +24,8 @@ from ..memory.subscriptions import Kept, Names
 
 
 class Needs(Value, frozen=True, kw_only=True):
-    """The rows that a command reads, so that a few statements can load the rows of a whole group.
+    """Declares the rows that a command reads, so that a few statements can load the rows of all
+    commands in a group. It also declares how the command is queued, counted and set aside.
 
     `searches`: the command searches the tables itself, so it runs after the changes of the other
     commands are written. `set_up`: the command changes providers, so no other process may use

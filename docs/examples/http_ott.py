@@ -68,8 +68,9 @@ class Ott:
 
 
 def reached_by() -> dict[str, Any]:
-    """Returns the settings that the connection needs if the server uses TLS and a file of callers. They come
-    from the environment variables GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN.
+    """Returns the settings that the connection needs if the server uses TLS and a file of callers.
+    They come from the environment variables GENERIC_PROVIDER_CA (a file) and
+    GENERIC_PROVIDER_TOKEN.
     """
     ca = os.environ.get("GENERIC_PROVIDER_CA")
     tls = TlsFiles(ca=ca) if ca else None

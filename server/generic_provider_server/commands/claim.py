@@ -66,8 +66,8 @@ class Handed(Value, frozen=True):
 
 
 class Claim(Value, frozen=True, kw_only=True):
-    """Hands over ready requests to the first demand, then to the second demand, and so on. Among the
-    live lanes, and among the bulk lanes, the lane that has been ready longest comes first.
+    """Hands over ready requests to the first demand, then to the second demand, and so on. Among
+    the live lanes, and among the bulk lanes, the lane that has been ready longest comes first.
 
     `server`: this process, which gives the leases. No lease is given while the last sign of life of
     this process is too old. `turn`: the number of the claim, from which `weave` computes when the

@@ -16,7 +16,7 @@ import pytest
 
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.store.database.checkpoints import Checkpoints
-from generic_provider_server.store.database.engine import StoreDamaged, StoreInUse
+from generic_provider_server.store.database.engine import StoreDamaged, StoreGone, StoreInUse
 from generic_provider_server.store.database.sqlite import SqliteEngine
 from generic_provider_server.store.opening import open_store
 from support.bench import Bench, HandClock
@@ -145,6 +145,49 @@ async def test_a_database_that_another_program_locks_is_unavailable_until_it_is_
     }
     assert reached[0] is False
     await bench.become(viewer("S1"))
+    await bench.store.close()
+
+
+async def test_a_change_is_made_once_and_not_acknowledged_while_the_file_cannot_be_examined(
+    tmp_path: Path,
+) -> None:
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    bench = await opened(link / "store.db")
+    reached: list[bool] = []
+    bench.store.listeners.reached.append(reached.append)
+    link.unlink()
+    link.symlink_to(link)
+    asked = [bench.become(viewer(f"S{n}")) for n in range(3)]
+    refused = await asyncio.gather(*asked, return_exceptions=True)
+    bench.store.check()
+
+    assert all(isinstance(each, Refused) for each in refused)
+    assert {each.reason for each in refused if isinstance(each, Refused)} == {
+        Reason.STORE_UNAVAILABLE
+    }
+    link.unlink()
+    link.symlink_to(folder)
+    while reached[-1:] != [True]:
+        await asyncio.sleep(0.01)
+    assert reached[0] is False
+    await bench.become(viewer("S4"))
+    await bench.store.close()
+
+
+async def test_a_folder_that_a_file_has_replaced_is_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    bench = await opened(folder / "store.db")
+    folder.rename(tmp_path / "elsewhere")
+    folder.touch()
+    with pytest.raises(Refused) as refused:
+        await bench.become(viewer("S1"))
+    with pytest.raises(StoreGone):
+        bench.store.check()
+
+    assert refused.value.reason is Reason.STORE_UNAVAILABLE
     await bench.store.close()
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from ..domain.catalogue import Catalogue, catalogue_of
 from ..domain.subscription.records import ProviderRecord
 from ..domain.values import Instant
-from .database.engine import StoreDamaged, StoreGone
+from .database.engine import StoreDamaged, StoreGone, StoreLost
 from .memory.memory import Memory
 from .memory.set_aside import SetAside
 from .notices.listener import Listener
@@ -125,6 +125,10 @@ class Store:
             self._writer.check()
         except StoreDamaged as damaged:
             self.listeners.notify_damaged(damaged)
+        except StoreGone:
+            raise
+        except StoreLost:
+            pass  # the writer reports the loss at its next transaction
 
     def now(self) -> Instant:
         """Returns the time of the database's clock."""

@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from .engine import StoreGone, StoreInUse, UnsupportedDatabase
+from .engine import StoreGone, StoreInUse, StoreLost, UnsupportedDatabase
 
 FileIdentity = tuple[int, int]
 """Identifies a file by its device and inode, independent of its name."""
@@ -58,15 +58,17 @@ class SqliteFile:
 
     def note_wal(self) -> None:
         """Records the identity of the WAL. From then on a connection must stay open, because
-        closing the last connection removes the WAL.
+        closing the last connection removes the WAL. Raises StoreLost if the WAL cannot be examined.
         """
-        self._wal = self._wal or _identity_at(self._wal_path)
+        self._wal = self._wal or _examined(self._wal_path)
 
     def check(self) -> None:
-        """Raises StoreGone if the file in use, or its WAL, was moved or removed."""
-        if _identity_at(self._path) != self._identity:
+        """Raises StoreGone if the file in use, or its WAL, was moved or removed, and StoreLost if
+        they cannot be examined.
+        """
+        if _examined(self._path) != self._identity:
             raise StoreGone(f"the database file {self._path} was removed or replaced")
-        if self._wal is not None and _identity_at(self._wal_path) != self._wal:
+        if self._wal is not None and _examined(self._wal_path) != self._wal:
             raise StoreGone(f"the file {self._wal_path} was removed or replaced")
 
     def close(self) -> None:
@@ -81,10 +83,22 @@ class SqliteFile:
         )
 
 
+def _examined(path: Path) -> FileIdentity | None:
+    """Returns the identity of the file that has this name now.
+
+    Raises StoreLost if that is not known, for example because the folder may not be read. Then a
+    committed change must neither be acknowledged nor be made again.
+    """
+    try:
+        return _identity_at(path)
+    except OSError as error:
+        raise StoreLost(f"{path} cannot be examined: {error.strerror}") from error
+
+
 def _identity_at(path: Path) -> FileIdentity | None:
     try:
         return _identity_of(path.stat())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -4,6 +4,7 @@ archive.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections import Counter
@@ -11,9 +12,12 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import grpc
 import pytest
 
 from generic_provider import Archive, ArchiveState, Client
+from generic_provider.v1.request_service_pb2 import DownloadArchiveRequest
+from generic_provider.v1.request_service_pb2_grpc import RequestServiceStub
 from generic_provider_server.domain.archive import archive_id
 from support.archives import contents_of, make_old
 from support.copying import copying
@@ -61,6 +65,25 @@ def test_killed_at_random_an_archive_is_made_in_the_end(
         assert made.requests_archived == made.requests_total == requests
     assert live(url) == set()
     check(url, folder, everything)
+
+
+def test_a_server_stops_although_a_file_cannot_be_read_for_a_long_time(tmp_path: Path) -> None:
+    folder, url = tmp_path / "archives", f"sqlite:///{tmp_path / 'generic-provider.db'}"
+    with Server(tmp_path, f"--archive-folder={folder}") as server:
+        server.stop(signal.SIGTERM)
+        fill(url, subscriptions=2, settled=2, blocked=0)
+        make_old(url, days=100)
+        server.start()
+        with Client(server.address) as client:
+            asked = client.create_archive(created_before=datetime.now(UTC))
+            wait_until(lambda: is_made(client, asked), what="the archive is made")
+            file = folder / client.get_archive(asked.id).file
+            file.unlink()
+            os.mkfifo(file)
+            download = RequestServiceStub(client.channel).DownloadArchive
+            with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
+                list(download(DownloadArchiveRequest(archive=asked.id), timeout=0.5))
+        assert server.stop(signal.SIGTERM) == 0
 
 
 def wait_for_work(client: Client, archive: Archive, folder: Path, *, writing: bool) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,8 @@ from support.archives import make_old
 from support.calling import Caller
 
 NOW = datetime.now(UTC)
+MANY = 50
+"""More downloads than the event loop has threads."""
 
 
 @pytest.fixture
@@ -206,3 +209,18 @@ async def test_on_postgresql_a_folder_has_to_be_given(url: str) -> None:
     async with running(settings) as address, AsyncClient(address) as client:
         with pytest.raises(ArchiveFolderNotWritable, match="--archive-folder"):
             await client.create_archive(created_before=NOW)
+
+
+async def test_files_that_cannot_be_read_for_a_long_time_delay_nothing_else(
+    client: AsyncClient, archive: Archive, tmp_path: Path
+) -> None:
+    file = tmp_path / archive.file
+    file.unlink()
+    os.mkfifo(file)
+    async with asyncio.TaskGroup() as tasks:
+        hanging = [tasks.create_task(downloaded(client, archive)) for _ in range(MANY)]
+        await asyncio.sleep(0.1)
+        assert (await client.get_provider("P")).code == "P"
+        for task in hanging:
+            task.cancel()
+    file.open("wb").close()  # ends the threads that wait for a writer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 from generic_provider.v1 import request_service_pb2 as api
@@ -11,6 +10,7 @@ from ..commands.archive import CreateArchive, DeleteArchive, check_deletable
 from ..domain.archive import ArchiveRecord, ArchiveState
 from ..domain.refusals import Reason, Refused, not_found
 from ..domain.values import Instant
+from ..services.own_threads import OwnThreads
 from ..store.archives.folder import ArchiveFolder
 from ..store.read.archives import ArchiveFilter
 from ..store.read.queries import Queries
@@ -21,11 +21,15 @@ from .checks import CALLERS_ID, Checks
 from .incoming import IncomingCall
 from .paging import page_of
 
+MOST_IN_FOLDER = 8
+"""The greatest number of calls that use the archive folder at the same time."""
+
 
 class ArchiveCalls:
     def __init__(self, store: Store, folder: ArchiveFolder) -> None:
         self._store = store
         self._folder = folder
+        self._threads = OwnThreads(most=MOST_IN_FOLDER)
 
     async def CreateArchive(
         self, request: api.CreateArchiveRequest, call: IncomingCall
@@ -39,7 +43,7 @@ class ArchiveCalls:
             who=call.who(checks, request.performed_by),
         )
         checks.done()
-        await asyncio.to_thread(self._folder.check)
+        await self._threads.run(self._folder.check)
         record = await self._store.do(create, audit=call.audit)
         return api.CreateArchiveResponse(archive=_archive(record))
 
@@ -79,7 +83,7 @@ class ArchiveCalls:
         checks.number("offset", offset, least=0, most=record.size)
         checks.done()
         pieces = self._folder.pieces(record, offset=offset)
-        while data := await asyncio.to_thread(_next, pieces):
+        while data := await self._threads.run(_next, pieces):
             yield api.DownloadArchiveResponse(data=data, offset=offset)
             offset += len(data)
 
@@ -91,7 +95,7 @@ class ArchiveCalls:
         who = call.who(checks, request.performed_by)
         record = await self._found(checks, request)
         check_deletable(record, checksum)
-        await asyncio.to_thread(self._folder.remove, record)
+        await self._threads.run(self._folder.remove, record)
         delete = DeleteArchive(archive=record.number, checksum=checksum, who=who)
         return api.DeleteArchiveResponse(
             archive=_archive(await self._store.do(delete, audit=call.audit))

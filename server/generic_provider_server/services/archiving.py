@@ -28,6 +28,7 @@ from ..store.archives.lines import Content, RequestLine, instant
 from ..store.read.archivable_runs import START, Page, PageStart
 from ..store.read.queries import Queries
 from ..store.store import Store
+from .own_threads import OwnThreads
 from .periodic_step import Loop
 from .transaction_size import TransactionSize
 
@@ -58,6 +59,7 @@ class Archiving:
     def __init__(self, store: Store, folder: ArchiveFolder) -> None:
         self._store = store
         self._folder = folder
+        self._threads = OwnThreads(most=1)
         self._transactions = TransactionSize(store, least=LEAST_MOVED, most=MOST_MOVED)
 
     async def step(self) -> None:
@@ -78,7 +80,7 @@ class Archiving:
         if not await self._store.read(lambda queries: queries.archive_waits_for(server)):
             return
         if self._store.shared:
-            await asyncio.to_thread(self._folder.check)
+            await self._threads.run(self._folder.check)
         archive = await self._store.do(TakeArchive(worker=server))
         if archive is not None and not archive.checksum:
             archive = await self._written(archive)
@@ -88,12 +90,12 @@ class Archiving:
     async def _written(self, archive: ArchiveRecord) -> ArchiveRecord | None:
         """Writes the file. Returns None if the file cannot be written."""
         try:
-            writer, part = await asyncio.to_thread(self._folder.writer, archive)
+            writer, part = await self._threads.run(self._folder.writer, archive)
             with writer:
                 archive = await self._fill(writer, archive)
-                size, checksum = await asyncio.to_thread(writer.finish)
+                size, checksum = await self._threads.run(writer.finish)
             written = replace(archive, size=size, checksum=checksum)
-            await asyncio.to_thread(self._folder.finished, written, part)
+            await self._threads.run(self._folder.finished, written, part)
         except OSError as error:
             await self._fail(archive, f"its file cannot be written: {error.strerror}")
             return None
@@ -110,7 +112,7 @@ class Archiving:
         stored_at, part, after = time.monotonic(), 0, START
         while page := await self._page(archive, part, after):
             if page.lines:
-                await asyncio.to_thread(writer.add, page.lines)
+                await self._threads.run(writer.add, page.lines)
                 archive = _counted(archive, page.lines)
             part, after = (part + 1, START) if page.end is None else (part, page.end)
             if time.monotonic() - stored_at > PROGRESS_SECONDS:
@@ -130,9 +132,9 @@ class Archiving:
         tables, and marks the archive as completed.
         """
         try:
-            await asyncio.to_thread(self._folder.publish, archive)
-            contents = await asyncio.to_thread(self._contents, archive)
-            while lines := await asyncio.to_thread(_few, contents, self._transactions.size):
+            await self._threads.run(self._folder.publish, archive)
+            contents = await self._threads.run(self._contents, archive)
+            while lines := await self._threads.run(_few, contents, self._transactions.size):
                 moved = await self._store.do(MoveLines(archive=archive, lines=lines))
                 archive = _still_ours(moved)
                 self._transactions.done(len(lines))
@@ -144,7 +146,7 @@ class Archiving:
             await self._stop_at(archive, f"{archive.file} cannot be read: {error.strerror}")
             raise
         await self._put(replace(archive, state=ArchiveState.COMPLETED, message=""))
-        await asyncio.to_thread(self._folder.clear, archive)
+        await self._threads.run(self._folder.clear, archive)
 
     def _contents(self, archive: ArchiveRecord) -> Iterator[Content]:
         """Returns the lines whose rows are still in the tables."""
@@ -162,12 +164,12 @@ class Archiving:
         # The record is stored before the file is removed: if another process has become the worker,
         # `_put_failed` raises TakenOver, and the file stays, because that process needs the file.
         await self._put_failed(replace(archive, checksum="", size=0), why)
-        await asyncio.to_thread(self._folder.remove, archive)
-        await asyncio.to_thread(self._folder.clear, archive)
+        await self._threads.run(self._folder.remove, archive)
+        await self._threads.run(self._folder.clear, archive)
 
     async def _fail(self, archive: ArchiveRecord, why: str) -> None:
         await self._put_failed(archive, why)
-        await asyncio.to_thread(self._folder.clear, archive)
+        await self._threads.run(self._folder.clear, archive)
 
     async def _put_failed(self, archive: ArchiveRecord, why: str) -> None:
         await self._put(replace(archive, state=ArchiveState.FAILED, message=why))

@@ -147,10 +147,10 @@ def _answer(request: ProvisioningRequest, ended: object) -> ProvisioningResponse
             delay = _delay(request, down.retry_after)
             return PlatformDown(_DOWN if delay is None else delay, text=_text(request, down.text))
         case _Raised(Reject() as refusal):
-            code, text = _text(request, refusal.code), _text(request, refusal.text)
+            code, text = _code_and_text(request, refusal)
             return _refusal(ResponseStatus.REJECTED, code, text)
         case _Raised(RetryLater() as later):
-            code, text = _text(request, later.code), _text(request, later.text)
+            code, text = _code_and_text(request, later)
             log.warning("%s is handed over again later: %s %s", request.number, code, text)
             delay = _delay(request, later.delay)
             return _refusal(ResponseStatus.RETRY_LATER, code, text, delay=delay)
@@ -193,6 +193,18 @@ def _refusal(
         error_description=text_of(text)[:_TEXT_LENGTH],
         retry_delay=span("delay", delay),
     )
+
+
+def _code_and_text(request: ProvisioningRequest, said: Reject | RetryLater) -> tuple[str, str]:
+    """Returns the code and the text of the answer. If the code is too long and there is no text,
+    the code becomes the text too, so that nothing is lost.
+    """
+    code, text = _text(request, said.code), _text(request, said.text)
+    if len(code) > CODE_LENGTH:
+        cut = "%s: a code has up to %d characters, so this code is cut: %s"
+        log.warning(cut, request.number, CODE_LENGTH, code)
+        text = text or code
+    return code, text
 
 
 def _text(request: ProvisioningRequest, given: str | float | None) -> str:

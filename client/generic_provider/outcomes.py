@@ -23,7 +23,11 @@ class Accepted:
 
 
 class Reject(Exception):
-    """The platform rejects the request permanently, and the change is taken back in the CRM."""
+    """The platform rejects the request permanently, and the change is taken back in the CRM.
+
+    `code`: the platform's error code, up to 64 characters. `text`: the description of the error. A
+    longer code is cut, which is logged. If there is no text, the whole long code becomes the text.
+    """
 
     code: str = ""
     text: str = ""
@@ -39,7 +43,7 @@ class RetryLater(Exception):
 
     `delay`: the time until the next attempt; a number counts as seconds. Without a delay, the
     server chooses one. If the first argument is a text, it is used as `text`, unless `text` is
-    given too.
+    given too. A `code` that is too long is handled as in `Reject`.
     """
 
     delay: timedelta | float | None = None

@@ -28,6 +28,7 @@ from support.provisioning_server import Server, serving
 from support.shop import shop
 
 PENDING, REJECTED = RequestState.PENDING, RequestState.REJECTED
+SENTENCE = "the card is not known to the platform, ask the warehouse which card it is"
 
 
 class Code(str, Enum):  # noqa: UP042 - str() of a StrEnum returns the value
@@ -75,12 +76,15 @@ ODD: dict[str, tuple[Callable[[], Any], RequestState.ValueType, str, str]] = {
     "reject-none": (raising(Reject(odd(None))), REJECTED, "", ""),
     "reject-dict": (raising(Reject("E", odd({"a": 1}))), REJECTED, "E", "{'a': 1}"),
     "reject-wordless": (raising(Wordless), REJECTED, "", ""),
+    "reject-sentence": (raising(Reject(SENTENCE)), REJECTED, SENTENCE[:64], SENTENCE),
+    "reject-long-code": (raising(Reject(SENTENCE, "x")), REJECTED, SENTENCE[:64], "x"),
     "reject-class": (raising(Reject), PENDING, "TypeError", ""),
     "reject-silent": (raising(Reject("E", odd(Silent()))), PENDING, "ValueError", "no words"),
     "reject-half-a-pair": (raising(Reject("E", "\ud83d!")), REJECTED, "E", "?!"),
     "later-number": (raising(RetryLater(odd(None), code=odd(7))), PENDING, "7", ""),
     "later-text": (raising(RetryLater(odd("soon"), code="E")), PENDING, "E", ""),
     "later-reason": (raising(RetryLater("no slot", code="E")), PENDING, "E", "no slot"),
+    "later-long-code": (raising(RetryLater(code=SENTENCE)), PENDING, SENTENCE[:64], SENTENCE),
     "later-endless": (raising(RetryLater(float("inf"), code="E")), PENDING, "E", ""),
     "later-wordless": (raising(Impatient), PENDING, "", ""),
     "true": (lambda: True, PENDING, "TypeError", ""),

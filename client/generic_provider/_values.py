@@ -38,13 +38,29 @@ def timedelta_of(argument: str, value: timedelta) -> timedelta:
     return value
 
 
-def several(argument: str, values: Iterable[str]) -> Iterable[str]:
+def text(argument: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be a text, not {value!r}")
+    return value
+
+
+def several(argument: str, values: Iterable[str]) -> list[str]:
     """Returns the values. Raises TypeError for a single text, because Python would treat it as a
-    list of letters.
+    list of letters, and for values that are not texts.
     """
     if isinstance(values, str):
         raise TypeError(f"{argument} must be several texts, not {values!r}")
-    return values
+    return [text(f"each of {argument}", each) for each in values]
+
+
+def code(argument: str, value: str) -> str:
+    """Returns a code or a name. Raises TypeError or ValueError if no server would accept it."""
+    if not text(argument, value).strip():
+        raise ValueError(f"{argument} must not be empty")
+    if value != value.strip() or len(value) > CODE_LENGTH:
+        limits = f"up to {CODE_LENGTH} characters, and no blanks around them"
+        raise ValueError(f"{argument} has {limits}, not {value!r}")
+    return value
 
 
 def number(argument: str, value: str | int | None) -> str:
@@ -54,10 +70,10 @@ def number(argument: str, value: str | int | None) -> str:
     """
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise TypeError(f"{argument} must be a text, not {value!r}")
-    text = text_of(value)
-    if len(text) > CODE_LENGTH:
-        raise ValueError(f"{argument} has up to {CODE_LENGTH} characters, not {len(text)}")
-    return text
+    found = text_of(value)
+    if len(found) > CODE_LENGTH:
+        raise ValueError(f"{argument} has up to {CODE_LENGTH} characters, not {len(found)}")
+    return found
 
 
 def text_of(value: object) -> str:
@@ -67,5 +83,5 @@ def text_of(value: object) -> str:
     if value is None:
         return ""
     # a str is not converted, because str() of a member of an enumeration returns the member's name
-    text = value if isinstance(value, str) else str(value)
-    return text.encode(errors="replace").decode()
+    words = value if isinstance(value, str) else str(value)
+    return words.encode(errors="replace").decode()

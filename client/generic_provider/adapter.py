@@ -13,7 +13,7 @@ from generic_provider._connection import Target, Tls
 from generic_provider._routines import Routines
 from generic_provider._session import Session
 from generic_provider._streams import Hooks, plain
-from generic_provider._values import span, timedelta_of
+from generic_provider._values import code, span, text, timedelta_of
 from generic_provider.async_client import AsyncClient
 from generic_provider.enums import RequestType
 from generic_provider.outcomes import Routine, TargetRoutine
@@ -71,9 +71,9 @@ class Adapter:
             raise ValueError(f"lease_duration must be {limits}, not {lease_duration}")
         self._target = Target(address, token=token, tls=tls)
         self._request = StreamPendingRequestsRequest(
-            provider=provider,
-            adapter=name,
-            version=version,
+            provider=code("provider", provider),
+            adapter=code("name", name),
+            version=text("version", version or ""),
             max_in_flight=max_in_flight,
             lease_duration=span("lease_duration", lease_duration),
         )

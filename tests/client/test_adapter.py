@@ -319,3 +319,11 @@ def test_a_lease_that_no_server_gives_is_refused_at_once(lease: timedelta) -> No
     limits = f"lease_duration must be from 0:00:01 to 1:00:00, not {lease}"
     with pytest.raises(ValueError, match=limits):
         Adapter("localhost:1", provider="P", name="a", lease_duration=lease)
+
+
+@pytest.mark.parametrize("code", ["", " ", "P ", "P" * 65])
+def test_a_code_that_no_server_accepts_is_refused_at_once(code: str) -> None:
+    with pytest.raises(ValueError, match=r"^provider (must not be empty|has up to 64 characters)"):
+        Adapter("localhost:1", provider=code, name="a")
+    with pytest.raises(ValueError, match=r"^name (must not be empty|has up to 64 characters)"):
+        Adapter("localhost:1", provider="P", name=code)

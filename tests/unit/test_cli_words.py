@@ -162,6 +162,21 @@ def test_a_time_or_span_that_no_calendar_has_is_wrong_usage(typed: tuple[str, ..
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--provider=",), "'--provider': provider must not be empty"),
+        (("--provider=P", f"--name={'a' * 65}"), "'--name': name has up to 64 characters"),
+    ],
+)
+def test_a_code_of_an_adapter_that_no_server_accepts_is_wrong_usage(
+    options: tuple[str, ...], said: str
+) -> None:
+    refused = run("adapter", "simulate", *options)
+    assert refused.exit_code == 2
+    assert f"Error: Invalid value for {said}" in refused.stderr
+
+
+@pytest.mark.parametrize(
     ("option", "needs"),
     [("--holds-everything", "--existing"), ("--term-end=2030-01-01", "--service")],
 )

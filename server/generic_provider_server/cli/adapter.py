@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from generic_provider import Client
+from generic_provider import Adapter, Client
 
 from ..desk.output import Output, counted, json_line, say, short_line
 from ..simulator.adapter import Behaviour, simulate
@@ -37,6 +37,15 @@ memory_option = click.option(
 )
 
 
+def _code(_: click.Context, parameter: click.Parameter, value: str) -> str:
+    codes: dict[str, Any] = {"provider": "P", "name": "a", str(parameter.name): value}
+    try:
+        Adapter("localhost:1", **codes)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong)) from None
+    return value
+
+
 @click.group()
 def adapter() -> None:
     """Simulate a platform with its adapter, or test your adapter."""
@@ -44,8 +53,10 @@ def adapter() -> None:
 
 @adapter.command("simulate")
 @connection_options()
-@click.option("--provider", required=True, help="The provider to serve.")
-@click.option("--name", default="simulator", show_default=True, help="The adapter's name.")
+@click.option("--provider", required=True, callback=_code, help="The provider to serve.")
+@click.option(
+    "--name", default="simulator", show_default=True, callback=_code, help="The adapter's name."
+)
 @click.option(
     "--memory",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TypeAlias
 
+from generic_provider._arguments import named
 from generic_provider._values import instant
 from generic_provider.v1.resources_pb2 import InstalledItem
 from generic_provider.v1.subscription_service_pb2 import ServiceSelection
@@ -14,6 +15,7 @@ ServiceLike: TypeAlias = ServiceSelection | tuple[str, str] | tuple[str, str, st
 ItemLike: TypeAlias = InstalledItem | tuple[str, str, str] | tuple[str, str, str, str]
 
 
+@named
 def service(
     distributor: str, service: str, *, provider: str = "", term_end: datetime | None = None
 ) -> ServiceSelection:
@@ -28,6 +30,7 @@ def service(
     )
 
 
+@named
 def item(
     distributor: str,
     goods_type: str,

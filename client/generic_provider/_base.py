@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from generic_provider._calls import PATHS
 from generic_provider._connection import Target, Tls
 from generic_provider._tls import TlsFiles
-from generic_provider._values import timedelta_of
+from generic_provider._values import text, timedelta_of
 from generic_provider.v1.provisioning_service_pb2 import ReportPlatformStateResponse
 
 _SERIALIZE = methodcaller("SerializeToString")
@@ -38,7 +38,7 @@ class Base:
         If the server is unavailable, a call is repeated until `timeout` has passed. To repeat a
         call is always safe.
         """
-        self.performed_by = performed_by
+        self.performed_by = text("performed_by", performed_by or "")
         self._target = Target(address, token=token, tls=tls)
         self._metadata = self._target.metadata()
         self._timeout = timedelta_of("timeout", timeout)

@@ -14,6 +14,7 @@ import grpc
 
 from generic_provider._failures import error_of, retry_delay
 from generic_provider._tls import TlsFiles
+from generic_provider._values import text
 
 Tls = bool | grpc.ChannelCredentials | TlsFiles | None
 
@@ -54,6 +55,8 @@ class Target:
             raise ValueError(
                 f"the address of a server is HOST:PORT, like localhost:50051, not {self.address!r}"
             )
+        if self.token is not None:
+            text("token", self.token)
         if not isinstance(self.tls, bool | grpc.ChannelCredentials | TlsFiles | None):
             raise TypeError(
                 f"tls is True, False, TlsFiles or grpc.ChannelCredentials, not {self.tls!r}"

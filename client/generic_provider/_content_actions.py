@@ -9,16 +9,19 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from generic_provider._action_parts import ItemLike, ServiceLike, item_of, items_of, services_of
+from generic_provider._arguments import named
 from generic_provider._values import instant, several
 from generic_provider.v1 import subscription_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import Account, Address
 
 
+@named
 def AddServices(*, services: Iterable[ServiceLike]) -> v1.AddServices:
     """Adds services. Each new service gets the state of the subscription."""
     return v1.AddServices(services=services_of(services))
 
 
+@named
 def StartServices(*, services: Iterable[ServiceLike]) -> v1.StartServices:
     """Starts services that are off: each service gets the state of the subscription.
 
@@ -27,6 +30,7 @@ def StartServices(*, services: Iterable[ServiceLike]) -> v1.StartServices:
     return v1.StartServices(services=services_of(services))
 
 
+@named
 def StopServices(*, services: Iterable[ServiceLike]) -> v1.StopServices:
     """Changes services to NOT_EFFECTIVE.
 
@@ -35,11 +39,13 @@ def StopServices(*, services: Iterable[ServiceLike]) -> v1.StopServices:
     return v1.StopServices(services=services_of(services))
 
 
+@named
 def RemoveServices(*, services: Iterable[ServiceLike]) -> v1.RemoveServices:
     """Removes services. If no effective service is left, the subscription becomes NOT_EFFECTIVE."""
     return v1.RemoveServices(services=services_of(services))
 
 
+@named
 def ChangeTerms(*, services: Iterable[ServiceLike]) -> v1.ChangeTerms:
     """Sets the term ends of services to the given `term_end`.
 
@@ -49,6 +55,7 @@ def ChangeTerms(*, services: Iterable[ServiceLike]) -> v1.ChangeTerms:
     return v1.ChangeTerms(services=services_of(services))
 
 
+@named
 def SwapService(
     *,
     distributor: str,
@@ -67,11 +74,13 @@ def SwapService(
     )
 
 
+@named
 def AddItems(*, items: Iterable[ItemLike]) -> v1.AddItems:
     """Adds cards and boxes at viewing points."""
     return v1.AddItems(items=items_of(items))
 
 
+@named
 def RemoveItems(
     *,
     serial_numbers: Iterable[str],
@@ -91,6 +100,7 @@ def RemoveItems(
     )
 
 
+@named
 def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = "") -> v1.SwapItem:
     """Replaces an old item by a new item.
 
@@ -102,6 +112,7 @@ def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = ""
     )
 
 
+@named
 def ChangeDistribution(*, moves: Iterable[v1.ChangeDistribution.Move]) -> v1.ChangeDistribution:
     """Moves services and items to other distributors. If one move is rejected, all moves are taken
     back.
@@ -109,6 +120,7 @@ def ChangeDistribution(*, moves: Iterable[v1.ChangeDistribution.Move]) -> v1.Cha
     return v1.ChangeDistribution(moves=moves)
 
 
+@named
 def Move(
     *,
     from_distributor: str,
@@ -132,16 +144,19 @@ def Move(
     return move
 
 
+@named
 def ChangeLocation(*, address: Address) -> v1.ChangeLocation:
     """Replaces the whole address by a new address."""
     return v1.ChangeLocation(address=address)
 
 
+@named
 def ChangeSubscriber(*, holder: Account) -> v1.ChangeSubscriber:
     """Replaces the whole holder by a new holder."""
     return v1.ChangeSubscriber(holder=holder)
 
 
+@named
 def AddUsage(
     *,
     service: str,
@@ -169,6 +184,7 @@ def AddUsage(
     )
 
 
+@named
 def CancelUsage(*, usage: str) -> v1.CancelUsage:
     """Cancels the usage record with this reference."""
     return v1.CancelUsage(usage=usage)

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from generic_provider._arguments import named
 from generic_provider._failures import error_of
 from generic_provider._values import instant
 from generic_provider.errors import Internal, ServerUnavailable
@@ -26,6 +27,7 @@ Response = v1.ReportPlatformStateResponse
 class Report:
     """A platform report. Its entries are read only as fast as the server accepts them."""
 
+    @named
     def __init__(
         self,
         provider: str,
@@ -120,6 +122,8 @@ class Report:
         If the entry does not fit into the current message, returns that message, and begins a new
         message with the entry.
         """
+        if not isinstance(entry, Entry):
+            raise TypeError(f"an entry of a report is a PlatformSubscription, not {entry!r:.80}")
         full, size = None, entry.ByteSize() + 8
         count = len(self._message.platform_subscriptions)
         if count and (count == MOST_IN_MESSAGE or self._size + size > MOST_BYTES):

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from generic_provider._action_parts import ItemLike, ServiceLike, items_of, services_of
+from generic_provider._arguments import named
 from generic_provider._values import instant
 from generic_provider.enums import SubscriptionState
 from generic_provider.v1 import subscription_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import Account, Address
 
 
+@named
 def BecomeSubscriber(
     *,
     type: str,  # noqa: A002 - the protos define this name
@@ -42,6 +44,7 @@ def BecomeSubscriber(
     )
 
 
+@named
 def ExistingAccount(
     *, provider: str, account_number: str, holds_everything: bool = False
 ) -> v1.ExistingAccount:
@@ -64,6 +67,7 @@ def Deactivate() -> v1.Deactivate:
     return v1.Deactivate()
 
 
+@named
 def Rest(*, until: datetime) -> v1.Rest:
     """Lets an EFFECTIVE subscription rest until the given time. A second Rest changes the end of
     the rest.
@@ -76,6 +80,7 @@ def EndResting() -> v1.EndResting:
     return v1.EndResting()
 
 
+@named
 def ShortTermActivate(*, until: datetime) -> v1.ShortTermActivate:
     """Switches a DRAFT or NOT_EFFECTIVE subscription on until the given time.
 
@@ -89,6 +94,7 @@ def EndShortTermActivation() -> v1.EndShortTermActivation:
     return v1.EndShortTermActivation()
 
 
+@named
 def ShortTermDeactivate(*, until: datetime) -> v1.ShortTermDeactivate:
     """Switches an EFFECTIVE subscription off until the given time.
 
@@ -118,6 +124,7 @@ def Regret() -> v1.Regret:
     return v1.Regret()
 
 
+@named
 def Replace(
     *,
     state: SubscriptionState.ValueType | str,

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from generic_provider import _values
+from generic_provider import _arguments, _values
 from generic_provider._action_parts import ItemLike, ServiceLike, item, service
 from generic_provider._content_actions import (
     AddItems,
@@ -120,6 +120,7 @@ _FIELDS: dict[object, str] = {
 }
 
 
+@_arguments.named
 def request(
     action: Action,
     *,

@@ -17,6 +17,7 @@ from generic_provider import _provisioning_calls as provisioning
 from generic_provider import _request_calls as request
 from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
+from generic_provider._arguments import named
 from generic_provider._base import Base
 from generic_provider._calls import Call, Caller, Item, Pages, Response, Result, Watch
 from generic_provider._connection import Tries
@@ -33,6 +34,8 @@ P = ParamSpec("P")
 def _async(
     build: Callable[Concatenate[Caller, P], Call[Response, Result]],
 ) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, Result]]:
+    build = named(build)
+
     @functools.wraps(build)
     async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> Result:
         return await self._do(build(self, *args, **kwargs))
@@ -43,6 +46,8 @@ def _async(
 def _async_list(
     build: Callable[Concatenate[Caller, P], Pages[Response, Item]],
 ) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[Item]]:
+    build = named(build)
+
     @functools.wraps(build)
     def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Item]:
         return self._each(build(self, *args, **kwargs))
@@ -53,6 +58,8 @@ def _async_list(
 def _async_watch(
     build: Callable[Concatenate[Caller, P], Watch[Response, Item]],
 ) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[Item]]:
+    build = named(build)
+
     @functools.wraps(build)
     def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Item]:
         return self._watch(build(self, *args, **kwargs))

@@ -17,6 +17,7 @@ from generic_provider import _provisioning_calls as provisioning
 from generic_provider import _request_calls as request
 from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
+from generic_provider._arguments import named
 from generic_provider._base import Base
 from generic_provider._calls import Call, Caller, Item, Pages, Response, Result, Watch
 from generic_provider._connection import Tries
@@ -33,6 +34,8 @@ P = ParamSpec("P")
 def _sync(
     build: Callable[Concatenate[Caller, P], Call[Response, Result]],
 ) -> Callable[Concatenate[Client, P], Result]:
+    build = named(build)
+
     @functools.wraps(build)
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Result:
         return self._do(build(self, *args, **kwargs))
@@ -43,6 +46,8 @@ def _sync(
 def _sync_list(
     build: Callable[Concatenate[Caller, P], Pages[Response, Item]],
 ) -> Callable[Concatenate[Client, P], Iterator[Item]]:
+    build = named(build)
+
     @functools.wraps(build)
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Item]:
         return self._each(build(self, *args, **kwargs))
@@ -53,6 +58,8 @@ def _sync_list(
 def _sync_watch(
     build: Callable[Concatenate[Caller, P], Watch[Response, Item]],
 ) -> Callable[Concatenate[Client, P], Iterator[Item]]:
+    build = named(build)
+
     @functools.wraps(build)
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Item]:
         return self._watch(build(self, *args, **kwargs))

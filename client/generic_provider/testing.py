@@ -14,6 +14,7 @@ from typing import Any, TypedDict, Unpack
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from generic_provider._arguments import named
 from generic_provider._fake_platform import FakePlatform, Subscriber
 from generic_provider._routines import Routines
 from generic_provider.adapter import Adapter
@@ -88,6 +89,7 @@ class Parts(TypedDict, total=False):
     usage: Usage
 
 
+@named
 def request(
     type: RequestType.ValueType | str,  # noqa: A002 - the protos define this name
     *,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, get_args
 
@@ -9,12 +10,14 @@ import pytest
 
 import generic_provider
 from generic_provider import (
+    Adapter,
     Client,
     InstalledItem,
     Priority,
     ServiceSelection,
     SubscriptionState,
     actions,
+    testing,
 )
 from generic_provider.v1 import (
     errors_pb2,
@@ -79,6 +82,57 @@ def test_what_is_no_part_of_an_action_is_refused_with_a_sentence() -> None:
         actions.Move(from_distributor="MAIN", to_distributor="TWIN1")
     with pytest.raises(ValueError, match="until must be a datetime"):
         actions.Rest(until=wrong)
+
+
+WRONG: Any = 12
+CRM = Client("localhost:1")
+START = datetime(2026, 7, 1, tzinfo=UTC)
+NOT_A_TEXT: dict[str, Callable[[], object]] = {
+    "serial_number": lambda: actions.AddItems(items=[("MAIN", "SMARTCARD", WRONG)]),
+    "each of serial_numbers": lambda: actions.RemoveItems(serial_numbers=[WRONG]),
+    "distributor": lambda: actions.AddServices(services=[(WRONG, "SPORT")]),
+    "usage": lambda: actions.CancelUsage(usage=WRONG),
+    "service": lambda: actions.Move(service=WRONG, from_distributor="A", to_distributor="B"),
+    "account_number": lambda: actions.ExistingAccount(provider="P", account_number=WRONG),
+    "parameters['pin']": lambda: actions.item("MAIN", "BOX", "1", parameters={"pin": WRONG}),
+    "a key of parameters": lambda: actions.item("MAIN", "BOX", "1", parameters={WRONG: "1"}),
+    "request_id": lambda: CRM.perform(actions.Regret(), subscription="S1", request_id=WRONG),
+    "subscription": lambda: CRM.perform(actions.Regret(), subscription=WRONG),
+    "action": lambda: CRM.get_action(WRONG),
+    "start_after": lambda: CRM.watch_events(start_after=WRONG),
+    "provider": lambda: CRM.watch_events(provider=WRONG),
+    "each of lease_tokens": lambda: CRM.release_leases([WRONG]),
+    "number": lambda: testing.request("ADD_UDR", number=WRONG),
+    "performed_by": lambda: Client("localhost:1", performed_by=WRONG),
+    "token": lambda: Client("localhost:1", token=WRONG),
+    "name": lambda: Adapter("localhost:1", provider="P", name=WRONG),
+    "version": lambda: Adapter("localhost:1", provider="P", name="a", version=WRONG),
+}
+
+
+@pytest.mark.parametrize("argument", NOT_A_TEXT)
+def test_an_argument_that_is_not_a_text_is_named(argument: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{re.escape(argument)} must be a text, not 12$"):
+        NOT_A_TEXT[argument]()
+
+
+def test_an_argument_that_is_not_a_number_is_named() -> None:
+    wrong: Any = "12"
+    for refused in (
+        lambda: CRM.list_actions(page_size=wrong),
+        lambda: actions.BecomeSubscriber(type="DTH", draft=wrong),
+        lambda: CRM.report_platform_state("P", [], observed_time=START, max_missing_percent=wrong),
+    ):
+        with pytest.raises(
+            TypeError, match=r"^(page_size|draft|max_missing_percent) must be .*, not '12'$"
+        ):
+            refused()
+
+
+def test_an_unknown_argument_is_still_named_by_python() -> None:
+    unknown: Any = {"provder": "P"}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'provder'"):
+        actions.item("MAIN", "CARD", "1", **unknown)
 
 
 def test_enumerations_are_given_by_member_or_by_name() -> None:

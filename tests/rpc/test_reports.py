@@ -341,6 +341,16 @@ async def test_what_goes_wrong_in_the_entries_is_raised(address: str, crm: Async
         await asyncio.to_thread(_report, plain, entries())
 
 
+async def test_an_entry_of_another_type_is_refused_by_name(address: str, crm: AsyncClient) -> None:
+    entries: Any = [{"account_number": "4"}]
+    sentence = "an entry of a report is a PlatformSubscription, not {'account_number': '4'}"
+
+    with pytest.raises(TypeError, match=f"^{sentence}$"):
+        await crm.report_platform_state("P", entries, observed_time=soon())
+    with Client(address) as plain, pytest.raises(TypeError, match=f"^{sentence}$"):
+        await asyncio.to_thread(_report, plain, entries)
+
+
 async def test_the_plain_client_reports_too(address: str, crm: AsyncClient) -> None:
     await served_already(crm, "S1")
     entries = (there("S1", "id-1") for _ in range(1_001))

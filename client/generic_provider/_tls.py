@@ -5,6 +5,7 @@ programs run.
 from __future__ import annotations
 
 import logging
+import ssl
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -22,8 +23,9 @@ class TlsFiles:
     key. Without `ca`, certificates of well-known CAs are accepted.
 
     The files are read again when a new connection to the server is needed, so they can be replaced
-    while the program runs. The constructor raises OSError if a file cannot be read. If a file
-    cannot be read later, its former contents stay in force.
+    while the program runs. The constructor raises OSError if a file cannot be read, and ValueError
+    if its contents are wrong or the key does not belong to the certificate. If this happens later,
+    the former contents stay in force, and a warning is logged.
     """
 
     def __init__(self, *, ca: _File = None, cert: _File = None, key: _File = None) -> None:
@@ -31,6 +33,7 @@ class TlsFiles:
             raise ValueError("cert and key go together: give both or neither")
         self._files = [Path(file) if file else None for file in (ca, key, cert)]
         self._contents = self._read()
+        self._check()
         self._credentials = grpc.ssl_channel_credentials(*self._contents)
 
     def credentials(self) -> grpc.ChannelCredentials:
@@ -39,7 +42,9 @@ class TlsFiles:
         """
         try:
             contents = self._read()
-        except OSError as error:
+            if contents != self._contents:
+                self._check()
+        except (OSError, ValueError) as error:
             log.warning("the former certificates stay in force: %s", error)
             return self._credentials
         if contents != self._contents:
@@ -61,5 +66,31 @@ class TlsFiles:
             return ""
         return f"the client certificate {self._files[2]} expired on {expiry:%Y-%m-%d %H:%M:%SZ}"
 
+    def _check(self) -> None:
+        """Raises ValueError if a file is wrong. gRPC would only say that it cannot connect."""
+        ca, key, cert = self._files
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_ciphers("ALL:@SECLEVEL=0")  # gRPC decides whether a key is long enough
+        for name, file in ("ca", ca), ("cert", cert):
+            try:
+                if file:
+                    context.load_verify_locations(file)
+            except ssl.SSLError:
+                raise ValueError(f"{name}: there is no certificate (PEM) in {file}") from None
+        if not cert or not key:
+            return
+        try:
+            context.load_cert_chain(cert, key, password=_no_password)
+        except ssl.SSLError as error:
+            if "MISMATCH" in str(error.reason):
+                why = f"{key} does not belong to the certificate {cert}"
+            else:
+                why = f"there is no private key (PEM) in {key}"
+            raise ValueError(f"key: {why}") from None
+
     def _read(self) -> list[bytes | None]:
         return [file.read_bytes() if file else None for file in self._files]
+
+
+def _no_password() -> str:
+    raise ValueError("key: the file is encrypted, and no password can be given")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
 import subprocess
@@ -159,4 +160,43 @@ def test_a_file_that_cannot_be_read_again_leaves_the_former_in_force(
     assert tls.credentials() is first
     assert "the former certificates stay in force" in caplog.text
     with pytest.raises(FileNotFoundError):
+        TlsFiles(**files)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "said"),
+    [
+        ("ca", "crm.key", "ca: there is no certificate (PEM) in "),
+        ("cert", "crm.key", "cert: there is no certificate (PEM) in "),
+        ("key", "crm.pem", "key: there is no private key (PEM) in "),
+        ("key", "server.key", " does not belong to the certificate "),
+    ],
+)
+def test_a_wrong_file_is_named_and_leaves_the_former_in_force(
+    name: str,
+    source: str,
+    said: str,
+    files: dict[str, Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tls = TlsFiles(**files)
+    first = tls.credentials()
+
+    shutil.copy(CERTIFICATES / source, files[name])
+
+    assert tls.credentials() is first
+    assert f"the former certificates stay in force: {name}: " in caplog.text
+    with pytest.raises(ValueError, match=re.escape(said)):
+        TlsFiles(**files)
+
+
+def test_a_key_with_a_password_is_named(files: dict[str, Path]) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl")
+    command = [openssl, *["pkey", "-aes256", "-passout", "pass:secret", "-in"]]
+    command += [str(CERTIFICATES / "crm.key"), "-out", str(files["key"])]
+    subprocess.run(command, check=True, capture_output=True)
+
+    with pytest.raises(ValueError, match="key: the file is encrypted"):
         TlsFiles(**files)

@@ -32,6 +32,15 @@ ADVICE = (
     "The server's certificate is not for the host in the address: use a name of the certificate; "
     "`generic-provider health --server HOST:PORT` prints its names"
 )
+NOT_CONNECTED = "failed to connect to all addresses"
+"""gRPC says this too if only one side uses TLS, or if one side does not accept the other. The rest
+of the text often hides the cause, for example if it is about another address of the same host.
+"""
+CONNECTION_ADVICE = (
+    "If a server runs there: either both sides or none must use TLS; the client needs the CA of "
+    "the server's certificate, and a certificate of its own if the server wants one; "
+    "`generic-provider health --server HOST:PORT` names the cause"
+)
 _PREFIX = "ERROR_REASON_"
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
@@ -74,9 +83,13 @@ def error_of(error: grpc.RpcError) -> ProvisioningError:
                 FieldViolation(field=each.field, description=each.description)
                 for each in bad.field_violations
             ]
-    return class_of(reason, code)(
+    made = class_of(reason, code)(
         message, reason=reason, metadata=metadata, code=code, violations=violations
     )
+    if NOT_CONNECTED in message and OTHER_NAME not in message:
+        # only str() has the advice, because the commands print `message` and find the cause
+        made.args = (f"{message}. {CONNECTION_ADVICE}",)
+    return made
 
 
 def retry_delay(error: grpc.RpcError) -> float | None:

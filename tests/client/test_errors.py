@@ -16,7 +16,13 @@ from generic_provider import (
     ServerUnavailable,
     SubscriptionNotFound,
 )
-from generic_provider._failures import class_of, error_of, error_of_item
+from generic_provider._failures import (
+    CONNECTION_ADVICE,
+    NOT_CONNECTED,
+    class_of,
+    error_of,
+    error_of_item,
+)
 from generic_provider.v1.errors_pb2 import ErrorReason, FieldViolation, ItemError
 
 OF_ACTIONS = 120  # from this number on, reasons are only for actions, not for calls
@@ -34,13 +40,15 @@ def test_each_reason_has_a_class(reason: str) -> None:
 
 
 def failed(
-    code: grpc.StatusCode, *details: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest
+    code: grpc.StatusCode,
+    *reasons: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest,
+    details: str = "no",
 ) -> grpc.RpcError:
-    status = status_pb2.Status(message="no")
-    for each in details:
+    status = status_pb2.Status(message=details)
+    for each in reasons:
         status.details.add().Pack(each)
     trailing = grpc.aio.Metadata(("grpc-status-details-bin", status.SerializeToString()))
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details="no")
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details=details)
 
 
 def test_a_refusal_tells_reason_metadata_and_violations() -> None:
@@ -71,6 +79,14 @@ def test_a_status_without_details_has_its_class() -> None:
         assert type(error_of(failed(code))) is ServerUnavailable
     assert type(error_of(failed(grpc.StatusCode.UNKNOWN))) is ProvisioningError
     assert issubclass(Draining, ServerUnavailable)
+
+
+def test_a_connection_that_fails_is_told_with_advice_only_for_people() -> None:
+    refused = f"{NOT_CONNECTED}; last error: UNKNOWN: ipv6:[::1]:50051: Connection refused"
+    error = error_of(failed(grpc.StatusCode.UNAVAILABLE, details=refused))
+    assert error.message == refused
+    assert str(error) == f"{refused}. {CONNECTION_ADVICE}"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - written by this test
 
 
 def test_an_item_of_a_batch_has_the_class_that_its_own_call_would_have() -> None:

@@ -68,13 +68,24 @@ async def test_the_name_in_a_clients_certificate_is_kept_as_the_caller(address: 
 async def test_a_client_without_a_certificate_is_not_let_in(address: str) -> None:
     credentials = grpc.ssl_channel_credentials(CA)
     async with AsyncClient(address, tls=credentials, timeout=timedelta(seconds=1)) as client:
-        with pytest.raises(ServerUnavailable):
+        with pytest.raises(ServerUnavailable, match="a certificate of its own if the server wants"):
             await client.get_provider("P")
 
 
 async def test_a_client_without_tls_is_not_let_in(address: str) -> None:
     async with AsyncClient(address, tls=False, timeout=timedelta(seconds=1)) as client:
-        with pytest.raises(ServerUnavailable):
+        with pytest.raises(ServerUnavailable, match="either both sides or none must use TLS"):
+            await client.get_provider("P")
+
+
+async def test_a_client_with_tls_is_told_if_the_server_has_none(tmp_path: Path) -> None:
+    tls = TlsFiles(ca=CERTIFICATES / "ca.pem")
+    settings = Settings(listen="127.0.0.1:0", database=f"sqlite:///{tmp_path / 'x.db'}")
+    async with (
+        running(settings) as place,
+        AsyncClient(place, tls=tls, timeout=timedelta(seconds=1)) as client,
+    ):
+        with pytest.raises(ServerUnavailable, match="none must use TLS; the client needs the CA"):
             await client.get_provider("P")
 
 

@@ -17,7 +17,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -172,4 +172,9 @@ def main(address: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    match sys.argv[1:]:
+        case [server, file]:
+            with suppress(KeyboardInterrupt):  # Ctrl-C ends the program
+                main(server, Path(file))
+        case _:
+            sys.exit("usage: python crm_with_events.py SERVER FILE-OF-THE-DATABASE")

@@ -116,5 +116,8 @@ def _purchase(request: ProvisioningRequest) -> tuple[str, str, str, str]:
 
 
 if __name__ == "__main__":
-    address, code, url = sys.argv[1:]
-    adapter_for(address, code, Ott(url)).run()
+    match sys.argv[1:]:
+        case [address, code, url]:
+            adapter_for(address, code, Ott(url)).run()
+        case _:
+            sys.exit("usage: python http_ott.py SERVER PROVIDER URL-OF-THE-PLATFORM")

@@ -150,5 +150,8 @@ def has(service: ProvisionedService, card: str) -> bool:
 
 
 if __name__ == "__main__":
-    address, code, host, port = sys.argv[1:]
-    adapter_for(address, code, Cas(host, int(port))).run()
+    match sys.argv[1:]:
+        case [address, code, host, port] if port.isdecimal():
+            adapter_for(address, code, Cas(host, int(port))).run()
+        case _:
+            sys.exit("usage: python text_protocol_cas.py SERVER PROVIDER CAS-HOST CAS-PORT")

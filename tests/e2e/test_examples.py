@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import runpy
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
@@ -213,3 +217,39 @@ async def test_the_crm_goes_on_where_it_was_killed(address: str, tmp_path: Path)
     assert await asyncio.to_thread(play) == ["subscription_rolled_back", "action_settled"]
     async with AsyncClient(address) as client:
         assert len([each async for each in client.list_actions()]) == 2
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("text_protocol_cas.py",),
+        ("text_protocol_cas.py", "localhost:1", "P", "localhost", "abc"),
+        ("http_ott.py",),
+        ("crm_with_events.py",),
+    ],
+)
+def test_a_wrong_command_line_gets_the_usage(typed: tuple[str, ...]) -> None:
+    name, *arguments = typed
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"usage: python {name} SERVER ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+async def test_the_crm_ends_quietly_at_ctrl_c(address: str, tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(EXAMPLES / "crm_with_events.py"), address, str(tmp_path / "crm.db")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout
+    assert (await process.stdout.readline()).startswith(b"order ")
+
+    process.send_signal(signal.SIGINT)
+    _, errors = await process.communicate()
+
+    assert (process.returncode, errors) == (0, b"")

@@ -102,7 +102,11 @@ class _ActionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionSta
     ACTION_STATE_EXECUTED: _ActionState.ValueType  # 2
     """The action was performed and is not settled."""
     ACTION_STATE_SETTLED: _ActionState.ValueType  # 3
-    """The action is settled, and no part of it was taken back."""
+    """The action is settled, and no part of it was taken back. This does not prove that the platform
+    has applied the action, because an expired request settles its action too. The sync state of the
+    subscription tells whether the platform holds what it should hold; ListRequests with this action
+    shows which requests have expired.
+    """
     ACTION_STATE_PARTLY_REJECTED: _ActionState.ValueType  # 4
     """The action is settled, and `taken_back` lists the parts of it that were taken back."""
     ACTION_STATE_REJECTED: _ActionState.ValueType  # 5
@@ -123,7 +127,11 @@ ACTION_STATE_SCHEDULED: ActionState.ValueType  # 1
 ACTION_STATE_EXECUTED: ActionState.ValueType  # 2
 """The action was performed and is not settled."""
 ACTION_STATE_SETTLED: ActionState.ValueType  # 3
-"""The action is settled, and no part of it was taken back."""
+"""The action is settled, and no part of it was taken back. This does not prove that the platform
+has applied the action, because an expired request settles its action too. The sync state of the
+subscription tells whether the platform holds what it should hold; ListRequests with this action
+shows which requests have expired.
+"""
 ACTION_STATE_PARTLY_REJECTED: ActionState.ValueType  # 4
 """The action is settled, and `taken_back` lists the parts of it that were taken back."""
 ACTION_STATE_REJECTED: ActionState.ValueType  # 5

@@ -14,7 +14,6 @@ import grpc
 
 from generic_provider._failures import error_of, retry_delay
 from generic_provider._tls import TlsFiles
-from generic_provider._values import text
 
 Tls = bool | grpc.ChannelCredentials | TlsFiles | None
 
@@ -55,11 +54,22 @@ class Target:
             raise ValueError(
                 f"the address of a server is HOST:PORT, like localhost:50051, not {self.address!r}"
             )
-        if self.token is not None:
-            text("token", self.token)
+        self._check_token()
         if not isinstance(self.tls, bool | grpc.ChannelCredentials | TlsFiles | None):
             raise TypeError(
                 f"tls is True, False, TlsFiles or grpc.ChannelCredentials, not {self.tls!r}"
+            )
+
+    def _check_token(self) -> None:
+        """Raises TypeError or ValueError if gRPC would refuse the token. The errors do not contain
+        the token, because it is a secret.
+        """
+        if not isinstance(self.token, str | None):
+            raise TypeError(f"token must be a text, not of the type {type(self.token).__name__}")
+        if self.token and not (self.token.isascii() and self.token.isprintable()):
+            raise ValueError(
+                "token has only printable ASCII characters; if you read it from a file, remove the "
+                "end of the line"
             )
 
     def credentials(self) -> grpc.ChannelCredentials | None:

@@ -104,7 +104,6 @@ NOT_A_TEXT: dict[str, Callable[[], object]] = {
     "each of lease_tokens": lambda: CRM.release_leases([WRONG]),
     "number": lambda: testing.request("ADD_UDR", number=WRONG),
     "performed_by": lambda: Client("localhost:1", performed_by=WRONG),
-    "token": lambda: Client("localhost:1", token=WRONG),
     "name": lambda: Adapter("localhost:1", provider="P", name=WRONG),
     "version": lambda: Adapter("localhost:1", provider="P", name="a", version=WRONG),
 }

@@ -294,6 +294,15 @@ def test_settings_of_another_type_are_refused_at_once(crm: Crm) -> None:
             refused()
 
 
+def test_a_token_that_cannot_be_sent_is_refused_and_not_shown() -> None:
+    wrong: Any
+    for kind in (Client, AsyncClient, partial(Adapter, provider="P", name="a")):
+        for wrong in ("secret\n", "sécret", b"secret"):
+            with pytest.raises((TypeError, ValueError), match=r"^token ") as refused:
+                kind("localhost:1", token=wrong)
+            assert "cret" not in str(refused.value)
+
+
 async def test_no_proxy_leads_to_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

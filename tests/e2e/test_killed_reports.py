@@ -93,7 +93,7 @@ async def _entries() -> AsyncIterator[PlatformSubscription]:
 async def _report(
     client: AsyncClient, entries: AsyncIterator[PlatformSubscription]
 ) -> ReportPlatformStateResponse:
-    later = datetime.now(UTC) + timedelta(minutes=5)
+    later = datetime.now(UTC) + timedelta(minutes=4)
     return await client.report_platform_state("P", entries, observed_time=later, complete=True)
 
 

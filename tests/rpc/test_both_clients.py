@@ -121,9 +121,9 @@ async def _served(ask: Ask, number: str) -> None:
 async def _report(ask: Ask) -> None:
     """Reports that the platform does not know S1."""
     held = [PlatformSubscription(subscription="S1", missing=True)]
-    told = await ask(
-        "report_platform_state", "P", held, observed_time=datetime.now(UTC) + timedelta(minutes=5)
-    )
+    await asyncio.sleep(0.2)
+    latest = datetime.now(UTC) + timedelta(minutes=5) - timedelta(milliseconds=150)
+    told = await ask("report_platform_state", "P", held, observed_time=latest)
     assert (told.received, told.missing, told.out_of_sync) == (1, 1, 1)
 
 

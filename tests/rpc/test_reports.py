@@ -47,8 +47,8 @@ async def crm(address: str, caller: Caller) -> AsyncIterator[AsyncClient]:  # no
 
 
 def soon() -> datetime:
-    """Returns the latest `observed_time` that a report may have, less 150 ms, because the database's
-    clock may be behind. No entry is skipped because of an answer that came before this call.
+    """Returns the latest `observed_time` that a report may have, less 150 ms, because the clock of
+    the database may be behind. No entry is skipped because of an answer that came before this call.
     """
     time.sleep(0.2)
     return datetime.now(UTC) + timedelta(minutes=5) - timedelta(milliseconds=150)

@@ -165,6 +165,10 @@ class Adapters:
         now.usages = former.usages if former else {}
         self.platforms[provider].subscribers[subscription] = now
         work.applied = len(requests)
+        # the target does not contain later requests that an earlier lease had applied
+        self.applied -= {
+            r.number for r in self.handed if (r.provider, r.subscription) == work.place
+        }
         self.applied |= {each.number for each in requests}
         self.log.append(f"{work.place} is overwritten by the platform")
         return True

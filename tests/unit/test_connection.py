@@ -112,7 +112,10 @@ def test_without_a_file_the_server_of_this_machine_is_asked(tmp_path: Path) -> N
     [
         ("[a]", ("--profile=b",), "has no profile b; its profiles: a"),
         ("[default", (), "generic-provider.toml: Expected ']'"),
-        ("default = 1", (), "profile default: a profile is a table"),
+        ("default = 1", (), "generic-provider.toml, default: a profile is a table"),
+        ("server = 'x:9'", (), "generic-provider.toml, server: a profile is a table"),
+        ("server = 'x:9'\n[a]", ("--profile=a",), "toml, server: a profile is a table"),
+        ("token_file = 'token'", ("--server=x:9",), "toml, token_file: a profile is a table"),
         ("[default]\nsever = 'x'", (), "sever is not a setting; did you mean server?"),
         ("[default]\ncacert = 'x'", (), "cacert is not a setting; did you mean ca?"),
         ("[default]\nserver = 'x'", (), "the address of a server is HOST:PORT"),

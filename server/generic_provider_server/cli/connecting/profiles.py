@@ -59,7 +59,7 @@ def checked_token(text: str) -> str:
 
 def _profiles(file: Path, *, needed: str | None) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        profiles = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         if needed is None:
             return {}
@@ -68,11 +68,14 @@ def _profiles(file: Path, *, needed: str | None) -> dict[str, Any]:
         raise click.UsageError(f"{file}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{file}: {error}") from None
+    for key, value in profiles.items():
+        if not isinstance(value, Mapping):
+            table = f"a profile is a table: write its keys below a line like [{USUAL}]"
+            raise click.UsageError(f"{file}, {key}: {table}")
+    return profiles
 
 
-def _checked(profile: object) -> Mapping[str, Any]:
-    if not isinstance(profile, Mapping):
-        raise ValueError(f"a profile is a table: write its keys below a line like [{USUAL}]")
+def _checked(profile: Mapping[str, Any]) -> Mapping[str, Any]:
     for key, value in profile.items():
         _check(key, value)
     return profile

@@ -213,7 +213,7 @@ def test_texts_of_spreadsheets_are_understood(
     ("content", "said"),
     [
         (gzip.compress(b"x" * 1000, mtime=0)[:-9], "cannot be read"),
-        ("subscription\n1\n".encode("utf-16")[:-1], "cannot be read"),
+        ("subscription\n1\n".encode("utf-16")[:-1], "cannot be read: it is not valid UTF-16"),
         ("subscription\n1\n".encode("utf-16-le"), "contains NUL bytes"),
         (b"PK\x03\x04...", "is a spreadsheet or a ZIP file"),
     ],
@@ -225,6 +225,59 @@ def test_what_is_no_text_is_refused_whole(content: bytes, said: str, tmp_path: P
     for command in ("action", "batch"), ("provider", "apply"):
         told = run(*command, str(file))
         assert (told.exit_code, said in told.stderr) == (1, True), told.output
+
+
+def test_bytes_that_are_not_utf8_refuse_their_line_with_advice(
+    server: Server, campaign: str, tmp_path: Path
+) -> None:
+    rows = [HEADING, _row(1, campaign), _row(2, campaign, name="Pärn"), _row(3, campaign)]
+    file = tmp_path / "cp.csv"
+    file.write_text("\n".join(rows), encoding="cp1252")
+    lines = tmp_path / "cp.ndjson"
+    lines.write_text('{}\n{"subscription": "Pärn"}\n', encoding="cp1252")
+
+    told = run("action", "batch", str(file), server=server)
+    named = run("action", "batch", str(lines), server=server)
+
+    column = "become_subscriber.holder.name"
+    why = f"is not UTF-8 (byte 0xe4 in column {column}): save the file as CSV UTF-8"
+    assert f"line 3: {why}\n" in told.stderr
+    assert told.stdout.startswith("2 done, 1 refused"), told.output
+    assert (tmp_path / "cp.csv.refused").read_bytes().splitlines()[1] == rows[2].encode("cp1252")
+    assert "line 2: is not UTF-8 (byte 0xe4): save the file as UTF-8\n" in named.stderr
+
+
+def test_a_report_ends_at_a_line_that_is_not_utf8(
+    server: Server, crm: Client, campaign: str, tmp_path: Path
+) -> None:
+    crm.create_provider(Provider(code=campaign))
+    file = tmp_path / "cp.csv"
+    text = "account_number,missing\nA1,true\nPärn,true\n"
+    file.write_text(text, encoding="cp1252")
+
+    told = run("platform", "report", str(file), "--provider", campaign, server=server)
+
+    why = "is not UTF-8 (byte 0xe4 in column account_number): save the file as CSV UTF-8"
+    assert (told.exit_code, f"cp.csv, line 3: {why}" in told.stderr) == (1, True), told.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("provider", "apply"),
+        ("reset", "run", "define", "--provider=P", "--subscriptions-file"),
+    ],
+)
+def test_a_file_that_is_read_whole_names_the_line_that_is_not_utf8(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    file = tmp_path / "cp.txt"
+    file.write_text('code = "P"\nname = "Pärn"\n', encoding="cp1252")
+
+    told = run(*command, str(file))
+
+    why = "cp.txt, line 2: is not UTF-8 (byte 0xe4): save the file as UTF-8"
+    assert (told.exit_code, why in told.stderr) == (2, True), told.output
 
 
 def test_cells_of_spreadsheets_are_understood_or_refused(

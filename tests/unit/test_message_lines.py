@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from generic_provider import PlatformSubscription
+from generic_provider import PerformActionRequest, PlatformSubscription
 from generic_provider_server.cli.files.message_lines import message_of
 
 
@@ -20,11 +20,18 @@ from generic_provider_server.cli.files.message_lines import message_of
             {"items": [{"serial_number": 12345678}]},
             "items[0].serial_number: 12345678 is not a text: put it between quotation marks",
         ),
+        ({"subscription": "a\ud800"}, "subscription: '\\ud800' is not a character"),
     ],
 )
 def test_a_wrong_value_is_explained_with_its_field(fields: dict[str, Any], why: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(why)}$"):
         message_of(fields, PlatformSubscription())
+
+
+def test_a_line_with_two_actions_names_both() -> None:
+    fields: dict[str, Any] = {"terminate": {}, "reference": "", "stop_services": {}}
+    with pytest.raises(ValueError, match=r"^terminate and stop_services do not go together$"):
+        message_of(fields, PerformActionRequest())
 
 
 def test_true_and_false_may_be_texts() -> None:

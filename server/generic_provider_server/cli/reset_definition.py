@@ -277,10 +277,7 @@ def _lines(file: Path | None) -> list[str]:
     if file is None:
         return []
     with Text(file) as text:
-        try:
-            lines = [*filter(None, map(str.strip, text.whole().split("\n")))]
-        except UnicodeDecodeError as error:
-            raise click.UsageError(f"{file}: {error}") from None
+        lines = [*filter(None, map(str.strip, text.whole().split("\n")))]
     if not lines:
         raise click.UsageError(f"{file} names no subscription")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
@@ -14,7 +15,7 @@ from google.protobuf.message import Message
 
 from .csv_rows import cells_of, delimiter_of
 from .field_paths import is_map, nested, no_field, why_unknown
-from .text import Text
+from .text import Text, not_utf8
 from .times import timestamp_of
 from .toml_messages import enum_value, numbers_of
 
@@ -23,6 +24,10 @@ M = TypeVar("M", bound=Message)
 TIMESTAMP = "google.protobuf.Timestamp"
 BOOLEANS = {"true": True, "false": False}
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
+ESCAPED = re.compile("[\udc80-\udcff]")
+"""The characters that replace bytes that are not UTF-8 (`errors="surrogateescape"`)."""
+LONE = re.compile("[\ud800-\udfff]")
+"""Half of a UTF-16 surrogate pair, which JSON may contain, but no text in UTF-8."""
 LONGEST = 1024 * 1024
 """The greatest length of a line in bytes. Usual messages are much shorter, and a line of this
 length fits into a call.
@@ -103,6 +108,8 @@ def _object(source: bytes) -> dict[str, Any] | str:
         return "is longer than 1 MiB"
     try:
         fields = json.loads(source)
+    except UnicodeDecodeError as error:
+        return not_utf8(error.object[error.start])
     except (ValueError, RecursionError) as error:
         return f"not JSON: {error}"
     return fields if isinstance(fields, dict) else "not a JSON object"
@@ -122,6 +129,9 @@ def _fields(
     named = [(name, cell) for name, cell in zip(columns, cells, strict=True) if name or cell]
     if nameless := [cell for name, cell in named if not name]:
         return f"{nameless[0]!r} stands in a column without a heading"
+    for name, cell in named:
+        if escaped := ESCAPED.search(cell):
+            return not_utf8(ord(escaped[0]) & 0xFF, column=name)
     others = {name: cell for name, cell in named if name in beside}
     return {**others, **nested((name, cell) for name, cell in named if name not in beside)}
 
@@ -134,6 +144,11 @@ def _as_proto(fields: dict[str, Any], of: Descriptor, *, at: str = "") -> dict[s
     known = {name: field for field in of.fields for name in (field.name, field.json_name)}
     if unknown := [key for key in fields if key not in known]:
         raise ValueError(f"{at and at[:-1] + ': '}{no_field(unknown[0], of)}")
+    chosen = dict[str, str]()
+    for key in (key for key, value in fields.items() if value is not None):
+        choice = known[key].containing_oneof
+        if choice and chosen.setdefault(choice.name, key) != key:
+            raise ValueError(f"{at}{chosen[choice.name]} and {key} do not go together")
     return {key: _value(value, known[key], at=f"{at}{key}") for key, value in fields.items()}
 
 
@@ -160,6 +175,8 @@ def _single(value: Any, field: FieldDescriptor) -> Any:
             if value.lower() not in BOOLEANS:
                 raise ValueError(f"{value!r} is neither true nor false")
             return BOOLEANS[value.lower()]
+        case str() if lone := LONE.search(value):
+            raise ValueError(f"{lone[0]!r} is not a character")
         case int() | float() if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
             raise ValueError(f"{json.dumps(value)} is not a text: put it between quotation marks")
     return value

@@ -23,7 +23,7 @@ def read_provider(file: Path) -> Provider:
             fill(message, tomllib.loads(text.whole()), output_only=OUTPUT_ONLY, required=("code",))
     except WrongKeys as wrong:
         raise click.UsageError(f"{file}:\n{wrong}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise click.UsageError(f"{file}: {error}") from None
     return message
 

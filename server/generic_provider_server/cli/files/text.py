@@ -1,7 +1,8 @@
 """Opens the text that a command reads: a file, a pipe or standard input.
 
 The contents of a pipe are copied first, because a pipe can be read only once. A file that is not
-text is refused before the command uses the first line.
+text is refused before the command uses the first line. If bytes of a file are not UTF-8, only the
+lines that contain them are wrong.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Text:
                 self._opened = opened.pop_all()
         except (OSError, EOFError, UnicodeError, zlib.error) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            why = "it is not valid UTF-16" if isinstance(error, UnicodeError) else why
             raise click.ClickException(f"{path} cannot be read: {why}; nothing was done") from None
         self.length = sum(1 for _ in self)
 
@@ -63,8 +65,22 @@ class Text:
             yield line.rstrip(b"\r\n")
 
     def whole(self) -> str:
-        """Returns the whole text. Raises UnicodeDecodeError if the text is not UTF-8."""
-        return b"\n".join(self).decode()
+        """Returns the whole text. Raises UsageError with the line if the text is not UTF-8."""
+        whole = b"\n".join(self)
+        try:
+            return whole.decode()
+        except UnicodeDecodeError as error:
+            line = whole.count(b"\n", 0, error.start) + 1
+            why = not_utf8(whole[error.start])
+            raise click.UsageError(f"{self.name}, line {line}: {why}") from None
+
+
+def not_utf8(byte: int, *, column: str = "") -> str:
+    """Returns the reason why a line is wrong. `byte`: the first wrong byte. `column`: the heading
+    of the column of CSV that contains the byte.
+    """
+    place, kind = (f" in column {column}", "CSV UTF-8") if column else ("", "UTF-8")
+    return f"is not UTF-8 (byte 0x{byte:02x}{place}): save the file as {kind}"
 
 
 def _content(path: Path, opened: ExitStack) -> IO[bytes]:

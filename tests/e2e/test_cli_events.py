@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from generic_provider import Client, Distributor, Provider, ResponseStatus, Service, actions
 from support.command_line import run
 from support.forking import Forked
@@ -82,3 +84,17 @@ def test_an_empty_cursor_is_refused() -> None:
     refused = run("events", "tail", "--from=", "--server=localhost:1")
     assert refused.exit_code == 2
     assert "--from is empty" in refused.stderr
+
+
+@pytest.mark.parametrize("noun", ["events", "request"])
+def test_a_tail_with_wrong_filters_says_so_at_its_start(tmp_path: Path, noun: str) -> None:
+    with Server(tmp_path) as server, Client(server.address) as client:
+        client.create_provider(PROVIDER)
+        wrong = "--provider=PP", "--subscription=C1"
+        process = Forked(noun, "tail", "--server", server.address, *wrong)
+        said = process.err.readline(), process.err.readline()
+        process.send(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+
+    assert "did you mean 'P'? see: generic-provider provider list" in said[0]
+    assert said[1].startswith("no subscription has the number C1; if it is a card")

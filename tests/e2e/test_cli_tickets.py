@@ -353,7 +353,7 @@ def test_an_action_shows_what_was_asked_and_what_stands_again(
     assert [each["gone"] for each in told["taken_back"] if "item" in each] == [False]
 
 
-@pytest.mark.parametrize("what", ["action", "request", "audit"])
+@pytest.mark.parametrize("what", ["action", "request", "audit", "archive"])
 def test_a_list_that_is_filtered_by_a_card_says_how_to_find_the_number(
     server: Server, number: str, card: str, what: str
 ) -> None:
@@ -365,3 +365,27 @@ def test_a_list_that_is_filtered_by_a_card_says_how_to_find_the_number(
     assert hint.endswith(f"generic-provider subscription explain {card}")
     known = run(what, "list", f"--subscription={number}", server=server)
     assert "if it is a card" not in known.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("request", "list"),
+        ("subscription", "list"),
+        ("audit", "list"),
+        ("archive", "list"),
+        ("adapters",),
+        ("reset", "run", "list"),
+        ("reset", "run", "list", "--definitions"),
+    ],
+)
+def test_a_list_that_is_filtered_by_a_misspelt_provider_says_so(
+    server: Server, provider: str, command: tuple[str, ...]
+) -> None:
+    misspelt = f"{provider}X"
+    wrong = run(*command, f"--provider={misspelt}", server=server)
+
+    said, hint = wrong.stderr.splitlines()
+    assert (wrong.exit_code, said) == (0, "nothing found")
+    assert f"{misspelt!r}" in hint
+    assert f"did you mean {provider!r}? see: generic-provider provider list" in hint

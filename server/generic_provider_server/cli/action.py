@@ -276,7 +276,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "by": lambda each: each.performed.performed_by,
         },
     )
-    add_remarks(client, filters["subscription"], found=found)
+    add_remarks(client, filters, found=found)
 
 
 def _lines(found: SubscriptionAction) -> Iterator[str]:

@@ -7,6 +7,7 @@ import click
 from generic_provider import Client
 
 from ..desk.output import Output, moment, span
+from .listing import explain_nothing
 from .remote import remote
 
 
@@ -15,7 +16,7 @@ from .remote import remote
 @remote
 def adapters(client: Client, output: Output, *, provider: str) -> None:
     """List the adapters that are connected to any server process."""
-    output.messages(
+    found = output.messages(
         client.list_adapters(provider=provider),
         {
             "provider": lambda each: each.provider,
@@ -28,3 +29,5 @@ def adapters(client: Client, output: Output, *, provider: str) -> None:
             "last heard": lambda each: moment(each, "last_heard_time"),
         },
     )
+    if not found:
+        explain_nothing(client, {"provider": provider})

@@ -18,7 +18,7 @@ from generic_provider import Archive, ArchiveState, Client
 from ..desk.output import Output, counted, moment, say_folded
 from .archive_show import show
 from .failures import REFUSED
-from .listing import limit_option, page_size, within
+from .listing import explain_nothing, limit_option, page_size, within
 from .progress import progress
 from .remote import remote
 from .values import INSTANT, SPAN, Id, Named, NamedOption
@@ -120,7 +120,7 @@ def _ago(span: timedelta) -> datetime:
 @remote
 def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> None:
     """List archives, newest first."""
-    output.messages(
+    found = output.messages(
         within(limit, client.list_archives(**filters, page_size=page_size(limit))),
         {
             "archive": lambda each: each.id,
@@ -133,6 +133,8 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "checksum": lambda each: each.checksum,
         },
     )
+    if not found:
+        explain_nothing(client, filters)
 
 
 @archive.command()

@@ -114,4 +114,4 @@ def list_(
         for each in entries:
             say(json_line({**plain(each), "code": code(each)}))
     elif not output.messages(entries, COLUMNS):
-        explain_nothing(client, filters["subscription"])
+        explain_nothing(client, filters)

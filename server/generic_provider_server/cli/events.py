@@ -11,6 +11,7 @@ from generic_provider import Client, CursorTooOld, CursorUnknown, EventKind
 from ..desk.events import lines
 from ..desk.output import Output, say
 from .failures import words_of
+from .listing import explain_nothing
 from .remote import remote
 from .values import Named, NamedOption
 
@@ -64,6 +65,8 @@ def tail(client: Client, output: Output, /, *, start: str | None, **filters: Any
         start_after=cursor, from_beginning=beginning, on_heartbeat=heartbeat, **filters
     )
     try:
+        # without this remark, a wrong filter would be silent
+        explain_nothing(client, filters)
         for event in watched:
             output.message(event, *lines(event))
             cursor = event.cursor

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from generic_provider import Client, ProvisioningError, SubscriptionNotFound
+from generic_provider import Client, ProviderNotFound, ProvisioningError, SubscriptionNotFound
 
 from ..desk.archived import archives_with, more_in
 from ..desk.command_lines import advised
 from ..desk.output import say, say_folded
+from .unknown_names import names_suggested
 from .values import INSTANT
 
 T = TypeVar("T")
@@ -62,12 +63,28 @@ def within(limit: int, found: Iterable[T]) -> Iterator[T]:
         say(f"There are more results than these {limit}: use a greater --limit.", err=True)
 
 
-def explain_nothing(client: Client, subscription: str) -> None:
-    """If no subscription has this number, prints on standard error how to find the number, because
-    a card or an account may be meant.
+def explain_nothing(client: Client, filters: Mapping[str, Any]) -> None:
+    """Prints on standard error why these filters of a list or a stream find nothing: because there
+    is no such provider, or no subscription with this number.
     """
-    if not subscription:
+    if provider := filters.get("provider"):
+        _explain_provider(client, provider)
+    if subscription := filters.get("subscription"):
+        _explain_subscription(client, subscription)
+
+
+def _explain_provider(client: Client, provider: str) -> None:
+    try:
+        with names_suggested(client):
+            client.get_provider(provider)
+    except ProviderNotFound as error:
+        say_folded(error.message, err=True)
+    except ProvisioningError:
         return
+
+
+def _explain_subscription(client: Client, subscription: str) -> None:
+    """Prints how to find the number, because a card or an account may be meant."""
     try:
         client.get_subscription(subscription)
     except SubscriptionNotFound:
@@ -79,11 +96,12 @@ def explain_nothing(client: Client, subscription: str) -> None:
         return
 
 
-def add_remarks(client: Client, subscription: str, *, found: bool) -> None:
-    """Prints on standard error what a list about one subscription cannot show: why it is empty, and
-    which archives contain older requests. `found`: whether the list has a line.
+def add_remarks(client: Client, filters: Mapping[str, Any], *, found: bool) -> None:
+    """Prints on standard error what a list cannot show: why it is empty, and which archives contain
+    older requests of the subscription. `found`: whether the list has a line.
     """
     if not found:
-        explain_nothing(client, subscription)
+        explain_nothing(client, filters)
+    subscription = filters["subscription"]
     if subscription and (archives := archives_with(client, subscription)):
         say(more_in(archives), err=True)

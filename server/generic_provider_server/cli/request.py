@@ -19,7 +19,7 @@ from generic_provider import (
 
 from ..desk.output import Output, moment
 from ..desk.wording import about, address, error, holder, item, usage, waits
-from .listing import add_remarks, created_options, limit_option, page_size, within
+from .listing import add_remarks, created_options, explain_nothing, limit_option, page_size, within
 from .remote import remote
 from .request_tail import changes
 from .values import INSTANT, Id, Named, NamedOption, Seconds
@@ -126,7 +126,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "error": error,
         },
     )
-    add_remarks(client, filters["subscription"], found=found)
+    add_remarks(client, filters, found=found)
 
 
 @request.command()
@@ -190,6 +190,8 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
 def tail(client: Client, output: Output, /, *, last: int, interval: float, **filters: Any) -> None:
     """Follow requests: print each new or changed request, until Ctrl-C."""
     try:
+        # without this remark, a wrong filter would be silent
+        explain_nothing(client, filters)
         for each in changes(client, filters, last=last, interval=interval):
             output.message(each, _tail_line(each))
     except KeyboardInterrupt:

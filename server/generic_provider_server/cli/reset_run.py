@@ -22,7 +22,7 @@ from generic_provider import (
 from ..desk.command_lines import command
 from ..desk.output import Output, console, moment, say_folded, show_table, write_csv
 from ..desk.resets import counts, definition_lines, preview_lines, run_lines
-from .listing import limit_option, page_size, within
+from .listing import explain_nothing, limit_option, page_size, within
 from .remote import remote
 from .reset_definition import define, delete, edit, say_unknown_names, set_state
 from .values import Id, Named, NamedOption
@@ -252,12 +252,14 @@ def list_(
         if definition or states:
             raise click.UsageError("--definition and --state select runs, not definitions")
         defined = client.list_reset_run_definitions(provider=provider, page_size=size)
-        output.messages(within(limit, defined), DEFINITION_COLUMNS)
-        return
-    runs = client.list_reset_runs(
-        definition=definition, provider=provider, states=states, page_size=size
-    )
-    output.messages(within(limit, runs), RUN_COLUMNS)
+        found = output.messages(within(limit, defined), DEFINITION_COLUMNS)
+    else:
+        runs = client.list_reset_runs(
+            definition=definition, provider=provider, states=states, page_size=size
+        )
+        found = output.messages(within(limit, runs), RUN_COLUMNS)
+    if not found:
+        explain_nothing(client, {"provider": provider})
 
 
 @run.command()

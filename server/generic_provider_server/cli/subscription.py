@@ -23,7 +23,7 @@ from ..desk.output import Output, moment, say_folded
 from ..desk.wording import heading, item, service
 from .again import again
 from .finding import COLUMNS, KEY, find, search
-from .listing import created_options, limit_option, page_size, within
+from .listing import created_options, explain_nothing, limit_option, page_size, within
 from .remote import remote
 from .values import Named, NamedOption
 
@@ -67,7 +67,8 @@ def subscription() -> None:
 def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> None:
     """List subscriptions, in the order of their numbers."""
     found = client.list_subscriptions(**filters, page_size=page_size(limit))
-    output.messages(within(limit, found), COLUMNS)
+    if not output.messages(within(limit, found), COLUMNS):
+        explain_nothing(client, filters)
 
 
 @subscription.command()

@@ -310,6 +310,25 @@ def test_an_activation_is_stuck(server: Server, crm: Client, provider: str, numb
     assert f"requests   {request} ACTIVATE_SERVICE PENDING" in text
 
 
+def test_attempts_that_left_no_reason_are_told(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    stop = actions.StopServices(services=[("MAIN", "SPORT")])
+    request = crm.perform(stop, subscription=number).requests[0].number
+    taken = take(crm, provider)
+    assert "earlier attempts" not in _explained(server, number)
+    taken.status = ResponseStatus.RETRY_LATER  # without a code or a text
+    crm.send_responses(provider, responses=[taken])
+
+    text = _explained(server, number)
+    listed = run("request", "list", f"--subscription={number}", server=server).stdout
+
+    why = "earlier attempts ended without an answer, or without a reason"
+    assert re.search(rf"pending +{request} .*, attempt 1: {why}; created", text)
+    (line,) = [line for line in listed.splitlines() if line.startswith(request)]
+    assert line.endswith(why)
+
+
 def test_an_activation_that_is_stuck_again_and_again_can_be_cancelled(
     server: Server, crm: Client, provider: str, number: str
 ) -> None:

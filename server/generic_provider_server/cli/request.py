@@ -18,7 +18,7 @@ from generic_provider import (
 )
 
 from ..desk.output import Output, moment
-from ..desk.wording import about, address, error, holder, item, usage, waits
+from ..desk.wording import about, address, error, holder, item, trouble, usage, waits
 from .listing import add_remarks, created_options, explain_nothing, limit_option, page_size, within
 from .remote import remote
 from .request_tail import changes
@@ -123,7 +123,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "state": lambda each: RequestState.name_of(each.state),
             "waits for": waits,
             "attempts": lambda each: each.delivery_attempts,
-            "error": error,
+            "error": trouble,
         },
     )
     add_remarks(client, filters, found=found)
@@ -220,7 +220,7 @@ def _lines(found: ProvisioningRequest) -> Iterator[str]:
         "usage": usage(found.usage) if found.HasField("usage") else "",
         "created": moment(found, "create_time"),
         "settled": moment(found, "settle_time"),
-        "error": error(found),
+        "error": trouble(found),
         "platform's no.": found.reference_number,
         "attempts": found.delivery_attempts,
         "last adapter": found.last_adapter,
@@ -248,6 +248,6 @@ def _tail_line(each: ProvisioningRequest) -> str:
         about(each),
         RequestState.name_of(each.state),
         waits(each),
-        error(each),
+        trouble(each),
     )
     return "  ".join(filter(None, facts))

@@ -20,7 +20,7 @@ from .command_lines import advised
 from .facts import Platform
 from .output import moment, time_until
 from .services_off import how_to_switch_on
-from .wording import error
+from .wording import trouble
 
 MANY_ATTEMPTS = 3
 TIME = "%Y-%m-%d %H:%M:%SZ"
@@ -130,7 +130,7 @@ def _until_settled(platform: Platform, *, provider: Provider) -> str:
             "its platform may be down"
         )
     if first.waiting_for == WaitingFor.RETRY:
-        said = f" ({error(first)})" if error(first) else ""
+        said = f" ({trouble(first)})" if trouble(first) else ""
         return (
             f"wait for the next attempt at {moment(first, 'next_delivery_time')}{said}; "
             f"{_cancel(number)}"

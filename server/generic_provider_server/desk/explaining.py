@@ -36,11 +36,11 @@ from .services_off import how_to_switch_on, not_sent_with_it, off_with_it
 from .wording import (
     about,
     address,
-    error,
     heading,
     holder,
     not_sent,
     service_in_brief,
+    trouble,
     usage,
     waits,
 )
@@ -228,7 +228,7 @@ def _request_in_brief(request: ProvisioningRequest) -> str:
 def _trouble(request: ProvisioningRequest) -> str:
     if not request.delivery_attempts:
         return ""
-    said = f": {error(request)}" if error(request) else ""
+    said = f": {trouble(request)}" if trouble(request) else ""
     return f", attempt {request.delivery_attempts}{said}"
 
 

@@ -58,6 +58,17 @@ def error(request: ProvisioningRequest) -> str:
     return f"{request.error_code} {request.error_description}".strip()
 
 
+def trouble(request: ProvisioningRequest) -> str:
+    """Describes the error of the request. If it has no error, but earlier attempts have failed,
+    says so: the server does not store whether such an attempt had no answer, for example because
+    the adapter ended, or an answer RETRY_LATER without a reason.
+    """
+    earlier = request.delivery_attempts - (request.waiting_for == WaitingFor.ANSWER)
+    failed = request.state == RequestState.PENDING and earlier > 0
+    nothing = "earlier attempts ended without an answer, or without a reason"
+    return error(request) or nothing * failed
+
+
 def point(code: str) -> str:
     """Returns the code of a distributor, or a text if a platform report named no distributor."""
     return code or "(no viewing point)"

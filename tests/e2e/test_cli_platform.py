@@ -94,6 +94,26 @@ def test_a_report_in_json_finds_drift_and_fits_eighty_columns(
     ]
 
 
+def test_a_card_of_another_customer_is_shown_with_its_subscription(
+    server: Server, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.ndjson"
+    both = _line("S5", "1001")
+    both["items"] += [{"serial_number": card, "goods_type": "SMARTCARD"} for card in ("CS4", "CX")]
+    file.write_text(json.dumps(both))
+    with Client(server.address) as crm:
+        for number in ("S4", "S5"):
+            crm.perform(_served(number), subscription=number)
+    assert _report(file, server=server).exit_code == 0
+
+    for command in ("subscription", "explain", "S5"), ("reset", "subscription", "S5", "--preview"):
+        lines = run(*command, server=server).stdout.splitlines()
+        surplus = sorted(each for each in lines if "the CRM does not want it" in each)
+        assert surplus[0].endswith("the CRM does not want it (in the CRM it is on S4)")
+        assert ("CS4" in surplus[0], "CX" in surplus[1]) == (True, True)
+        assert surplus[1].endswith("the CRM does not want it")
+
+
 def test_a_report_in_csv_has_paths_of_fields_as_columns(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "report.csv"
     file.write_text(

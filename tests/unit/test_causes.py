@@ -64,5 +64,6 @@ def test_only_possible_causes_are_named(facts: dict[str, Any], named: str) -> No
         not_repeated=[],
         actions=[ACTION],
         coming=[],
+        owners={},
     )
     assert cause(platform._replace(**facts)) == named

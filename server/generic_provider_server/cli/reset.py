@@ -15,6 +15,7 @@ from generic_provider import (
     SyncState,
 )
 
+from ..desk.other_owners import other_owners, with_owner
 from ..desk.output import Output, say_folded
 from ..desk.wording import about
 from . import reset_run
@@ -79,7 +80,7 @@ def subscription(
         )
         say_folded(f"{code} is left out: {why}", err=True)
     if not output.as_json:
-        say_folded(*_lines(found, provider, preview=preview, sent=len(done.requests)))
+        say_folded(*_lines(client, found, provider, preview=preview, sent=len(done.requests)))
     if done.requests or output.as_json:
         output.messages(
             done.requests,
@@ -92,14 +93,17 @@ def subscription(
         )
 
 
-def _lines(found: Subscription, provider: str, *, preview: bool, sent: int) -> list[str]:
+def _lines(
+    client: Client, found: Subscription, provider: str, *, preview: bool, sent: int
+) -> list[str]:
     """Returns lines with the differences that each platform had before the reset."""
     lines = [found.number]
     for link in found.provider_links:
         if provider in ("", link.provider):
             was = "" if preview else "was "
             lines.append(f"  {link.provider} {was}{SyncState.name_of(link.sync_state)}")
-            lines += [f"    {each.text}" for each in link.differences]
+            owners = other_owners(client, link, subscription=found.number)
+            lines += [f"    {with_owner(each, owners)}" for each in link.differences]
     verb = "would be sent" if preview else "sent"
     return [*lines, f"{sent or 'no'} request{'' if sent == 1 else 's'} {verb}"]
 

@@ -2,9 +2,9 @@
 
 Other modules of this package write the texts of some lines: `causes` (possible causes), `advice`
 (`next`), `coming_changes` (`coming`), `services_off` (services that are off), `refused` (refused
-actions), `former_items` (an item that is on no subscription), `archived` (archives) and `wording`
-(parts of a subscription). The server writes the texts of the lines `difference`
-(domain.subscription.differences).
+actions), `former_items` (an item that is on no subscription), `other_owners` (an item that another
+subscription has), `archived` (archives) and `wording` (parts of a subscription). The server writes
+the texts of the lines `difference` (domain.subscription.differences).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .archived import more_in
 from .coming_changes import coming
 from .command_lines import command
 from .facts import Facts, Platform, facts_of
+from .other_owners import with_owner
 from .output import Output, age, json_line, moment, plain, say, say_folded, show_table
 from .services_off import how_to_switch_on, not_sent_with_it, off_with_it
 from .wording import (
@@ -169,7 +170,7 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
         yield f"  its holder  {holder(held.holder) or '(none)'}"
     if held.ByteSize() and held.address != wanted.address:
         yield f"  its address {address(held.address) or '(none)'}"
-    yield from (f"  difference  {each.text}" for each in link.differences)
+    yield from (f"  difference  {with_owner(each, platform.owners)}" for each in link.differences)
     yield from (f"  not sent    {not_sent(each)}" for each in platform.not_sent)
     if off := [each for each in off_with_it(wanted) if each.provider == link.provider]:
         yield f"  not sent    {not_sent_with_it(wanted, off)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import dropwhile, islice, takewhile
@@ -30,6 +30,7 @@ from generic_provider import (
 )
 
 from .archived import archives_with
+from .other_owners import other_owners
 from .refused import refused_by
 
 MOST_ACTIONS = 20
@@ -53,6 +54,8 @@ class Platform(NamedTuple):
     """The newest actions of the subscription, beginning with the newest."""
     coming: Sequence[Usage]
     """The usage records that begin in the future."""
+    owners: Mapping[str, str]
+    """What `other_owners` returns."""
     provider: Provider | None = None
     """The provider; None if the caller may not read providers. For such a caller, all fields below
     are empty too.
@@ -97,7 +100,9 @@ def facts_of(client: Client, subscription: Subscription) -> Facts:
     actions = client.list_actions(subscription=number, page_size=MOST_ACTIONS + len(scheduled))
     performed = (each for each in actions if each.state != ActionState.SCHEDULED)
     newest = [*islice(performed, MOST_ACTIONS)]
-    platforms = [_platform(subscription, link, newest) for link in subscription.provider_links]
+    platforms = [
+        _platform(client, subscription, link, newest) for link in subscription.provider_links
+    ]
     requests = _newest_requests(client, number)
     if requests is None:
         # The same roles may read requests, providers and archives. Further calls would only leave
@@ -117,7 +122,10 @@ def _newest_requests(client: Client, number: str) -> list[ProvisioningRequest] |
 
 
 def _platform(
-    subscription: Subscription, link: ProviderLink, newest: Sequence[SubscriptionAction]
+    client: Client,
+    subscription: Subscription,
+    link: ProviderLink,
+    newest: Sequence[SubscriptionAction],
 ) -> Platform:
     code = link.provider
     refused = refused_by(code, newest)
@@ -129,6 +137,7 @@ def _platform(
         not_repeated=refused,
         actions=newest,
         coming=_coming(subscription, code),
+        owners=other_owners(client, link, subscription=subscription.number),
     )
 
 

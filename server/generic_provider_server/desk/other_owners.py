@@ -1,0 +1,33 @@
+"""Finds items that a platform holds for one subscription, and that another subscription has in the
+CRM. The removal of such an item may take it from the other customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+
+from generic_provider import Client, Difference, DifferenceKind, ProviderLink
+
+MOST_SEARCHED = 10
+"""The greatest number of items of a platform that are searched in the CRM."""
+KINDS = (DifferenceKind.ITEM_SURPLUS, DifferenceKind.UNCERTAIN)
+
+
+def other_owners(client: Client, link: ProviderLink, *, subscription: str) -> dict[str, str]:
+    """Returns the number of the other subscription that has the item in the CRM, by the serial
+    number of the item. `link`: the link of `subscription` to the platform.
+    """
+    serials = {each.serial_number: 0 for each in link.differences if each.kind in KINDS}
+    found = dict[str, str]()
+    for serial in islice(filter(None, serials), MOST_SEARCHED):
+        for owner in client.list_subscriptions(item_serial=serial, provider=link.provider):
+            if owner.number != subscription:
+                found[serial] = owner.number
+    return found
+
+
+def with_owner(difference: Difference, owners: Mapping[str, str]) -> str:
+    """Returns the text of the difference, with the other subscription that has the item."""
+    owner = owners.get(difference.serial_number)
+    return f"{difference.text} (in the CRM it is on {owner})" if owner else difference.text

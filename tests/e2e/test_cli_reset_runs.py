@@ -316,10 +316,16 @@ def test_names_that_the_provider_has_lost_are_noted(server: Server, crm: Client)
 
 
 def test_a_preview_counts_listed_subscriptions_that_do_not_exist(server: Server) -> None:
-    listed = ("--subscription", "S1", "--subscription", "S2")
-    preview = _said(server, "reset", "run", "preview", _define(server, *listed))
-    unknown = "listed subscriptions that do not exist, or that the provider does not serve: 2"
+    listed = [f"--subscription=S{n:02}" for n in range(1, 13)]
+    definition = _define(server, *listed)
+    what = "listed subscriptions that do not exist, or that the provider does not serve"
+    unknown = f"{what}: 12 ({', '.join([f'S{n:02}' for n in range(1, 11)])}, and 2 more)"
+
+    preview = _said(server, "reset", "run", "preview", definition)
+    submitted = run("reset", "run", "submit", definition, server=server)
+
     assert unknown in " ".join(preview.split())
+    assert (submitted.exit_code, submitted.stderr) == (0, f"{unknown}\n")
 
 
 def test_wrong_options_of_an_edit_are_refused(server: Server, tmp_path: Path) -> None:

@@ -102,6 +102,10 @@ async def test_the_totals_count_listed_subscriptions_that_the_provider_does_not_
     listed = ["S007", "S007", "S7", "S08", "S009"]
     (page,) = await _pages(drifted, 10, subscriptions=listed, subscription_types=["OTT"])
     assert (page.totals.subscriptions, page.totals.unknown_subscriptions) == (0, 2)
+    assert page.totals.unknown_subscription_numbers == ["S08", "S7"]
+    (page,) = await _pages(drifted, 10, subscriptions=[f"X{n:02}" for n in range(30, 0, -1)])
+    assert page.totals.unknown_subscriptions == 30
+    assert page.totals.unknown_subscription_numbers == [f"X{n:02}" for n in range(1, 11)]
     (page,) = await _pages(drifted, 10, first=1, subscriptions=["S007"])
     assert page.totals.unknown_subscriptions == 0
 

@@ -19,7 +19,7 @@ def test_a_run_that_passes_is_not_held_however_many_would_lose_an_entitlement() 
         besides, candidates = chance.randrange(2 * GUARD_LEAST), chance.randrange(60)
         passes = passes_guard(definition, candidates=candidates, besides=besides)
         held = any(
-            Totals(losing, Counter(), besides + holding, losing, 0).held(definition)
+            Totals(losing, Counter(), besides + holding, losing, ()).held(definition)
             for holding in range(candidates + 1)
             for losing in range(min(holding, candidates if first is None else first) + 1)
         )

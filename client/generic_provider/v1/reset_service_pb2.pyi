@@ -834,6 +834,7 @@ class PreviewResetRunResponse(_message.Message):
         LOSING_FIELD_NUMBER: _builtins.int
         HELD_FIELD_NUMBER: _builtins.int
         UNKNOWN_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+        UNKNOWN_SUBSCRIPTION_NUMBERS_FIELD_NUMBER: _builtins.int
         subscriptions: _builtins.int
         """The number of subscriptions for which the run would create requests."""
         switch_off_percent: _builtins.float
@@ -848,6 +849,10 @@ class PreviewResetRunResponse(_message.Message):
         """How many of the definition's `subscriptions` do not exist, or are not served by the provider."""
         @_builtins.property
         def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewResetRunResponse.TypeCount]: ...
+        @_builtins.property
+        def unknown_subscription_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """The first of these numbers in alphabetical order, at most ten."""
+
         def __init__(
             self,
             *,
@@ -858,10 +863,11 @@ class PreviewResetRunResponse(_message.Message):
             losing: _builtins.int = ...,
             held: _builtins.bool = ...,
             unknown_subscriptions: _builtins.int = ...,
+            unknown_subscription_numbers: _abc.Iterable[_builtins.str] | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "holding", b"holding", "losing", b"losing", "requests", b"requests", "subscriptions", b"subscriptions", "switch_off_percent", b"switch_off_percent", "unknown_subscriptions", b"unknown_subscriptions"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "holding", b"holding", "losing", b"losing", "requests", b"requests", "subscriptions", b"subscriptions", "switch_off_percent", b"switch_off_percent", "unknown_subscription_numbers", b"unknown_subscription_numbers", "unknown_subscriptions", b"unknown_subscriptions"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -17,6 +17,7 @@ from generic_provider import (
     Client,
     DifferenceKind,
     PermissionDenied,
+    ProvisioningError,
     ResetRunDefinition,
     ResetRunDefinitionState,
     ResetRunState,
@@ -24,12 +25,15 @@ from generic_provider import (
 
 from ..desk.command_lines import command
 from ..desk.output import Output, moment, say, say_folded
+from ..desk.resets import unknown_lines
 from .files.text import FILE, Text
 from .remote import remote
 from .values import INSTANT, Id, Named, NamedOption, Number
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 OPEN = ("HELD", "RUNNING")
+MOST_CHECKED = 1000
+"""A longer list of subscriptions is not checked again when its definition is submitted."""
 
 
 def _many(name: str, field: str, text: str, kind: Any = str) -> Any:
@@ -212,6 +216,18 @@ def say_unknown_names(client: Client, definition: ResetRunDefinition) -> None:
         ):
             for code in sorted({*named} - {each.code for each in known}):
                 say(f"note: {provider.code} has no {noun} {code!r} now", err=True)
+
+
+def say_unknown_subscriptions(client: Client, definition: ResetRunDefinition) -> None:
+    """Prints which of the listed subscriptions a run cannot find. Without the other fields of the
+    definition, the service must examine only a few subscriptions for the answer.
+    """
+    listed = definition.subscriptions
+    if 0 < len(listed) <= MOST_CHECKED:
+        only = ResetRunDefinition(name="listed", provider=definition.provider, subscriptions=listed)
+        with suppress(ProvisioningError):  # the run has begun, whatever the answer is
+            totals = client.preview_reset_run(only, page_size=1).totals
+            say_folded(*unknown_lines(totals), err=True)
 
 
 def _say_open_runs(client: Client, definition: str) -> None:

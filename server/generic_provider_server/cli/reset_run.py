@@ -24,7 +24,14 @@ from ..desk.output import Output, console, moment, say_folded, show_table, write
 from ..desk.resets import counts, definition_lines, preview_lines, run_lines
 from .listing import explain_nothing, limit_option, page_size, within
 from .remote import remote
-from .reset_definition import define, delete, edit, say_unknown_names, set_state
+from .reset_definition import (
+    define,
+    delete,
+    edit,
+    say_unknown_names,
+    say_unknown_subscriptions,
+    set_state,
+)
 from .values import Id, Named, NamedOption
 
 PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
@@ -126,6 +133,7 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
     """
     done = client.submit_reset_run_definition(definition, hold=hold)
     say_unknown_names(client, done.definition)
+    say_unknown_subscriptions(client, done.definition)
     if not done.HasField("reset_run"):
         due = moment(done.definition, "next_run_time")
         stop = command("reset", "run", "set-state", definition, "not-effective")

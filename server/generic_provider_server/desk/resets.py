@@ -34,11 +34,7 @@ def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
         [f"{each.count} {RequestType.name_of(each.type)}" for each in totals.requests]
     )
     yield f"{counted(totals.subscriptions, 'subscription')}: {requests or 'nothing to send'}"
-    if totals.unknown_subscriptions:
-        yield (
-            "listed subscriptions that do not exist, or that the provider does not serve: "
-            f"{totals.unknown_subscriptions}"
-        )
+    yield from unknown_lines(totals)
     yield (
         f"{totals.losing} of {totals.holding} subscriptions with an entitlement would lose one "
         f"({totals.switch_off_percent:.1f} %)"
@@ -49,6 +45,16 @@ def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
             f"The guard never holds a run in which fewer than {GUARD_LEAST} subscriptions hold an "
             "entitlement."
         )
+
+
+def unknown_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
+    """Describes the listed subscriptions that a run cannot find, if there are any."""
+    count, named = totals.unknown_subscriptions, totals.unknown_subscription_numbers
+    if count:
+        more = [f"and {count - len(named)} more"] if count > len(named) else []
+        numbers = f" ({', '.join([*named, *more])})" if named else ""  # an older server names none
+        what = "listed subscriptions that do not exist, or that the provider does not serve"
+        yield f"{what}: {count}{numbers}"
 
 
 def definition_lines(definition: ResetRunDefinition) -> Iterator[str]:

@@ -20,6 +20,9 @@ from ..services.surveying import Totals
 from .encode import first_differences
 from .encode_parts import timestamp
 
+MOST_UNKNOWN = 10
+"""The greatest number of unknown subscriptions that the totals of a preview name."""
+
 
 def definition(record: DefinitionRecord) -> api.ResetRunDefinition:
     shown = _definition(record.definition)
@@ -131,5 +134,6 @@ def totals(found: Totals, definition: ResetDefinition) -> api.PreviewResetRunRes
         holding=found.holding,
         losing=found.losing,
         held=found.held(definition),
-        unknown_subscriptions=found.unknown,
+        unknown_subscriptions=len(found.unknown),
+        unknown_subscription_numbers=found.unknown[:MOST_UNKNOWN],
     )

@@ -104,15 +104,15 @@ def _lost(
 
 
 class Totals(NamedTuple):
-    """The totals of a whole run. `unknown`: how many of the subscriptions that the definition lists
-    do not exist, or are not served by the provider.
+    """The totals of a whole run. `unknown`: the sorted numbers of the subscriptions that the
+    definition lists, but that do not exist or are not served by the provider.
     """
 
     subscriptions: int
     requests: Counter[RequestType]
     holding: int
     losing: int
-    unknown: int
+    unknown: Sequence[str]
 
     @property
     def switch_off_percent(self) -> float:
@@ -144,10 +144,7 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
         for each in found.findings:
             subscriptions += 1
             requests.update(each.types)
-    unknown = 0
-    if listed := {*definition.subscriptions}:
-        served = await store.read(lambda queries: queries.count_listed(definition))
-        unknown = len(listed) - served
+    unknown = await store.read(lambda queries: queries.listed_in_vain(definition))
     return Totals(subscriptions, requests, holding, losing, unknown)
 
 

@@ -176,12 +176,16 @@ class ResetReads(BacklogQueries):
         """Returns the number of subscriptions that a run has to examine."""
         return self._count(definition, [IS_OUT_OF_SYNC] if definition.plain else [])
 
-    def count_listed(self, definition: ResetDefinition) -> int:
-        """Returns how many of the subscriptions that the definition lists are served by the
-        provider. The other filters of the definition do not matter.
+    def listed_in_vain(self, definition: ResetDefinition) -> list[str]:
+        """Returns the sorted numbers of the subscriptions that the definition lists, but that do
+        not exist or are not served by the provider.
         """
-        listed, provider = definition.subscriptions, definition.provider
-        return self._count(ResetDefinition(name="", provider=provider, subscriptions=listed), [])
+        unknown = {*definition.subscriptions}
+        links = LinkRow.select(LinkRow.subscription).where(LinkRow.provider == definition.provider)
+        for chunk in _chunks(definition.subscriptions):
+            rows = self._rows(links.where(LinkRow.subscription.in_(chunk)))
+            unknown.difference_update([row.subscription for row in rows])
+        return sorted(unknown)
 
     def count_holding(self, definition: ResetDefinition) -> int:
         """Returns how many subscriptions of the definition hold a confirmed entitlement and are not

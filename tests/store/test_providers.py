@@ -114,14 +114,25 @@ async def test_an_update_of_a_provider_that_was_changed_meanwhile_is_refused(ben
         assert refused.value.reason is Reason.ETAG_MISMATCH
 
 
-@pytest.mark.parametrize("changed", [WITHOUT_BASIC, NEW_ID, NARROWED, TIMED])
-async def test_what_subscriptions_name_does_not_change(bench: Bench, changed: Provider) -> None:
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (WITHOUT_BASIC, "service BASIC cannot be removed, because"),
+        (NEW_ID, "provider_service_id of service BASIC cannot be changed, because"),
+        (NARROWED, "service BASIC on distributor MAIN cannot be removed, because"),
+        (TIMED, "term_end_on_platform cannot be changed, because"),
+    ],
+)
+async def test_what_subscriptions_name_does_not_change(
+    bench: Bench, changed: Provider, said: str
+) -> None:
     for number in ("S1", "S2"):
         await bench.become(viewer(number))
     with pytest.raises(Refused) as refused:
         await bench.store.do(update(changed))
     assert refused.value.reason is Reason.PROVIDER_IN_USE
     assert refused.value.metadata["count"] == "2"
+    assert refused.value.message.startswith(said)
 
     await bench.accept_all("SAT")
     for number in ("S1", "S2"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -124,11 +125,11 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
     use.
     """
     uses = transaction.uses(provider.code)
-    for thing, what in changed_things(former, provider):
+    for thing, what, verb in changed_things(former, provider):
         if uses.get(thing):
             raise Refused(
                 Reason.PROVIDER_IN_USE,
-                f"{what} cannot be changed, because subscriptions or scheduled actions of provider "
+                f"{what} cannot be {verb}, because subscriptions or scheduled actions of provider "
                 f"{provider.code} use it ({uses[thing]} in all)",
                 provider=provider.code,
                 thing=what,
@@ -136,14 +137,24 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
             )
 
 
-def changed_things(former: Provider, provider: Provider) -> Iterator[tuple[str, str]]:
-    """Yields a pair for each change that is allowed only while no subscription and no scheduled
-    action uses the changed part: the part, and a text that names the change.
+class ChangedThing(NamedTuple):
+    """A part of a provider that a change names, a text that names the part for people, and what
+    happens to it: `changed` or `removed`.
+    """
+
+    thing: str
+    what: str
+    verb: str = "changed"
+
+
+def changed_things(former: Provider, provider: Provider) -> Iterator[ChangedThing]:
+    """Yields the changes that are allowed only while no subscription and no scheduled action uses
+    the changed part.
     """
     if former.request_settings.term_end_on_platform != (
         provider.request_settings.term_end_on_platform
     ):
-        yield "*", "term_end_on_platform"
+        yield ChangedThing("*", "term_end_on_platform")
     distributors = {d.code: d for d in provider.distributors}
     for old in former.distributors:
         yield from _changed_distributor(old, distributors.get(old.code), former)
@@ -153,37 +164,40 @@ def changed_things(former: Provider, provider: Provider) -> Iterator[tuple[str, 
     goods = {g.goods_type: g.provider_goods_type for g in provider.goods}
     for mapping in former.goods:
         if goods.get(mapping.goods_type) != mapping.provider_goods_type:
-            yield f"g:{mapping.goods_type}", f"goods type {mapping.goods_type}"
+            verb = "changed" if mapping.goods_type in goods else "removed"
+            yield ChangedThing(f"g:{mapping.goods_type}", f"goods type {mapping.goods_type}", verb)
 
 
 def _changed_distributor(
     old: Distributor, new: Distributor | None, former: Provider
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[ChangedThing]:
     thing, what = f"d:{old.code}", f"distributor {old.code}"
     if new is None:
-        yield thing, what
+        yield ChangedThing(thing, what, "removed")
         return
     if old.required_distributor != new.required_distributor:
-        yield thing, f"required_distributor of {what}"
+        yield ChangedThing(thing, f"required_distributor of {what}")
     if old.required_goods_types != new.required_goods_types:
-        yield thing, f"required_goods_types of {what}"
+        yield ChangedThing(thing, f"required_goods_types of {what}")
     if new.max_services is not None and (
         old.max_services is None or new.max_services < old.max_services
     ):
-        yield thing, f"max_services of {what}"
+        yield ChangedThing(thing, f"max_services of {what}")
     if new.allowed_services:
         allowed = frozenset(new.allowed_services)
         offered = old.allowed_services or tuple([s.code for s in former.services])
         for service in offered:
             if service not in allowed:
-                yield f"{thing}/s:{service}", f"service {service} on {what}"
+                yield ChangedThing(
+                    f"{thing}/s:{service}", f"service {service} on {what}", "removed"
+                )
 
 
-def _changed_service(old: Service, new: Service | None) -> Iterator[tuple[str, str]]:
+def _changed_service(old: Service, new: Service | None) -> Iterator[ChangedThing]:
     thing, what = f"s:{old.code}", f"service {old.code}"
     if new is None:
-        yield thing, what
+        yield ChangedThing(thing, what, "removed")
         return
     for name in ("provider_service_id", "kind", "required_service"):
         if getattr(old, name) != getattr(new, name):
-            yield thing, f"{name} of {what}"
+            yield ChangedThing(thing, f"{name} of {what}")

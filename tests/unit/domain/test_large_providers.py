@@ -72,5 +72,5 @@ def test_narrowed_services_are_found_without_comparing_each_with_each() -> None:
     narrow = Distributor(code="MAIN", allowed_services=allowed)
     found = list(changed_things(former, replace(former, distributors=(narrow,))))
 
-    assert found == [("d:MAIN/s:S0", "service S0 on distributor MAIN")]
+    assert found == [("d:MAIN/s:S0", "service S0 on distributor MAIN", "removed")]
     assert Counted.compared < 30 * MANY

@@ -15,7 +15,8 @@ def main() -> None:
             raise
         sys.exit(
             f"The command generic-provider needs {missing.name}, which comes with the extra "
-            "`server`: pip install 'generic-provider[server]'"
+            "`server`: install the wheel again with this extra: "
+            "pip install 'generic_provider-VERSION-py3-none-any.whl[server]'"
         )
     run()
 

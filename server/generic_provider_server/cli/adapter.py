@@ -132,7 +132,7 @@ def simulate_(
             f"{name} is connected to {connection.server} and waits for requests of {provider}"
         ),
         token=connection.token,
-        tls=connection.tls(),
+        tls=connection.tls(warns=True),
         provider=provider,
         name=name,
         memory=memory,

@@ -30,16 +30,17 @@ class Connection:
     def secure(self) -> bool:
         return Client(self.server, tls=self.tls()).uses_tls
 
-    def tls(self) -> TlsFiles | bool | None:
-        """Returns the argument `tls` for the constructor of a client."""
+    def tls(self, *, warns: bool = False) -> TlsFiles | bool | None:
+        """Returns the argument `tls` for the constructor of a client. `warns`: true if each new
+        connection logs a warning when the client certificate has expired.
+        """
         if self.files:
-            return TlsFiles(**self.files)
+            return (TlsFiles if warns else _SilentTlsFiles)(**self.files)
         return False if self.insecure else None
 
     def expired(self) -> str:
         """Returns a sentence if the client certificate has expired, otherwise an empty text."""
-        tls = self.tls()
-        return tls.expired() if isinstance(tls, TlsFiles) else ""
+        return TlsFiles(**self.files).expired() if self.files else ""
 
     def context(self) -> ssl.SSLContext:
         """Returns an SSLContext with the CA, the certificate and the key of this connection.
@@ -70,6 +71,13 @@ class Connection:
         """Returns the environment variables for another process that uses the same connection."""
         given = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         return {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items() if value}
+
+
+class _SilentTlsFiles(TlsFiles):
+    """Logs no warning about an expired certificate, because the error of a command names it."""
+
+    def expired(self) -> str:
+        return ""
 
 
 def _no_password() -> str:

@@ -9,7 +9,6 @@ import errno
 import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -167,26 +166,33 @@ def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredenti
 
 
 def check_free(listen: str) -> None:
-    """Raises OSError if another program listens on the address."""
+    """Raises OSError if the host has no address, or if no address of the host can be bound, for
+    example because another program listens on it, or because no interface of this machine has it.
+    """
     host, port = address_of(listen, option="--listen", example="127.0.0.1:50051")
-    found: list[Any] = []
-    with suppress(OSError):  # then gRPC says what is wrong with the name
+    try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    if found and all(_is_in_use(*each) for each in found):
-        raise _not_free(listen)
+    except OSError as error:
+        why = f"no address is found for the host ({error.strerror})"
+        raise _not_free(listen, OSError(error.errno, why)) from None
+    reasons = [_why_not_bound(*each) for each in found]
+    if reasons and all(reasons):
+        raise _not_free(listen, reasons[0])
 
 
-def _is_in_use(family: int, kind: int, _: int, __: str, address: Any) -> bool:
+def _why_not_bound(family: int, kind: int, _: int, __: str, address: Any) -> OSError | None:
     try:
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        return error.errno == errno.EADDRINUSE
-    return False
+        return error
+    return None
 
 
-def _not_free(listen: str) -> OSError:
+def _not_free(listen: str, why: OSError | None = None) -> OSError:
+    if why and why.errno != errno.EADDRINUSE:
+        return OSError(f"cannot serve on {listen}: {why.strerror}; give another --listen")
     return OSError(
         f"cannot serve on {listen}: is another program there? Stop it, or give another --listen"
     )

@@ -256,6 +256,27 @@ def test_an_address_that_is_in_use_is_refused_as_by_the_server() -> None:
     assert f"Error: cannot serve on {address}: is another program there?" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("listen", "why"),
+    [
+        ("192.0.2.1:50098", "Cannot assign requested address"),  # an address for documentation
+        ("nowhere.invalid:50098", "no address is found for the host ("),
+    ],
+)
+def test_an_address_that_is_not_of_this_machine_is_refused_with_the_reason(
+    listen: str, why: str, tmp_path: Path
+) -> None:
+    database = f"sqlite:///{tmp_path / 'x.db'}"
+    serve = run_process("serve", f"--listen={listen}", "--insecure", f"--database={database}")
+    check = run("adapter", "check", f"--listen={listen}")
+
+    for code, said in (serve.returncode, serve.stderr), (check.exit_code, check.stderr):
+        assert (code, said.splitlines()[1:]) == (1, [])
+        assert said.startswith(f"Error: cannot serve on {listen}: {why}")
+        assert said.endswith("; give another --listen\n")
+    assert not list(tmp_path.iterdir())
+
+
 async def test_the_check_asks_for_what_the_file_of_the_provider_offers(tmp_path: Path) -> None:
     file = tmp_path / "provider.toml"
     file.write_text(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -143,6 +144,23 @@ def test_an_action_tells_its_id_its_state_and_its_requests(server: Server) -> No
     assert f"ADD_SERVICES of subscription {number}" in by_id.stdout
     listed = run("action", "list", "--reference=spring", "--kind=add-services", server=server)
     assert action in listed.stdout
+
+
+def test_a_preview_promises_no_number_that_the_server_would_assign(server: Server) -> None:
+    become = ("action", "become-subscriber", "--type=DTH", "--validate-only")
+
+    new = run(*become, server=server)
+    named = run(*become, "--subscription=preview-1", server=server)
+
+    assert new.stdout.startswith("(preview) EXECUTED, subscription (new), 0 requests\n")
+    assert named.stdout.startswith("(preview) EXECUTED, subscription preview-1, 0 requests\n")
+
+
+def test_an_end_in_the_past_is_refused_with_the_clock_of_the_server(server: Server) -> None:
+    refused = run("action", "rest", _subscriber(server), "--until=2020-01-01T00:00Z", server=server)
+
+    why = r"--until: must be in the future; the server's clock shows 20\d\d-\d\d-\d\d \d\d:"
+    assert re.search(why, refused.stderr), refused.stderr
 
 
 def test_an_action_is_scheduled_and_cancelled(server: Server) -> None:

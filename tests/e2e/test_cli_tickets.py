@@ -310,6 +310,23 @@ def test_an_activation_is_stuck(server: Server, crm: Client, provider: str, numb
     assert f"requests   {request} ACTIVATE_SERVICE PENDING" in text
 
 
+def test_a_rejection_without_a_reason_is_told(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    stop = actions.StopServices(services=[("MAIN", "SPORT")])
+    request = crm.perform(stop, subscription=number).requests[0].number
+    taken = take(crm, provider)
+    taken.status = ResponseStatus.REJECTED
+    crm.send_responses(provider, responses=[taken])
+
+    listed = run("request", "list", f"--subscription={number}", server=server).stdout
+
+    said = f"{request} DEACTIVATE_SERVICE MAIN:SPORT: the adapter gave no reason\n"
+    assert re.search(f"last error  20.* {said}", _explained(server, number))
+    (line,) = [line for line in listed.splitlines() if line.startswith(request)]
+    assert line.endswith("the adapter gave no reason")
+
+
 def test_attempts_that_left_no_reason_are_told(
     server: Server, crm: Client, provider: str, number: str
 ) -> None:

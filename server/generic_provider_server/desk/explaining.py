@@ -35,6 +35,7 @@ from .other_owners import with_owner
 from .output import Output, age, json_line, moment, plain, say, say_folded, show_table
 from .services_off import how_to_switch_on, not_sent_with_it, off_with_it
 from .wording import (
+    NO_REASON,
     about,
     address,
     heading,
@@ -183,7 +184,7 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
     if link.HasField("last_error"):
         last = link.last_error
         request = _request(platform.rejected) if platform.rejected else last.request
-        said = f"{last.error_code} {last.error_description}".strip()
+        said = f"{last.error_code} {last.error_description}".strip() or NO_REASON
         yield f"  last error  {moment(last, 'time')} {request}: {said}{_since(platform)}"
     for adapter in platform.adapters:
         load = f"{adapter.in_flight} of {adapter.max_in_flight} in flight"

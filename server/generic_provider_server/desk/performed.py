@@ -22,7 +22,9 @@ def performed_lines(done: PerformActionResponse) -> list[str]:
     count = counted(len(types), "request")
     if due(made):
         count = f"due {due(made)}"
-    first = f"{name} {state(made)}, subscription {made.subscription}, {count}"
+    # the number in a preview may go to another subscription before the action is performed
+    number = made.subscription if made.id or made.performed.subscription else "(new)"
+    first = f"{name} {state(made)}, subscription {number}, {count}"
     return [first, *[f"  {line}" for line in (*types, *_notes(done))]]
 
 

@@ -23,6 +23,9 @@ from generic_provider import (
 
 from .output import moment
 
+NO_REASON = "the adapter gave no reason"
+"""The text for a rejection without a code and without a description."""
+
 
 def about(request: ProvisioningRequest) -> str:
     """Describes the elements in a request, without the type of the request."""
@@ -59,14 +62,17 @@ def error(request: ProvisioningRequest) -> str:
 
 
 def trouble(request: ProvisioningRequest) -> str:
-    """Describes the error of the request. If it has no error, but earlier attempts have failed,
-    says so: the server does not store whether such an attempt had no answer, for example because
-    the adapter ended, or an answer RETRY_LATER without a reason.
+    """Describes the error of the request. If it has no error, says whether it was rejected, or
+    earlier attempts have failed. The server does not store whether a failed attempt had no answer,
+    for example because the adapter ended, or an answer RETRY_LATER without a reason.
     """
+    if error(request):
+        return error(request)
+    if request.state == RequestState.REJECTED:
+        return NO_REASON
     earlier = request.delivery_attempts - (request.waiting_for == WaitingFor.ANSWER)
     failed = request.state == RequestState.PENDING and earlier > 0
-    nothing = "earlier attempts ended without an answer, or without a reason"
-    return error(request) or nothing * failed
+    return "earlier attempts ended without an answer, or without a reason" if failed else ""
 
 
 def point(code: str) -> str:

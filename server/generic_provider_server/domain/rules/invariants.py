@@ -4,6 +4,8 @@ linked.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from ..actions import (
     AddItems,
     AddUsage,
@@ -22,7 +24,7 @@ from ..actions import (
 )
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
-from ..values import Goods, Instant, Item, State, SubscribedService, Subscription
+from ..values import SECOND, Goods, Instant, Item, State, SubscribedService, Subscription
 
 MOST_ITEMS = 1_000
 MOST_SERVICES = 2_000
@@ -74,7 +76,8 @@ def latest(former: tuple[SubscribedService, ...]) -> tuple[SubscribedService, ..
 
 def in_future(moment: Instant | None, *, at: Instant, field: str) -> None:
     if moment is not None and moment <= at:
-        raise InvalidField((field, "must be in the future"))
+        clock = f"{datetime.fromtimestamp(at // SECOND, UTC):%Y-%m-%d %H:%M:%SZ}"
+        raise InvalidField((field, f"must be in the future; the server's clock shows {clock}"))
 
 
 def _gained(before: Subscription | None, after: Subscription) -> set[str]:

@@ -65,6 +65,9 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
     assert "confirmed   by requests that are not in the database" in explained.stdout
     (told,) = told_as_json("subscription", "explain", "S1", server=server)
     assert told["archives"] == [archive]
+    gone = run("action", "get", "A0000000001", server=server)
+    may_be = "it may be in an archive: generic-provider archive list"
+    assert (gone.exit_code, may_be in gone.stderr) == (1, True), gone.stderr
     missing = run("request", "show", request_number, server=server)
     assert (missing.exit_code, "is in archive Z0000000001" in missing.stderr) == (1, True)
     downloaded = run("archive", "download", archive["id"], f"--to={file}", server=server)

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from generic_provider import Client, Provider, ProvisioningError
 
+from ..desk.archived import THERE
 from ..desk.command_lines import advised
 
 KNOWN: Mapping[str, tuple[str, Callable[[Provider], list[str]]]] = {
@@ -54,6 +55,10 @@ def _hint(error: ProvisioningError, client: Client) -> str:
     if error.reason == "PROVIDER_NOT_FOUND":
         codes = [each.code for each in client.list_providers()]
         return _did_you_mean(named.get("provider", ""), codes, "provider", "list")
+    if error.reason == "ACTION_NOT_FOUND":
+        # the server does not know which archive contains an action
+        archived = any(client.list_archives(states=THERE, page_size=1))
+        return advised("if it is old, it may be in an archive", "archive", "list") * archived
     if error.reason in LISTS:
         return advised("see", *LISTS[error.reason])
     if error.reason not in KNOWN:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ..domain.catalogue import catalogue_of, check_complete, check_provider
 from ..domain.refusals import Reason, Refused
+from ..domain.subscription.names_used import Use
 from ..domain.subscription.records import ProviderRecord, Who
 from ..domain.values import Distributor, Provider, ProviderState, Service, Value
 from ..store.database.engine import Overtaken
@@ -121,20 +122,32 @@ def provider_record(transaction: Transaction, code: str) -> ProviderRecord:
 
 
 def _check_unused(transaction: Transaction, former: Provider, provider: Provider) -> None:
-    """Raises Refused if a changed part of the provider is in use, and may not change while it is in
-    use.
+    """Raises PartInUse if a changed part of the provider is in use, and may not change while it is
+    in use.
     """
     uses = transaction.uses(provider.code)
     for thing, what, verb in changed_things(former, provider):
         if uses.get(thing):
-            raise Refused(
-                Reason.PROVIDER_IN_USE,
+            raise PartInUse(
                 f"{what} cannot be {verb}, because subscriptions or scheduled actions of provider "
                 f"{provider.code} use it ({uses[thing]} in all)",
+                use=(provider.code, thing),
                 provider=provider.code,
                 thing=what,
                 count=str(uses[thing]),
             )
+
+
+class PartInUse(Refused):
+    """A change of the provider is refused, because subscriptions or scheduled actions use `use`.
+
+    `count`: the number of these subscriptions and actions.
+    """
+
+    def __init__(self, message: str, *, use: Use, **metadata: str) -> None:
+        super().__init__(Reason.PROVIDER_IN_USE, message, **metadata)
+        self.use = use
+        self.count = int(metadata["count"])
 
 
 class ChangedThing(NamedTuple):

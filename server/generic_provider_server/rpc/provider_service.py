@@ -8,7 +8,7 @@ from asyncio import to_thread
 
 from generic_provider.v1 import provider_service_pb2 as api
 
-from ..commands.providers import CreateProvider, SetProviderState, UpdateProvider
+from ..commands.providers import CreateProvider, PartInUse, SetProviderState, UpdateProvider
 from ..domain.catalogue import catalogue_of
 from ..domain.values import ProviderState
 from ..store.store import Store
@@ -18,6 +18,7 @@ from .decode_providers import etag_of, provider_of
 from .encode_providers import provider as provider_message
 from .incoming import IncomingCall
 from .paging import page_of
+from .provider_users import with_users
 
 
 class ProviderServicer:
@@ -76,7 +77,10 @@ class ProviderServicer:
             who=call.who(checks, request.performed_by),
         )
         checks.done()
-        record = await self._store.do(update, audit=call.audit)
+        try:
+            record = await self._store.do(update, audit=call.audit)
+        except PartInUse as refused:
+            raise await with_users(self._store, refused) from None
         shown = await to_thread(provider_message, record)
         return api.UpdateProviderResponse(provider=shown)
 

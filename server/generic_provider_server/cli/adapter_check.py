@@ -18,7 +18,6 @@ from ..conformance.reports import write_junit
 from ..conformance.rules import RuleVerdict
 from ..conformance.scenario_steps import Terms
 from ..desk.output import json_line, say, show_table
-from ..listening import check_free
 from .failures import REFUSED
 from .files.provider_file import read_provider
 from .files.text import FILE
@@ -158,6 +157,8 @@ async def _check(listen: str, terms: Terms, *, as_json: bool) -> list[RuleVerdic
     """Runs the check, and returns the verdict on each rule. Prints the progress: on standard error
     if `as_json` is True, otherwise on standard output.
     """
+    from ..listening import check_free  # noqa: PLC0415 - it imports what writes the server's log
+
     check_free(listen)
     async with checking(listen, terms=terms) as played:
         say(f"waiting for an adapter on {played.address}", err=as_json)

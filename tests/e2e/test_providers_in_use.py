@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -64,3 +66,20 @@ async def test_a_refusal_names_examples_of_the_users(tmp_path: Path) -> None:
     assert said[0] == f"(4 in all): S22, S23, S24, {scheduled}"
     named = ", ".join([f"S{n}" for n in range(10, 20)])
     assert said[1] == f"(12 in all), for example {named}"
+
+
+async def test_a_subscription_that_cannot_be_read_does_not_change_the_refusal(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(listen="127.0.0.1:0", database=f"sqlite:///{tmp_path / 'x.db'}")
+    async with running(settings) as address, AsyncClient(address) as crm:
+        await crm.create_provider(provider("X", "A", "B"))
+        become = actions.BecomeSubscriber(type="DTH", services=[("X", "MAIN", "A")])
+        await crm.perform(become, subscription="S1")
+        with closing(sqlite3.connect(tmp_path / "x.db")) as database, database:
+            database.execute("UPDATE subscription SET document = ?", (b"{}",))
+
+        with pytest.raises(ProviderInUse) as refused:
+            await crm.update_provider(provider("X", "B"))
+
+    assert refused.value.message.endswith("use it (1 in all)")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
+
+from msgspec import MsgspecError
 
 from ..commands.providers import PartInUse
 from ..domain.subscription.names_used import Use, uses_named, uses_of
@@ -21,15 +24,18 @@ AT_ONCE = 100
 
 
 async def with_users(store: Store, refused: PartInUse) -> PartInUse:
-    """Returns the refusal with up to MOST_NAMED users of the part in its text."""
+    """Returns the refusal with up to MOST_NAMED users of the part in its text. The search ends at a
+    subscription or action that cannot be read.
+    """
     found = list[str]()
     for page_of in _subscriptions, _scheduled:
         last = ""
-        for _ in range(MOST_EXAMINED // AT_ONCE):
-            page, last = await store.read(partial(page_of, use=refused.use, last=last))
-            found += page
-            if not last or len(found) >= MOST_NAMED:
-                break
+        with suppress(MsgspecError):
+            for _ in range(MOST_EXAMINED // AT_ONCE):
+                page, last = await store.read(partial(page_of, use=refused.use, last=last))
+                found += page
+                if not last or len(found) >= MOST_NAMED:
+                    break
     if not found:
         return refused
     every = len(found) == refused.count <= MOST_NAMED

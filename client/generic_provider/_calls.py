@@ -62,9 +62,8 @@ class Watch(Generic[Response, Item]):
     """A stream that can be opened again with its request at any time.
 
     `read` takes a message of the stream, and returns the items that the message contains, in their
-    order. `lasting`: true if the stream never
-    ends by itself. After its first message, a lasting stream is opened again and again while the
-    server is unavailable, without a limit of time.
+    order. `lasting`: true if the stream never ends by itself. After its first message, a lasting
+    stream is opened again and again while the server is unavailable, without a limit of time.
     """
 
     request: Message

@@ -68,8 +68,8 @@ class Target:
             raise TypeError(f"token must be a text, not of the type {type(self.token).__name__}")
         if self.token and not (self.token.isascii() and self.token.isprintable()):
             raise ValueError(
-                "token has only printable ASCII characters; if you read it from a file, remove the "
-                "end of the line"
+                "token must contain only printable ASCII characters; if you read it from a file, "
+                "remove the end of the line"
             )
 
     def credentials(self) -> grpc.ChannelCredentials | None:

@@ -37,8 +37,8 @@ NOT_CONNECTED = "failed to connect to all addresses"
 of the text often hides the cause, for example if it is about another address of the same host.
 """
 CONNECTION_ADVICE = (
-    "If a server runs there: either both sides or none must use TLS; the client needs the CA of "
-    "the server's certificate, and a certificate of its own if the server wants one; "
+    "If a server runs there, check the TLS: both sides must use it, or neither; the client needs "
+    "the CA of the server's certificate, and a certificate of its own if the server wants one; "
     "`generic-provider health --server HOST:PORT` names the cause"
 )
 _PREFIX = "ERROR_REASON_"

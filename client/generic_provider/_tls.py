@@ -67,26 +67,26 @@ class TlsFiles:
         return f"the client certificate {self._files[2]} expired on {expiry:%Y-%m-%d %H:%M:%SZ}"
 
     def _check(self) -> None:
-        """Raises ValueError if a file is wrong. gRPC would only say that it cannot connect."""
+        """Raises ValueError if a file is surely wrong. gRPC would only say that it cannot connect.
+
+        Does not judge what gRPC may accept, for example further contents of a file.
+        """
         ca, key, cert = self._files
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.set_ciphers("ALL:@SECLEVEL=0")  # gRPC decides whether a key is long enough
         for name, file in ("ca", ca), ("cert", cert):
-            try:
-                if file:
-                    context.load_verify_locations(file)
-            except ssl.SSLError:
-                raise ValueError(f"{name}: there is no certificate (PEM) in {file}") from None
+            if file and b"CERTIFICATE-----" not in file.read_bytes():
+                raise ValueError(f"{name}: there is no certificate (PEM) in {file}")
         if not cert or not key:
             return
+        if b"PRIVATE KEY-----" not in key.read_bytes():
+            raise ValueError(f"key: there is no private key (PEM) in {key}")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_ciphers("ALL:@SECLEVEL=0")  # gRPC decides whether a key is long enough
         try:
             context.load_cert_chain(cert, key, password=_no_password)
         except ssl.SSLError as error:
             if "MISMATCH" in str(error.reason):
                 why = f"{key} does not belong to the certificate {cert}"
-            else:
-                why = f"there is no private key (PEM) in {key}"
-            raise ValueError(f"key: {why}") from None
+                raise ValueError(f"key: {why}") from None
 
     def _read(self) -> list[bytes | None]:
         return [file.read_bytes() if file else None for file in self._files]

@@ -50,7 +50,7 @@ def several(argument: str, values: Iterable[str]) -> list[str]:
     """
     if isinstance(values, str):
         raise TypeError(f"{argument} must be several texts, not {values!r}")
-    return [text(f"each of {argument}", each) for each in values]
+    return [text(f"each of {argument}", each) for each in values or ()]
 
 
 def code(argument: str, value: str) -> str:
@@ -58,8 +58,8 @@ def code(argument: str, value: str) -> str:
     if not text(argument, value).strip():
         raise ValueError(f"{argument} must not be empty")
     if value != value.strip() or len(value) > CODE_LENGTH:
-        limits = f"up to {CODE_LENGTH} characters, and no blanks around them"
-        raise ValueError(f"{argument} has {limits}, not {value!r}")
+        limits = f"at most {CODE_LENGTH} characters, without blanks at its beginning or end"
+        raise ValueError(f"{argument} must have {limits}, not {value!r}")
     return value
 
 

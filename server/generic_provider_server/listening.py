@@ -175,9 +175,12 @@ def check_free(listen: str) -> None:
     except OSError as error:
         why = f"no address is found for the host ({error.strerror})"
         raise _not_free(listen, OSError(error.errno, why)) from None
-    reasons = [_why_not_bound(*each) for each in found]
-    if reasons and all(reasons):
-        raise _not_free(listen, reasons[0])
+    reasons = [reason for each in found if (reason := _why_not_bound(*each))]
+    if not reasons or len(reasons) < len(found):
+        return
+    in_use = [each for each in reasons if each.errno == errno.EADDRINUSE]
+    if in_use or all(each.errno == errno.EADDRNOTAVAIL for each in reasons):
+        raise _not_free(listen, (in_use or reasons)[0])
 
 
 def _why_not_bound(family: int, kind: int, _: int, __: str, address: Any) -> OSError | None:

@@ -323,7 +323,7 @@ def test_a_lease_that_no_server_gives_is_refused_at_once(lease: timedelta) -> No
 
 @pytest.mark.parametrize("code", ["", " ", "P ", "P" * 65])
 def test_a_code_that_no_server_accepts_is_refused_at_once(code: str) -> None:
-    with pytest.raises(ValueError, match=r"^provider (must not be empty|has up to 64 characters)"):
+    with pytest.raises(ValueError, match=r"^provider must (not be|have at most 64)"):
         Adapter("localhost:1", provider=code, name="a")
-    with pytest.raises(ValueError, match=r"^name (must not be empty|has up to 64 characters)"):
+    with pytest.raises(ValueError, match=r"^name must (not be|have at most 64)"):
         Adapter("localhost:1", provider="P", name=code)

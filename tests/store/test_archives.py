@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+from threading import Event
+
 import pytest
 
 from generic_provider_server.commands.archive import DeleteArchive
@@ -9,6 +12,7 @@ from generic_provider_server.domain.archive import ArchiveState
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import Account, RequestState
 from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
+from generic_provider_server.store.archives.file import ArchiveWriter
 from support.archives import DAY, Archivist, actions, numbers, rejected
 from support.bench import Bench
 from support.examples import ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
@@ -199,3 +203,34 @@ async def test_a_call_with_an_archived_request_id_is_a_new_one(
     second = await bench.perform(ADD_SPORT, "S1", request_id="order-1")
     assert not second.repeated
     assert second.action.id > first.action.id
+
+
+async def test_a_folder_that_hangs_while_a_file_is_written_does_not_delay_the_stop(
+    bench: Bench, archivist: Archivist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.become(viewer("S1"))
+    await bench.accept_all("SAT")
+    bench.clock.advance(3 * DAY)
+    await archivist.ask()
+    began, goes_on, closed = Event(), Event(), Event()
+    close = ArchiveWriter.close
+
+    def hang(*_: object) -> None:
+        began.set()
+        goes_on.wait()
+
+    def close_after_write(writer: ArchiveWriter) -> None:
+        goes_on.wait()
+        close(writer)
+        closed.set()
+
+    monkeypatch.setattr(ArchiveWriter, "add", hang)
+    monkeypatch.setattr(ArchiveWriter, "close", close_after_write)
+    working = asyncio.create_task(archivist.work())
+    assert await asyncio.to_thread(began.wait, 20)
+    working.cancel()
+    await asyncio.wait([working])
+    assert not closed.is_set()
+
+    goes_on.set()
+    assert await asyncio.to_thread(closed.wait, 20)

@@ -5,6 +5,7 @@ from unittest.mock import Mock
 import pytest
 
 from generic_provider_server.commands import cleaning
+from generic_provider_server.commands.reset_runs import SetTotal, Take
 from generic_provider_server.domain.actions import ChangeLocation, Deactivate, Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.resets.records import (
@@ -183,6 +184,22 @@ async def test_the_guard_examines_subscriptions_only_if_it_could_hold_the_run(
     await runs.outage(*[f"T{n:02d}" for n in range(13)])
     run = await runs.run()
     assert (run.state, run.out_of_sync, spied.called) == (RunState.COMPLETED, 13, True)
+
+
+async def test_the_guard_also_counts_what_drifted_after_the_run_had_counted(runs: Runs) -> None:
+    await runs.outage("S1", steady=119)
+    run = await runs.submit(await runs.define())
+    await runs.bench.store.do(Take(run_number=run.id, server=runs.bench.store.server))
+    taken = await runs.get(run)
+    await runs.bench.store.do(SetTotal(before=taken, total=1))
+    await runs.bench.stop_provider("SAT")
+    for n in range(13):
+        await runs.bench.perform(Deactivate(), f"C{n:03d}")
+    await runs.bench.start_provider("SAT")
+
+    await runs.work()
+
+    assert (await runs.get(run)).state is RunState.HELD
 
 
 @pytest.mark.parametrize(("subscriptions", "percent"), [(99, None), (100, 0.0)])

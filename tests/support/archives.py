@@ -236,5 +236,4 @@ def _close(left: Any) -> None:
     """Closes open files, as the operating system does when a process dies."""
     for file in left if isinstance(left, tuple) else ():
         if isinstance(file, ArchiveWriter):
-            with file:
-                pass
+            file.close()

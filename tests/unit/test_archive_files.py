@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ RENAMED = {"attempts": "delivery_attempts", "kind": "action"}
 def file(tmp_path: Path) -> Path:
     """Returns a complete archive under its final name."""
     part = tmp_path / "part"
-    with ArchiveWriter(part, OPENING) as writer:
+    with closing(ArchiveWriter(part, OPENING)) as writer:
         for line in LINES:
             writer.add([line])
         size, checksum = writer.finish()
@@ -86,7 +87,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_reset_run_is_shown_with_its_entries(tmp_path: Path) -> None:
     file = tmp_path / "archive"
-    with ArchiveWriter(file, OPENING) as writer:
+    with closing(ArchiveWriter(file, OPENING)) as writer:
         writer.add([*LINES, *RUN])
         writer.finish()
 

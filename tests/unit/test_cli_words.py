@@ -165,7 +165,7 @@ def test_a_time_or_span_that_no_calendar_has_is_wrong_usage(typed: tuple[str, ..
     ("options", "said"),
     [
         (("--provider=",), "'--provider': provider must not be empty"),
-        (("--provider=P", f"--name={'a' * 65}"), "'--name': name has up to 64 characters"),
+        (("--provider=P", f"--name={'a' * 65}"), "'--name': name must have at most 64 characters"),
     ],
 )
 def test_a_code_of_an_adapter_that_no_server_accepts_is_wrong_usage(

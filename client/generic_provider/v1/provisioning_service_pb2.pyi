@@ -772,8 +772,8 @@ class PlatformSubscription(_message.Message):
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformEntitlement]:
         """All entitlements that are on, also those of usage services. At most 2000. An entitlement of a
-        usage service that the subscription does not have is ignored, because it may belong to a usage
-        record.
+        usage service is ignored if it is neither confirmed nor wanted by the CRM, because it may belong
+        to a usage record.
         """
 
     def __init__(

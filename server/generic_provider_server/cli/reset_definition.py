@@ -219,8 +219,8 @@ def say_unknown_names(client: Client, definition: ResetRunDefinition) -> None:
 
 
 def say_unknown_subscriptions(client: Client, definition: ResetRunDefinition) -> None:
-    """Prints which of the listed subscriptions a run cannot find. Without the other fields of the
-    definition, the service must examine only a few subscriptions for the answer.
+    """Prints which of the listed subscriptions a run cannot find. The preview has only this list,
+    so that the service examines no other subscriptions. Does nothing for more than MOST_CHECKED.
     """
     listed = definition.subscriptions
     if 0 < len(listed) <= MOST_CHECKED:

@@ -63,8 +63,8 @@ def error(request: ProvisioningRequest) -> str:
 
 def trouble(request: ProvisioningRequest) -> str:
     """Describes the error of the request. If it has no error, says whether it was rejected, or
-    earlier attempts have failed. The server does not store whether a failed attempt had no answer,
-    for example because the adapter ended, or an answer RETRY_LATER without a reason.
+    earlier attempts have failed. The server does not store why an attempt failed without a reason:
+    there was no answer, for example because the adapter ended, or RETRY_LATER had no text.
     """
     if error(request):
         return error(request)

@@ -8,6 +8,7 @@ from functools import partial
 from msgspec import MsgspecError
 
 from ..commands.providers import PartInUse
+from ..domain.refusals import Refused
 from ..domain.subscription.names_used import Use, uses_named, uses_of
 from ..domain.subscription.records import ActionState, action_id
 from ..store.read.filters import ActionFilter, SubscriptionFilter
@@ -24,13 +25,13 @@ AT_ONCE = 100
 
 
 async def with_users(store: Store, refused: PartInUse) -> PartInUse:
-    """Returns the refusal with up to MOST_NAMED users of the part in its text. The search ends at a
-    subscription or action that cannot be read.
+    """Returns the refusal with up to MOST_NAMED users of the part in its text. The search ends
+    if the database, or one of the subscriptions or actions, cannot be read.
     """
     found = list[str]()
     for page_of in _subscriptions, _scheduled:
         last = ""
-        with suppress(MsgspecError):
+        with suppress(MsgspecError, Refused):
             for _ in range(MOST_EXAMINED // AT_ONCE):
                 page, last = await store.read(partial(page_of, use=refused.use, last=last))
                 found += page

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
+from threading import Thread
 from typing import TypeVar
 
 import structlog
@@ -91,9 +92,11 @@ class Archiving:
         """Writes the file. Returns None if the file cannot be written."""
         try:
             writer, part = await self._threads.run(self._folder.writer, archive)
-            with writer:
+            try:
                 archive = await self._fill(writer, archive)
                 size, checksum = await self._threads.run(writer.finish)
+            finally:  # nobody waits for it, because the folder may hang
+                Thread(target=writer.close, name="close archive", daemon=True).start()
             written = replace(archive, size=size, checksum=checksum)
             await self._threads.run(self._folder.finished, written, part)
         except OSError as error:

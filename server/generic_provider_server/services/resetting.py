@@ -154,7 +154,9 @@ class Resetting:
         definition = run.definition
         if definition.plain and not run.cursor:
             besides = await holding_besides(self._store, definition)
-            if passes_guard(definition, candidates=run.total, besides=besides):
+            # counted last: a subscription that changes in between is counted twice, and not missed
+            candidates = await self._store.read(lambda q: q.count_candidates(definition))
+            if passes_guard(definition, candidates=candidates, besides=besides):
                 enough = Count(before=run, cursor="", examined=0, holding=0, losing=0, last=True)
                 return await self._store.do(enough)
         return await self._survey(run)

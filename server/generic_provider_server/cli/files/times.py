@@ -12,8 +12,7 @@ def time_of(text: str) -> datetime:
     """Returns the time in the value of an option.
 
     If the text has no time zone, the time is in the time zone of this machine. Then the function
-    also prints the time with this zone. Raises ValueError if the text is
-    not a time.
+    also prints the time with this zone. Raises ValueError if the text is not a time.
     """
     given = _given(text)
     if given.utcoffset() is not None:

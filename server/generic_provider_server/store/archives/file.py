@@ -9,9 +9,8 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -42,27 +41,25 @@ class ArchiveWriter:
         self._write(self._packed.compress(b"".join(map(_line, lines))))
 
     def finish(self) -> tuple[int, str]:
-        """Returns the size and the SHA-256 of the file."""
+        """Closes the file, and returns its size and SHA-256."""
         closing = self._packed.compress(_line(Closing(lines=dict(self._counts))))
         self._write(closing + self._packed.flush())
         self._file.flush()
         os.fsync(self._file.fileno())
-        return self._file.tell(), self._digest.hexdigest()
+        size = self._file.tell()
+        self._file.close()
+        return size, self._digest.hexdigest()
+
+    def close(self) -> None:
+        """Closes the file, even if its last lines cannot be written. Waits for a write that
+        another thread has begun.
+        """
+        with suppress(OSError):
+            self._file.close()
 
     def _write(self, packed: bytes) -> None:
         self._digest.update(packed)
         self._file.write(packed)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._file.close()
 
 
 def _line(line: Opening | Content | Closing) -> bytes:

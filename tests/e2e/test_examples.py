@@ -248,6 +248,7 @@ async def test_the_crm_ends_quietly_at_ctrl_c(address: str, tmp_path: Path) -> N
     )
     assert process.stdout
     assert (await process.stdout.readline()).startswith(b"order ")
+    await asyncio.sleep(1)  # SIGINT while gRPC begins the stream may be lost
 
     process.send_signal(signal.SIGINT)
     _, errors = await process.communicate()

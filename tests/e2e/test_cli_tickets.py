@@ -15,6 +15,7 @@ from generic_provider import (
     Client,
     ExistingAccount,
     Provider,
+    ProvisioningResponse,
     ResponseStatus,
     actions,
 )
@@ -310,29 +311,31 @@ def test_an_activation_is_stuck(server: Server, crm: Client, provider: str, numb
     assert f"requests   {request} ACTIVATE_SERVICE PENDING" in text
 
 
+def _taken(crm: Client, provider: str, number: str) -> ProvisioningResponse:
+    """Stops SPORT, and pulls the request of this action."""
+    crm.perform(actions.StopServices(services=[("MAIN", "SPORT")]), subscription=number)
+    return take(crm, provider)
+
+
 def test_a_rejection_without_a_reason_is_told(
     server: Server, crm: Client, provider: str, number: str
 ) -> None:
-    stop = actions.StopServices(services=[("MAIN", "SPORT")])
-    request = crm.perform(stop, subscription=number).requests[0].number
-    taken = take(crm, provider)
+    taken = _taken(crm, provider, number)
     taken.status = ResponseStatus.REJECTED
     crm.send_responses(provider, responses=[taken])
 
     listed = run("request", "list", f"--subscription={number}", server=server).stdout
 
-    said = f"{request} DEACTIVATE_SERVICE MAIN:SPORT: the adapter gave no reason\n"
+    said = f"{taken.request} DEACTIVATE_SERVICE MAIN:SPORT: the adapter gave no reason\n"
     assert re.search(f"last error  20.* {said}", _explained(server, number))
-    (line,) = [line for line in listed.splitlines() if line.startswith(request)]
+    (line,) = [line for line in listed.splitlines() if line.startswith(taken.request)]
     assert line.endswith("the adapter gave no reason")
 
 
 def test_attempts_that_left_no_reason_are_told(
     server: Server, crm: Client, provider: str, number: str
 ) -> None:
-    stop = actions.StopServices(services=[("MAIN", "SPORT")])
-    request = crm.perform(stop, subscription=number).requests[0].number
-    taken = take(crm, provider)
+    taken = _taken(crm, provider, number)
     assert "earlier attempts" not in _explained(server, number)
     taken.status = ResponseStatus.RETRY_LATER  # without a code or a text
     crm.send_responses(provider, responses=[taken])
@@ -341,8 +344,8 @@ def test_attempts_that_left_no_reason_are_told(
     listed = run("request", "list", f"--subscription={number}", server=server).stdout
 
     why = "earlier attempts ended without an answer, or without a reason"
-    assert re.search(rf"pending +{request} .*, attempt 1: {why}; created", text)
-    (line,) = [line for line in listed.splitlines() if line.startswith(request)]
+    assert re.search(rf"pending +{taken.request} .*, attempt 1: {why}; created", text)
+    (line,) = [line for line in listed.splitlines() if line.startswith(taken.request)]
     assert line.endswith(why)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import click
@@ -20,7 +19,7 @@ from generic_provider import (
 )
 
 from ..desk.command_lines import command
-from ..desk.output import Output, console, moment, say_folded, show_table, write_csv
+from ..desk.output import Output, moment, say_folded, show_table, write_csv
 from ..desk.resets import counts, definition_lines, preview_lines, run_lines
 from .listing import explain_nothing, limit_option, page_size, within
 from .remote import remote
@@ -32,6 +31,7 @@ from .reset_definition import (
     say_unknown_subscriptions,
     set_state,
 )
+from .reset_run_progress import show_progress
 from .values import Id, Named, NamedOption
 
 PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
@@ -57,7 +57,6 @@ RUN_COLUMNS: Mapping[str, Callable[[ResetRun], object]] = {
     "requests": counts,
 }
 STOP = ". `reset run set-state {} not-effective` stops its schedule."
-FAILED = (ResetRunState.FAILED, ResetRunState.CANCELLED)
 
 
 @click.group()
@@ -141,7 +140,7 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
         text = f"{definition} runs next at {due}{held}; to stop it: {stop}"
         output.message(done.definition, text)
     elif watch and not output.as_json:
-        _watched(client, done.reset_run.id)
+        show_progress(client, done.reset_run.id)
     else:
         output.message(done.reset_run, _begun(done.reset_run, hold=hold))
 
@@ -155,40 +154,10 @@ def watch_(client: Client, output: Output, *, reset_run: str) -> None:
     """
     client.get_reset_run(reset_run)  # a wrong id is refused before a progress bar is shown
     if not output.as_json:
-        _watched(client, reset_run)
+        show_progress(client, reset_run)
         return
     for each in client.watch_reset_run(reset_run):
         output.message(each, "")
-
-
-def _watched(client: Client, number: str) -> None:
-    """Shows the run until it has ended or waits for its approval. Exits with 1 if the run failed or
-    was cancelled, and after Ctrl-C.
-    """
-    from rich import progress as bars  # noqa: PLC0415 - most commands show no progress
-
-    columns = bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn()
-    last = ResetRun()
-    try:
-        with bars.Progress(*columns, bars.TimeElapsedColumn(), console=console()) as progress:
-            task = progress.add_task(number, total=None)
-            for last in client.watch_reset_run(number):
-                progress.update(
-                    task,
-                    description=f"{number} {ResetRunState.name_of(last.state)}",
-                    total=last.total or None,
-                    completed=min(last.examined, last.total),
-                )
-                if last.state == ResetRunState.HELD:
-                    break
-    except KeyboardInterrupt:
-        cancel = command("reset", "run", "cancel", number)
-        text = f"{number} is not watched any more, but it continues; to end it: {cancel}"
-        say_folded(text, err=True)
-        sys.exit(1)
-    say_folded(*run_lines(last))
-    if last.state in FAILED:
-        sys.exit(1)
 
 
 @run.command()
@@ -205,7 +174,7 @@ def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, w
     _check_open(client.get_reset_run(reset_run), "approved")
     done = client.approve_reset_run(reset_run, reason=reason)
     if watch and not output.as_json:
-        _watched(client, reset_run)
+        show_progress(client, reset_run)
     else:
         output.message(done, _begun(done))
 

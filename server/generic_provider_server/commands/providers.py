@@ -132,22 +132,25 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
                 f"{what} cannot be {verb}, because subscriptions or scheduled actions of provider "
                 f"{provider.code} use it ({uses[thing]} in all)",
                 use=(provider.code, thing),
-                provider=provider.code,
                 thing=what,
-                count=str(uses[thing]),
+                count=uses[thing],
             )
 
 
 class PartInUse(Refused):
-    """A change of the provider is refused, because subscriptions or scheduled actions use `use`.
+    """A change of the provider is refused, because subscriptions or scheduled actions use a part.
 
-    `count`: the number of these subscriptions and actions.
+    `use`: the provider and the part. `thing`: a text that names the part for people. `count`: the
+    number of the subscriptions and actions.
     """
 
-    def __init__(self, message: str, *, use: Use, **metadata: str) -> None:
-        super().__init__(Reason.PROVIDER_IN_USE, message, **metadata)
+    def __init__(self, message: str, *, use: Use, thing: str, count: int) -> None:
+        super().__init__(
+            Reason.PROVIDER_IN_USE, message, provider=use[0], thing=thing, count=str(count)
+        )
         self.use = use
-        self.count = int(metadata["count"])
+        self.thing = thing
+        self.count = count
 
 
 class ChangedThing(NamedTuple):

@@ -33,15 +33,19 @@ async def with_users(store: Store, refused: PartInUse) -> PartInUse:
         last = ""
         with suppress(MsgspecError, Refused):
             for _ in range(MOST_EXAMINED // AT_ONCE):
+                if len(found) >= MOST_NAMED:
+                    break
                 page, last = await store.read(partial(page_of, use=refused.use, last=last))
                 found += page
-                if not last or len(found) >= MOST_NAMED:
+                if not last:
                     break
     if not found:
         return refused
     every = len(found) == refused.count <= MOST_NAMED
     named = f"{': ' if every else ', for example '}{', '.join(found[:MOST_NAMED])}"
-    return PartInUse(refused.message + named, use=refused.use, **refused.metadata)
+    return PartInUse(
+        refused.message + named, use=refused.use, thing=refused.thing, count=refused.count
+    )
 
 
 def _subscriptions(queries: Queries, *, use: Use, last: str) -> tuple[list[str], str]:

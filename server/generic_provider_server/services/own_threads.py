@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from threading import Thread
-from typing import Generic, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 Result = TypeVar("Result")
 P = ParamSpec("P")
@@ -32,32 +32,25 @@ class OwnThreads:
         function goes on.
         """
         await self._free.acquire()
-        running = _Running(partial(function, *args, **kwargs), on_end=self._free.release)
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Result] = loop.create_future()
+
+        def end(tell: Callable[[], None]) -> None:
+            self._free.release()
+            if not ended.done():  # the caller may have been cancelled
+                tell()
+
+        def work() -> None:
+            try:
+                tell = partial(ended.set_result, function(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001 - the caller gets the error
+                tell = partial(ended.set_exception, error)
+            with suppress(RuntimeError):  # the event loop has ended
+                loop.call_soon_threadsafe(end, tell)
+
         try:
-            Thread(target=running.work, name="own-thread", daemon=True).start()
+            Thread(target=work, name="own-thread", daemon=True).start()
         except RuntimeError:  # the process may have no further thread
             self._free.release()
             raise
-        return await running.ended
-
-
-class _Running(Generic[Result]):
-    def __init__(self, function: Callable[[], Result], *, on_end: Callable[[], None]) -> None:
-        self._function = function
-        self._on_end = on_end
-        self._loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[Result] = self._loop.create_future()
-
-    def work(self) -> None:
-        """Runs the function on this thread, and its end on the event loop."""
-        try:
-            tell = partial(self.ended.set_result, self._function())
-        except Exception as error:  # noqa: BLE001 - the caller gets the error
-            tell = partial(self.ended.set_exception, error)
-        with suppress(RuntimeError):  # the event loop has ended
-            self._loop.call_soon_threadsafe(self._end, tell)
-
-    def _end(self, tell: Callable[[], None]) -> None:
-        self._on_end()
-        if not self.ended.done():  # the caller may have been cancelled
-            tell()
+        return await ended

@@ -144,7 +144,7 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
         for each in found.findings:
             subscriptions += 1
             requests.update(each.types)
-    unknown = await store.read(lambda queries: queries.listed_in_vain(definition))
+    unknown = await store.read(lambda queries: queries.unknown_listed(definition))
     return Totals(subscriptions, requests, holding, losing, unknown)
 
 

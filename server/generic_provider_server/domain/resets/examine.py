@@ -72,8 +72,7 @@ def examine(
         return None
     compared = described or definition.narrowed
     found = _differences(aggregate, planned.link, circumstances) if compared else ()
-    catalogue = circumstances.catalogues[definition.provider]
-    if compared and not any(_chosen(each, definition, catalogue) for each in found):
+    if compared and not _any_chosen(found, definition, circumstances):
         return None
     return Finding(
         subscription=aggregate.desired.number,
@@ -96,8 +95,7 @@ def selects(
     link = doubted(link, full=definition.full, recreate=definition.recreate)
     # the run will cancel the pending requests when they are not leased any more
     found = _differences(aggregate, replace(link, queue=()), circumstances)
-    catalogue = circumstances.catalogues[definition.provider]
-    return not definition.narrowed or any(_chosen(each, definition, catalogue) for each in found)
+    return not definition.narrowed or _any_chosen(found, definition, circumstances)
 
 
 def holds(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> bool:
@@ -130,6 +128,13 @@ def _differences(
 ) -> tuple[Difference, ...]:
     catalogue = circumstances.catalogues[link.provider]
     return differences(link, aggregate.desired, catalogue=catalogue, now=circumstances.now)
+
+
+def _any_chosen(
+    found: Sequence[Difference], definition: ResetDefinition, circumstances: Circumstances
+) -> bool:
+    catalogue = circumstances.catalogues[definition.provider]
+    return any(_chosen(each, definition, catalogue) for each in found)
 
 
 def _chosen(each: Difference, definition: ResetDefinition, catalogue: Catalogue) -> bool:

@@ -97,8 +97,8 @@ class SqliteEngine:
         """Begins a transaction.
 
         Raises StoreGone after the commit if the written file was moved, removed or replaced, and
-        StoreLost if this cannot be found out. So
-        every acknowledged change is in the file that has the name of the database.
+        StoreLost if this cannot be found out. So every acknowledged change is in the file that has
+        the name of the database.
         """
         with _named_failures(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())

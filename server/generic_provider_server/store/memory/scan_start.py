@@ -2,10 +2,10 @@
 A claim is a command that searches for ready lanes and hands their requests over.
 
 While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. The dead entries belong
-to lanes that were handed over, and precede the entries of ready lanes. So a claim scans
-only lanes that became ready at or after a certain instant: the instant since which the first lane
-of the last claim was ready, or an earlier instant if a commit has since stored a lane that is ready
-since then. From time to time a claim scans the whole index.
+to lanes that were handed over, and precede the entries of ready lanes. So a claim scans only lanes
+that became ready at or after a certain instant: the instant since which the first lane of the last
+claim was ready, or an earlier instant if a commit has since stored a lane that is ready since then.
+From time to time a claim scans the whole index.
 """
 
 from __future__ import annotations

@@ -176,15 +176,13 @@ class ResetReads(BacklogQueries):
         """Returns the number of subscriptions that a run has to examine."""
         return self._count(definition, [IS_OUT_OF_SYNC] if definition.plain else [])
 
-    def listed_in_vain(self, definition: ResetDefinition) -> list[str]:
-        """Returns the sorted numbers of the subscriptions that the definition lists, but that do
-        not exist or are not served by the provider.
-        """
+    def unknown_listed(self, definition: ResetDefinition) -> list[str]:
+        """Returns, sorted, the listed subscriptions that the provider does not serve."""
         unknown = {*definition.subscriptions}
         links = LinkRow.select(LinkRow.subscription).where(LinkRow.provider == definition.provider)
         for chunk in _chunks(definition.subscriptions):
-            rows = self._rows(links.where(LinkRow.subscription.in_(chunk)))
-            unknown.difference_update([row.subscription for row in rows])
+            found = self._rows(links.where(LinkRow.subscription.in_(chunk)))
+            unknown -= {row.subscription for row in found}
         return sorted(unknown)
 
     def count_holding(self, definition: ResetDefinition) -> int:

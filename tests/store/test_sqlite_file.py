@@ -11,8 +11,10 @@ import time
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from peewee import OperationalError
 
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.store.database.checkpoints import Checkpoints
@@ -189,6 +191,25 @@ async def test_a_folder_that_a_file_has_replaced_is_noticed(tmp_path: Path) -> N
 
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
     await bench.store.close()
+
+
+@pytest.mark.parametrize("replaced", ["store.db", "store.db-wal"])
+def test_no_reader_opens_another_file_with_the_same_name(
+    file: Path, replaced: str, tmp_path: Path
+) -> None:
+    engine = SqliteEngine(f"sqlite:///{file}")
+    engine.prepare()
+    with engine.transaction():
+        pass  # from now on the connection of the writer is open
+    reader: Any = engine.reader()
+    copy = tmp_path / "copy"
+    copy.write_bytes((tmp_path / replaced).read_bytes())
+    copy.rename(tmp_path / replaced)
+    with pytest.raises(OperationalError, match="was removed or replaced"):
+        reader.execute_sql("SELECT code FROM provider")
+    with pytest.raises(StoreGone), engine.transaction():
+        pass
+    engine.close()
 
 
 def test_a_checkpoint_never_writes_into_another_file_with_the_same_name(

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from peewee import Database, PeeweeException, SqliteDatabase
+from peewee import Database, OperationalError, PeeweeException, SqliteDatabase
 
 from .bulk import Bulk, Row
 from .checkpoints import Checkpoints
@@ -48,6 +48,12 @@ LARGEST_WAL = 32 * 1024 * 1024
 
 During a long read the WAL may become larger.
 """
+READER_PRAGMAS = {
+    "query_only": 1,
+    "wal_autocheckpoint": 0,
+    "busy_timeout": PATIENCE_MS,
+    "cache_size": -16_000,
+}
 
 sqlite3.register_adapter(bytes, bytes)
 sqlite3.register_adapter(NoneType, lambda null: null)
@@ -116,7 +122,7 @@ class SqliteEngine:
         return self.clock.now()
 
     def reader(self) -> Database:
-        return sqlite_reader(self._path)
+        return _CheckedReader(str(self._path), check=self._file.check, pragmas=READER_PRAGMAS)
 
     def check(self) -> None:
         self._file.check()
@@ -251,12 +257,23 @@ def _writer_of(path: Path) -> SqliteDatabase:
 
 
 def sqlite_reader(path: Path) -> SqliteDatabase:
-    return SqliteDatabase(
-        str(path),
-        pragmas={
-            "query_only": 1,
-            "wal_autocheckpoint": 0,
-            "busy_timeout": PATIENCE_MS,
-            "cache_size": -16_000,
-        },
-    )
+    return SqliteDatabase(str(path), pragmas=READER_PRAGMAS)
+
+
+class _CheckedReader(SqliteDatabase):
+    """Opens a connection only if the file that the server uses still has its name.
+
+    Otherwise SQLite would open another file, and would truncate the shared memory of the WAL while
+    the writer uses that memory. Then SIGBUS would end the process.
+    """
+
+    def __init__(self, path: str, *, check: Callable[[], None], **options: Any) -> None:
+        super().__init__(path, **options)
+        self._check = check
+
+    def connect(self, reuse_if_open: bool = False) -> bool:  # noqa: FBT001, FBT002 - as in peewee
+        try:
+            self._check()
+        except StoreLost as error:
+            raise OperationalError(str(error)) from error
+        return super().connect(reuse_if_open)

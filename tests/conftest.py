@@ -55,10 +55,10 @@ def pytest_runtest_makereport(
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Returns the number of processes: with `-n auto` two for each core, because many tests mostly
-    wait.
+    """Returns the number of processes: with `-n auto` three for each core, because many tests
+    mostly wait.
     """
-    return len(os.sched_getaffinity(0)) * (2 if config.option.numprocesses == "auto" else 1)
+    return len(os.sched_getaffinity(0)) * (3 if config.option.numprocesses == "auto" else 1)
 
 
 @pytest.hookimpl(optionalhook=True)

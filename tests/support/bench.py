@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from generic_provider_server.commands.answers import Response, Verdict, respond
@@ -64,6 +64,8 @@ class HandClock:
 class Bench:
     store: Store
     clock: HandClock
+    _clocks: dict[str, list[Clock]] = field(default_factory=dict)
+    """The clocks of each opened store, one for each duty."""
 
     def ask(self, command: Command[Result], *, audit: Audit | None = None) -> asyncio.Task[Result]:
         """Queues the command when the event loop runs next, in the order of the calls."""
@@ -208,9 +210,12 @@ class Bench:
     async def pass_time(self, seconds: float) -> None:
         """Advances the clock, and does what is due then."""
         self.clock.advance(seconds)
-        every = list(duties(self.store.server))
-        random.shuffle(every)  # because each duty has a loop of its own
-        await Clock(self.store, every).do_everything()
+        server = self.store.server
+        if server not in self._clocks:
+            self._clocks[server] = [Clock(self.store, [duty]) for duty in duties(server)]
+        random.shuffle(self._clocks[server])  # because each duty has a loop of its own
+        for each in self._clocks[server]:
+            await each.do_everything()
 
     async def subscription(self, number: str) -> SubscriptionRecord:
         record = await self.store.read(lambda queries: queries.subscription(number))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from generic_provider_server.domain.platform.image import image
 from generic_provider_server.domain.rules.invariants import check
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link
-from generic_provider_server.domain.subscription.due import without_usage
+from generic_provider_server.domain.subscription.due import overdue, without_usage
 from generic_provider_server.domain.subscription.pending_requests import Pending
 from generic_provider_server.domain.subscription.records import SubscriptionRecord
 from generic_provider_server.domain.subscription.request_records import RequestRecord
@@ -46,6 +46,14 @@ class Truth:
             lambda queries: [queries.subscription(number) for number in self.subscriptions]
         )
         return [record.aggregate for record in records if record]
+
+    async def is_overdue(self, subscription: str) -> bool:
+        """Tells whether pending requests of the subscription may expire at any time."""
+        record, catalogues = await self.record(subscription), self.bench.store.catalogues
+        return record is not None and any(
+            overdue(link.queue, catalogues[link.provider], at=self.bench.clock.now)
+            for link in record.aggregate.links
+        )
 
     async def pending(self) -> list[tuple[Place, Pending]]:
         return [

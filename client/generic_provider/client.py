@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -29,6 +30,8 @@ from generic_provider.v1.provisioning_service_pb2 import (
 )
 
 P = ParamSpec("P")
+
+_CLOSE_SECONDS = 1.0
 
 
 def _sync(
@@ -148,8 +151,11 @@ class Client(Base):
         return report.send(self._report_rpc, entries, metadata=self._metadata)
 
     def close(self) -> None:
+        # If Ctrl-C interrupts gRPC while a call begins, gRPC waits for the end of this call forever
         for each in (*self._former, self.channel):
-            each.close()
+            closing = threading.Thread(target=each.close, daemon=True)
+            closing.start()
+            closing.join(_CLOSE_SECONDS)
 
     def __enter__(self) -> Self:
         return self

@@ -18,6 +18,8 @@ def main() -> None:
             "`server`: install the wheel again with this extra: "
             "pip install 'generic_provider-VERSION-py3-none-any.whl[server]'"
         )
+    except KeyboardInterrupt:
+        sys.exit("Aborted!")
     run()
 
 

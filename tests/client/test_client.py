@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
@@ -336,3 +338,26 @@ def test_tls_is_used_unless_the_address_is_local() -> None:
         "ipv4:127.0.0.1:1,10.0.0.1:1",
     ):
         assert encrypted(far)
+
+
+INTERRUPTED = """
+import socket
+import grpc._channel
+from generic_provider import Client
+
+def interrupt(state):  # gRPC calls this function after a call of the channel has begun
+    raise KeyboardInterrupt
+
+grpc._channel._run_channel_spin_thread = interrupt
+with socket.create_server(("127.0.0.1", 0)) as silent:
+    with Client(f"127.0.0.1:{silent.getsockname()[1]}") as client:
+        list(client.watch_events())
+"""
+
+
+def test_ctrl_c_while_a_call_begins_does_not_keep_the_client_open() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False, timeout=30
+    )
+
+    assert ended.stderr.rstrip().endswith("KeyboardInterrupt")

@@ -166,8 +166,8 @@ def _note_arrivals(adapter: subprocess.Popen[str], arrived: dict[str, float]) ->
 
 
 def _answered(worker: subprocess.Popen[str], *, after: float) -> Any:
-    """Returns the first line of the worker whose time (`at`) is `after` or later. The line also has
-    the number of answers so far (`answered`).
+    """Reads lines that the worker prints, until the time in a line (`at`) is not before the time
+    `after`. Returns this line, which also contains the number of answers so far (`answered`).
     """
     while True:
         line = line_of(worker)

@@ -70,9 +70,9 @@ class Routines:
             return _given_back(first, error)
 
     def _by_target(self, request: ProvisioningRequest) -> bool:
-        """Tells whether the target routine applies the request.
+        """Tells whether the routine that `Adapter.target` has registered applies the request.
 
-        The target routine applies no usage records and no unknown types of requests, because a
+        This routine applies no usage records and no unknown types of requests, because a
         target does not contain their elements.
         """
         rest = request.type in _IN_TARGET and request.type not in self.by_type

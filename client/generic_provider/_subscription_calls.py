@@ -77,9 +77,9 @@ class Results(list[v1.SubscriptionAction | ProvisioningError]):
 def batch_perform(
     caller: Caller, requests: Iterable[v1.PerformActionRequest]
 ) -> Call[v1.BatchPerformActionsResponse, Results]:
-    """Perform up to 1000 actions, each given as a result of `actions.request`. Get a list with one
-    result for each action, in the order of the actions: the SubscriptionAction, or, if the action
-    was refused, a ProvisioningError.
+    """Perform up to 1000 actions. Each action is a message that `actions.request` has returned. Get
+    a list with one result for each action, in the order of the actions: the SubscriptionAction, or,
+    if the action was refused, a ProvisioningError.
 
     A refusal of an action is not raised, and does not affect the other actions. If the whole call
     fails, a ProvisioningError is raised.

@@ -30,8 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def _served(number: str) -> actions.Action:
-    """Returns the action for a subscriber whom the platform serves already. The account number on
-    the platform is `A` followed by the number of the subscription.
+    """Returns the action Become Subscriber for a subscriber whom the platform already serves. The
+    account number on the platform is `A` followed by the number of the subscription.
     """
     account = ExistingAccount(provider=CODE, account_number=f"A{number}", holds_everything=True)
     return actions.BecomeSubscriber(

@@ -45,7 +45,7 @@ WEIGHTS = {
 @dataclass(slots=True)
 class History(Adapters):
     """A random history: random steps of the CRM, the adapters, operators and the clock. After each
-    step of `play`, all rules of `truth` must hold.
+    step of `play`, the object `truth` checks its rules.
     """
 
     crm: Crm = field(init=False)

@@ -1,4 +1,4 @@
-"""Defines a statement that both databases run for hours."""
+"""Defines a statement that runs for hours, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Makes random actions that name several items or services, and some that are not useful."""
+"""Makes random actions that name several items or services, and random actions that may not fit the
+state of the subscription.
+"""
 
 from __future__ import annotations
 

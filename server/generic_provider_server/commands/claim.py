@@ -42,7 +42,8 @@ lane.
 
 
 class Demand(Value, frozen=True, kw_only=True):
-    """A stream or a pull that can take requests. Durations are in microseconds.
+    """A stream, or a call of PullPendingRequests (a pull), that can take requests. Durations are in
+    microseconds.
 
     `credit` returns the number of requests that the stream or pull can take now. The argument of
     `credit` is the notice of the running transaction, which may have freed credit.

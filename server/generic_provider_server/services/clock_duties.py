@@ -71,16 +71,17 @@ def duties(
 def is_mass(commands: Sequence[Command[object]]) -> bool:
     """Tells whether at least MOST_DUE changes of subscriptions were due within one TICK.
 
-    If the due times differ more, this number of changes has accumulated while the process was
-    stopped or slow. Further changes will soon be due, so these changes must not run one by one.
+    Returns False if the due times of MOST_DUE changes span a TICK or more: then these changes have
+    accumulated while the process was stopped or slow. Further changes will soon be due, so these
+    changes must not run one by one.
     """
     times = [each.due_time for each in commands if isinstance(each, PerformDue)]
     return len(times) >= MOST_DUE and times[-1] - times[0] < TICK * SECOND
 
 
 class RanOut:
-    """Ends leases that ran out. Keeps the time up to which all leases that ran out have
-    been ended.
+    """Ends leases that ran out. Keeps the time at which the last search found no such lease,
+    because the next search, unless it is a full scan, begins at this time.
     """
 
     def __init__(self, server: str) -> None:

@@ -77,8 +77,8 @@ class Simulation:
         return None
 
     def _misbehave(self) -> None:
-        """Ends the process, freezes it or loses the answer, if the behaviour demands it for this
-        request. The platform has already applied the request.
+        """Kills the process, freezes the process or loses the answer, if `Behaviour` contains this
+        fault for the request. The platform has already applied the request.
         """
         self._performed += 1
         if self._performed == self._behaviour.die_after:

@@ -55,8 +55,9 @@ def plan_action(
     """Returns the requests of an action that changes the wanted image from `before` to `after`.
 
     Requests are left out if `expected` certainly contains their effects. If requests remain, and
-    the subscriber is not certainly known in `expected`, these requests are replaced by one
-    BECOME_SUBSCRIBER with everything in `after`, and the requests for usage records.
+    the subscriber is not certainly known in `expected`, the function returns other requests
+    instead: one BECOME_SUBSCRIBER with everything in `after` except the usage records, and requests
+    for the usage records.
     """
     requests = plan(before, after, catalogue=catalogue)
     if expected != before:

@@ -18,7 +18,7 @@ STANDS = frozenset({RequestState.COMPLETED, RequestState.EXPIRED})
 
 
 class Replayed(NamedTuple):
-    """An action with the states before and after it in the replay."""
+    """An action that was replayed, with the states of the subscription before and after it."""
 
     action: int
     before: Subscription | None

@@ -30,8 +30,8 @@ class Notice(msgspec.Struct, frozen=True):
     requests on leases that ran out. `heard`: the streams whose adapter sent something. `stopped`:
     the streams that must get no more requests. `settled`: the actions that the commit settled.
     `audited`: the new entries of the audit trail. `tally`: the counts for the metrics.
-    `handed_over`: for each stream of this process, the leases that a listener gave to the stream
-    before the commit. `settled`, `audited`, `tally` and `handed_over` are empty in the notice of
+    `handed_over`: for each stream of this process, the leases that the transaction gave to the
+    stream. `settled`, `audited`, `tally` and `handed_over` are empty in the notice of
     another process.
     """
 

@@ -59,9 +59,10 @@ class AuditQueries(BaseQueries):
         return [entry_of_row(row) for row in self._rows(query.order_by(*order).limit(limit))]
 
     def end_of_audit(self, wanted: AuditFilter, *, before: tuple[int, int] | None) -> int | None:
-        """Returns the time of the oldest entry that the query for one page examines. The query
-        begins with the newest entry whose key is smaller than `before`. Returns None if the query
-        examines all older entries, or if the filter uses an index.
+        """If no index suits the filter, the query for one page examines only a limited number of
+        entries, from the newest entry whose key is smaller than `before` to older ones. Returns the
+        time of the oldest of these entries; None if the query examines all older entries, or if the
+        filter uses an index.
         """
         if not wanted.scans():
             return None

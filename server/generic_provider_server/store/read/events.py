@@ -42,7 +42,7 @@ class StoredEvents:
 
 
 class EventRows(NamedTuple):
-    """Rows of events that were read together. `more`: whether later rows may be stored already."""
+    """Rows of events that were read together. `more`: True if later rows may exist."""
 
     rows: Sequence[StoredEvents]
     more: bool

@@ -70,8 +70,10 @@ class Archives:
         the number of removed requests.
 
         An action or a run stays in the tables as long as one of its requests stays. The file may
-        contain such an action or run nevertheless, because a request can become archivable while
-        the file is written. The entries of a run are removed only if the run itself was removed.
+        contain such an action or run nevertheless: requests are written first, and a request that
+        is not in the file may become archivable before its action or run is written. The entries of
+        a run (its outcomes for single subscriptions) are removed only if the run itself was
+        removed.
         """
         archived = [_archived(line, archive) for line in lines if isinstance(line, RequestLine)]
         self._tables.write(sql.ADD_ARCHIVED, map(archived_row, archived))

@@ -8,10 +8,10 @@ LEAST_AGAIN = 0.005
 
 class LockWaits:
     """The waits follow the usual duration of a group, because another process usually releases its
-    locks within this duration. If a lock is not released in time, a session that does not work
-    usually has it, and a longer wait would delay all other commands. But the transactions of other
-    processes may take longer than those of this process. So after each group that does not get its
-    locks the next waits are longer, until a group gets its locks.
+    locks within this duration. If a lock is not released in time, its holder is usually a session
+    that hangs or is idle, and a longer wait would delay all other commands. But the transactions of
+    other processes may take longer than those of this process. So after each group that does not
+    get its locks the next waits are longer, until a group gets its locks.
 
     `longest`: no wait is longer than this number of seconds. A group that changes the configuration
     of a provider waits up to this time, because every other group locks the rows of the providers.

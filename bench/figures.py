@@ -39,7 +39,9 @@ class Figure:
 
 
 def single_actions(run: Run) -> Round:
-    """Measures durable actions, and their ratio to no-op calls of the same server."""
+    """Measures durable actions and no-op calls of one server, and the ratios of their rates and of
+    their processor times.
+    """
     cpu, calls = defaultdict[str, float](float), Counter[str]()
     with (
         run.databases.fresh(SQLITE) as database,

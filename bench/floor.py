@@ -1,4 +1,5 @@
-"""Does the work of P2's cycles in plain Python: `python -m bench.floor FILE SECONDS`.
+"""Does the work of the full cycles that the measurement P2 makes, in plain Python:
+`python -m bench.floor FILE SECONDS`.
 
 One thread decodes the same messages, reads and writes the same rows and documents in durable
 batches of 100, and encodes the same messages for the CRM and the adapter. The program knows only

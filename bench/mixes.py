@@ -1,5 +1,6 @@
 """Measures other changes than P2: several services, many services, a second provider, swapped
-cards, and rejections. P2 changes one service of a subscription that has few.
+cards, and rejections. P2, the measurement of full cycles, changes one service of a subscription
+that has at most two services.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Contains the code that the programs of the peers share. This module needs only the standard
-library, because these programs run in another environment.
+"""Contains the code that the `peer_*` programs share. These programs measure the job queues and
+message brokers that the service is compared with. This module needs only the standard library,
+because the programs run in another environment.
 """
 
 from __future__ import annotations

@@ -102,8 +102,8 @@ async def test_a_process_that_was_taken_for_dead_changes_nothing_any_more(
 async def test_a_process_that_was_taken_for_dead_does_not_remove_the_file(
     two: list[Archivist],
 ) -> None:
-    """The process stands still when the checksum of the file is stored. Another process completes
-    the archive. Then the first process wakes, and cannot read the file.
+    """One process stores the checksum of the file, and then stands still. Another process completes
+    the archive. Then the first process continues, and cannot read the file.
     """
     one, other = two
     asked = await one.ask()

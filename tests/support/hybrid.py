@@ -105,7 +105,9 @@ def told(request: Request) -> str:
 
 @dataclass(slots=True)
 class Hybrid:
-    """The life of the subscription. `accept` and `reject` answer the first pending request."""
+    """One subscription at both platforms, played by `life`. `accept` and `reject` answer the first
+    pending request.
+    """
 
     life: Life
 

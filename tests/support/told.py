@@ -26,7 +26,7 @@ class Told:
         return cls(store, (await store.read(lambda queries: queries.event_bounds())).next)
 
     async def read(self) -> None:
-        """Reads the new events. Their rows must have no gaps."""
+        """Reads the new events, and checks that no number is missing among their rows."""
         while True:
             rows, _ = await self.store.read(lambda queries: queries.event_rows(self.next))
             if not rows:

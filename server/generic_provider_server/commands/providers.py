@@ -138,7 +138,8 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
 
 
 class PartInUse(Refused):
-    """A change of the provider is refused, because subscriptions or scheduled actions use a part.
+    """A change of the provider is refused, because subscriptions or scheduled actions use a part
+    that the change would remove or alter.
 
     `use`: the provider and the part. `thing`: a text that names the part for people. `count`: the
     number of the subscriptions and actions.

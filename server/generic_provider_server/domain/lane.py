@@ -250,8 +250,8 @@ def extend(
     """Extends the lease, so that it lasts for `duration` from now, but at most for `most` from its
     start.
 
-    The function never shortens a lease. If `duration` is None, `lease_duration` is used. Afterwards
-    the lease belongs to `server`; `steady` is the time of that process's steady clock.
+    The function never shortens a lease. If `duration` is None, the lane's `lease_duration` is used.
+    Afterwards the lease belongs to `server`; `steady` is the time of that process's steady clock.
     """
     duration = duration or lane.lease_duration
     left = lane.lease_until - (steady if lane.server == server else now)

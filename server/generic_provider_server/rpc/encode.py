@@ -149,7 +149,7 @@ def first_differences(found: Iterable[Difference], *, beside: int = 0) -> list[p
 
 def target(held: PlatformImage, code: str, catalogues: Catalogues, into: pb.PlatformTarget) -> None:
     """Encodes the image of a platform. The items in the services are encoded without parameters,
-    because the items of the image are encoded with their parameters.
+    because the field `items` contains the same items with their parameters.
     """
     into.SetInParent()  # this sets the field even if the target is empty
     catalogue = catalogues[code]

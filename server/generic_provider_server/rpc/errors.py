@@ -21,7 +21,7 @@ DOMAIN = "generic_provider"
 MOST_VIOLATIONS = 10
 MOST_BYTES = 3_500
 """The greatest size of a status in bytes. A larger status keeps only its first detail, because gRPC
-drops metadata of more than about 8 KiB.
+drops metadata of more than about 8 KiB, and the metadata contain the status and its message.
 """
 
 RETRY_SECONDS: Mapping[Reason, int] = {Reason.TOO_MANY_STREAMS: 5, Reason.TOO_MANY_CALLS: 1}

@@ -111,7 +111,8 @@ class Presence:
         """Gives up the leases of this process, so that they belong to no process. The leases stay
         live until they run out.
 
-        If the database cannot be reached, other processes will end these leases.
+        If the database cannot be reached, the leases still belong to this process. Other processes
+        end them when they have run out.
         """
         try:
             await until_none_is_found(self._store, Disown(server=self._store.server))

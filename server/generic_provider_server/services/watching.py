@@ -185,10 +185,11 @@ class Watching:
         """Waits for a row that may contain an event for the watcher, but at most until the time
         `until`.
 
-        Returns the number of this row or, if none has arrived, of the next row. The watcher needs
-        no row with a smaller number. A timer ends the wait and sets the number of the next row at
-        the same moment. If an asyncio timeout ended the wait, the number would be read only when
-        the task runs again, and the watcher would miss the rows that arrive in between.
+        Returns the number of this row or, if no such row arrives in time, the number that the next
+        row will get. The watcher needs no row with a smaller number. A timer ends the wait and sets
+        the number of the next row at the same moment. If an asyncio timeout ended the wait, the
+        number would be read only when the task runs again, and the watcher would miss the rows that
+        arrive in between.
         """
         waiting = _Waiting(wanted, place.row)
         loop = asyncio.get_running_loop()

@@ -39,9 +39,10 @@ def names_certainly_unchanged(former: Aggregate, transition: Transition) -> bool
 def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:
     """Tells whether the transition only creates requests, without new items or parts of providers.
 
-    A reset that only adds elements is such a transition, because it sends only elements that the
-    CRM wants. If a request removes an element, the result is False: the service code in such a
-    request may have been found in the catalogue, and not be in use by the subscription.
+    A reset that only adds elements is such a transition: the CRM wants these elements, so the
+    subscription already uses their items and parts. If a request removes an element, the result is
+    False: the service code in such a request may have been found in the catalogue, and not be in
+    use by the subscription.
     """
     after = transition.aggregate
     return (

@@ -68,8 +68,8 @@ def _taken_back(ledger: Ledger) -> Iterator[tuple[Subscription | None, Subscript
     """Yields a pair for each action that this rollback took back as a whole or in part: the states
     before and after the action, as they were before the rollback.
 
-    *desired* does not show every part that was taken back, because a later action may want the same
-    change.
+    A comparison of *desired* before and after the rollback does not show every such part, because a
+    later action may want the same part too.
     """
     state = ledger.before.settled_state
     for former in ledger.before.performed:

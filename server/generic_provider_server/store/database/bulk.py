@@ -173,7 +173,9 @@ def _joined(table: type[Model], columns: Iterable[str]) -> str:
 
 
 def _arrays(table: type[Model], columns: Collection[str]) -> str:
-    """Returns the SQL of a table `v` that contains the given rows."""
+    """Returns the SQL of a table `v` with these columns. Each parameter of the SQL is an array with
+    the values of one column.
+    """
     types = {field.column_name: TYPES[type(field)] for field in _meta(table).sorted_fields}
     arrays = ", ".join(f"%s::{types[column]}[]" for column in columns)
     return f"unnest({arrays}) AS v({', '.join(columns)})"

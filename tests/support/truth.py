@@ -48,7 +48,9 @@ class Truth:
         return [record.aggregate for record in records if record]
 
     async def is_overdue(self, subscription: str) -> bool:
-        """Tells whether pending requests of the subscription may expire at any time."""
+        """Tells whether pending requests of the subscription are overdue. Unless a lease is live,
+        they may expire at any moment.
+        """
         record, catalogues = await self.record(subscription), self.bench.store.catalogues
         return record is not None and any(
             overdue(link.queue, catalogues[link.provider], at=self.bench.clock.now)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,8 +23,9 @@ from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import RequestState, SyncState
 from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from generic_provider_server.store.database import statements as sql
+from generic_provider_server.store.database.engine import Locked
 from generic_provider_server.store.notices.notice import Notice
-from generic_provider_server.store.write.command import Command
+from generic_provider_server.store.write.command import Asked, Command
 from generic_provider_server.store.write.loaded import Needs
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, performing
@@ -266,3 +267,25 @@ async def test_a_refused_command_leaves_nothing_in_memory(
         with pytest.raises(Refused):
             await bench.store.do(command())
     assert alive() < before + 5
+
+
+async def test_commands_of_one_subscription_keep_their_order_if_the_first_is_blocked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.become(viewer("S1"))
+    groups: Any = bench.store._writer._groups  # noqa: SLF001 - the first command gets no lock once
+    commit, first, second = groups.commit, performing(ADD_SPORT, "S1"), performing(ADD_NEWS, "S1")
+    locked, done = [first], list[Command[Any]]()
+
+    def commit_unless_locked(group: Sequence[Asked[Any]], **options: Any) -> Notice:
+        if [asked.command for asked in group] == locked:
+            locked.clear()
+            raise Locked
+        notice: Notice = commit(group, **options)
+        done.extend(asked.command for asked in group)
+        return notice
+
+    monkeypatch.setattr(groups, "commit", commit_unless_locked)
+    await in_one_group(bench, first, second, Break())
+
+    assert [each for each in done if each in (first, second)] == [first, second]

@@ -11,7 +11,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -25,7 +24,7 @@ from ..notices.listeners import Listeners
 from ..notices.notice import Notice
 from ..notices.throttle import PAUSE_SECONDS
 from ..waits import Waits
-from .blocked import Blocked
+from .blocked import Blocked, Name, names_of
 from .command import Asked, Audit, Awaited, Command
 from .group import GroupCommit
 from .lock_waits import LockWaits
@@ -204,10 +203,25 @@ class Writer:
                 return self._run_group(group, attempt=again, lock_wait=lock_wait, until=until)
             if len(group) > 1:
                 log.warning("group_failed", size=len(group), error=repr(error))
-                alone = partial(self._run_group, lock_wait=lock_wait, until=until)
-                return [notice for asked in group for notice in alone([asked])]
+                return self._run_one_by_one(group, lock_wait=lock_wait, until=until)
             self._fail(group, error)
             return []
+
+    def _run_one_by_one(
+        self, group: Sequence[Asked[Any]], *, lock_wait: float, until: float | None
+    ) -> list[Notice]:
+        """Runs each command in a transaction of its own. If a command is blocked, later commands
+        that name one of its rows are blocked too, so that they do not run before it.
+        """
+        notices, rows = list[Notice](), set[Name]()
+        for asked in group:
+            if rows.isdisjoint(names_of(asked)):
+                notices += self._run_group([asked], lock_wait=lock_wait, until=until)
+            else:
+                self._blocked.add(asked)
+            if asked.blocked:
+                rows |= names_of(asked)
+        return notices
 
     def _part(self, group: Sequence[Asked[Any]], *, until: float) -> list[Notice]:
         """Halves the group again and again, to find the commands that need a lock of another

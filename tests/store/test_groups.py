@@ -16,17 +16,17 @@ import pytest
 from generic_provider_server.commands.answers import Response, respond
 from generic_provider_server.commands.audit import RefuseItem
 from generic_provider_server.commands.cancel_or_resolve import ResolveRequest
-from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.perform import Done
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState
-from generic_provider_server.domain.values import RequestState, SyncState
+from generic_provider_server.domain.values import SECOND, RequestState, SyncState
 from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.database.engine import Locked
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.write.command import Asked, Command
-from generic_provider_server.store.write.loaded import Needs
+from generic_provider_server.store.write.loaded import SEARCHES, Needs
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, performing
 from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
@@ -289,3 +289,26 @@ async def test_commands_of_one_subscription_keep_their_order_if_the_first_is_blo
     await in_one_group(bench, first, second, Break())
 
     assert [each for each in done if each in (first, second)] == [first, second]
+
+
+async def test_claims_of_a_failed_group_begin_again_where_they_began(bench: Bench) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    claims = [
+        Claim(provider="SAT", server=bench.store.server, demands=(one_request(stream),))
+        for stream in ("first", "second")
+    ]
+    *shares, _ = await in_one_group(bench, *claims, BreakAtTheEnd())
+
+    handed = [each.lane.subscription for (share,) in shares for each in share]
+    assert handed == ["S1", "S2"]
+
+
+def one_request(stream: str) -> Demand:
+    return Demand(stream=stream, adapter="adapter", credit=lambda _: 1, lease_duration=30 * SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakAtTheEnd(Break):
+    def needs(self) -> Needs:
+        return SEARCHES

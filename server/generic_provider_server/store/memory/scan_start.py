@@ -10,7 +10,8 @@ From time to time a claim scans the whole index.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+import threading
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -29,13 +30,18 @@ class ScanStarts:
     """Keeps the instants from which claims scan the live and the bulk lanes of each provider, and
     the providers without a ready lane.
 
-    Any thread records lanes that became ready; only the writer's thread scans.
+    Any thread records lanes that became ready; only the writer's thread calls the other functions,
+    except `is_empty`. What a transaction records counts only after `keep`. `_noted`: the lanes that
+    became ready since the last scan, each with the time since which the oldest of them is ready.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._empty: set[str] = set()
-        self._noted: deque[Mapping[str, int]] = deque()
+        self._emptied: set[str] = set()
+        self._noted: dict[Lanes, int] = {}
         self._starts: dict[Lanes, int] = {}
+        self._moved: dict[Lanes, int] = {}
         self._full_scans: defaultdict[Lanes, FullScan] = defaultdict(
             partial(FullScan, FULL_SCAN_SECONDS)
         )
@@ -44,36 +50,65 @@ class ScanStarts:
         """Records new ready lanes. `ready`: for each provider, the instant since which the oldest
         of its new ready lanes is ready.
         """
-        if ready:
-            self._empty -= ready.keys()
-            self._noted.append(ready)
+        with self._lock:
+            self._empty.difference_update(ready)
+            for provider, since in ready.items():
+                for lanes in _lanes_of(provider):
+                    self._noted[lanes] = min(since, self._noted.get(lanes, since))
 
     def note_empty(self, provider: str) -> None:
         """Records that the running transaction has handed over all ready lanes of a provider."""
-        self._empty.add(provider)
+        self._emptied.add(provider)
 
     def is_empty(self, provider: str) -> bool:
         """Tells whether the provider has no ready lane, as far as this process knows."""
         return provider in self._empty
 
+    def keep(self) -> None:
+        """Keeps what the running transaction has recorded, because it was committed."""
+        self._starts.update(self._moved)
+        with self._lock:
+            # a lane that became ready since the scan is not among those that were handed over
+            since = {provider for provider, _ in self._noted}
+            self._empty.update(self._emptied - since)
+        self._drop()
+
     def forget(self) -> None:
-        """Forgets which providers had no ready lane."""
-        self._empty.clear()
+        """Forgets what the running transaction has recorded, because it has failed. Also forgets
+        which providers had no ready lane.
+        """
+        with self._lock:
+            self._empty.clear()
+        self._drop()
+
+    def begin_anew(self) -> None:
+        """Lets the next scans find all lanes, because nobody knows which lanes became ready."""
+        self.forget()
+        self._starts.clear()
+
+    def _drop(self) -> None:
+        self._moved.clear()
+        self._emptied.clear()
 
     @contextmanager
     def scan(self, provider: str, bulk: int) -> Iterator[Scan]:
         lanes = provider, bulk
-        self._apply_noted()
+        self._apply_noted(lanes)
         with self._full_scans[lanes].turn() as everything:
-            scan = Scan(0 if everything else self._starts.get(lanes, 0))
+            scan = Scan(0 if everything else self._moved.get(lanes, self._starts.get(lanes, 0)))
             yield scan
-            self._starts[lanes] = scan.start if scan.found is None else scan.found
+            self._moved[lanes] = scan.start if scan.found is None else scan.found
 
-    def _apply_noted(self) -> None:
-        while self._noted:
-            ready = self._noted.popleft()
-            for lanes, start in self._starts.items():
-                self._starts[lanes] = min(start, ready.get(lanes[0], start))
+    def _apply_noted(self, lanes: Lanes) -> None:
+        with self._lock:
+            noted = self._noted.pop(lanes, None)
+        for starts in (self._starts, self._moved):
+            if noted is not None and lanes in starts:
+                starts[lanes] = min(starts[lanes], noted)
+
+
+def _lanes_of(provider: str) -> tuple[Lanes, Lanes]:
+    return (provider, 0), (provider, 1)
 
 
 class Scan:

@@ -58,6 +58,7 @@ class GroupCommit:
             if self._engine.shared:
                 tables.notify(self.throttle.messages(transaction.notice))
         self.throttle.sent()
+        memory.scan_starts.keep()
         memory.scan_starts.note(transaction.notice.ready)
         self._listeners.notify_at_once(transaction.notice)
         transaction.keep_recent()

@@ -18,6 +18,7 @@ from generic_provider_server.commands.audit import RefuseItem
 from generic_provider_server.commands.cancel_or_resolve import ResolveRequest
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.perform import Done
+from generic_provider_server.domain.actions import Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import SECOND, RequestState, SyncState
@@ -302,6 +303,20 @@ async def test_claims_of_a_failed_group_begin_again_where_they_began(bench: Benc
 
     handed = [each.lane.subscription for (share,) in shares for each in share]
     assert handed == ["S1", "S2"]
+
+
+async def test_an_item_that_was_released_in_the_group_is_free_after_the_group_has_read(
+    bench: Bench,
+) -> None:
+    await bench.become(viewer("S1", draft=True))
+    await bench.become(viewer("S3"))
+    await bench.perform(ADD_SPORT, "S3", request_id="known")
+    end, again = performing(Terminate(), "S1"), performing(ADD_SPORT, "S3", request_id="known")
+    become = performing(viewer("S2", serial="card of S1"), "S2")
+    await in_one_group(bench, end, again, become)
+
+    (item,) = (await bench.subscription("S2")).aggregate.desired.items
+    assert item.serial_number == "card of S1"
 
 
 def one_request(stream: str) -> Demand:

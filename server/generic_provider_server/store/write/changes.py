@@ -201,7 +201,9 @@ class Changes(Loaded):
                 old_names = self._stored_names(number)
                 if names.goods is not old_names.goods:
                     reserved += [(goods, number) for goods in names.goods - old_names.goods]
-                    released += [(goods, number) for goods in old_names.goods - names.goods]
+                    free = old_names.goods - names.goods
+                    released += [(goods, number) for goods in free]
+                    self._note_free(free, former=number)
                 if names.uses is not old_names.uses:
                     self.count_uses(names.uses - old_names.uses, 1)
                     self.count_uses(old_names.uses - names.uses, -1)
@@ -217,6 +219,14 @@ class Changes(Loaded):
         for statement, rows in links.items():
             self._tables.write(statement, rows)
         self._changed.clear()
+
+    def _note_free(self, goods: Iterable[Goods], *, former: str) -> None:
+        """Notes that `former` has released the items, unless this transaction has reserved them for
+        another subscription since.
+        """
+        for each in goods:
+            if self.reserved.get(each) == former:
+                del self.reserved[each]
 
     def count_uses(self, uses: Iterable[Use], change: int) -> None:
         """Adds `change` to the number of uses of each of these parts."""

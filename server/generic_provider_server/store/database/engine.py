@@ -31,9 +31,13 @@ class StoreInUse(Exception):
 
 
 class StoreLost(Exception):
-    """The database cannot be reached, so nobody knows whether the running transaction was
-    committed.
+    """The database cannot be reached. The subclass InDoubt says that the running transaction may
+    have been committed.
     """
+
+
+class InDoubt(StoreLost):
+    """The database was lost while the transaction was committed."""
 
 
 class StoreDamaged(Exception):
@@ -116,7 +120,7 @@ class Engine(Protocol):
         """Begins a transaction, and commits it at the end of the `with` block.
 
         `lock_wait`: the seconds to wait for a lock; None means the default. Raises StoreLost for
-        every error of the connection.
+        every error of the connection, and InDoubt if the transaction may have been committed.
         """
         ...
 

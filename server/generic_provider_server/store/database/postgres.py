@@ -16,7 +16,15 @@ from psycopg import errors
 
 from ..waits import USUAL, Waits
 from .connections import Reader, checked, connect, database_of
-from .engine import UNREADABLE, Locked, Overtaken, StoreLost, Tables, UnsupportedDatabase
+from .engine import (
+    UNREADABLE,
+    InDoubt,
+    Locked,
+    Overtaken,
+    StoreLost,
+    Tables,
+    UnsupportedDatabase,
+)
 from .failures import failure_of, in_one_line
 from .migrate import migrate
 from .number_blocks import COUNTERS, Numbers, Reserve
@@ -92,6 +100,7 @@ class PostgresEngine:
 
     @contextmanager
     def transaction(self, *, lock_wait: float | None = None) -> Iterator[tuple[Tables, Numbers]]:
+        ended = False
         begin = "BEGIN" if lock_wait is None else f"BEGIN; {LOCK_WAIT % (lock_wait * 1_000)}"
         try:
             writing, aside = self._connect()
@@ -100,6 +109,7 @@ class PostgresEngine:
             with _transaction(writing, f"{begin}; {CLOCK}") as (tables, now):
                 self.clock.follow(now)
                 yield tables, numbers
+                ended = True
         except errors.LockNotAvailable as error:
             raise Locked(str(error)) from error
         except AGAIN as error:
@@ -111,7 +121,7 @@ class PostgresEngine:
             failure = failure_of(error)
             if isinstance(error, LOST) or self._is_closed():
                 self._disconnect()
-                failure = failure or StoreLost(str(error))
+                failure = failure or (InDoubt if ended else StoreLost)(str(error))
             if failure is None:
                 raise
             raise failure from error

@@ -20,7 +20,7 @@ from peewee import Database, OperationalError, PeeweeException, SqliteDatabase
 
 from .bulk import Bulk, Row
 from .checkpoints import Checkpoints
-from .engine import StoreDamaged, StoreLost, Tables, UnsupportedDatabase
+from .engine import InDoubt, StoreDamaged, StoreGone, StoreLost, Tables, UnsupportedDatabase
 from .failures import failure_of
 from .migrate import HISTORY, migrate
 from .number_blocks import Numbers
@@ -103,7 +103,7 @@ class SqliteEngine:
         """Begins a transaction.
 
         Raises StoreGone after the commit if the written file was moved, removed or replaced, and
-        StoreLost if this cannot be found out. So every acknowledged change is in the file that has
+        InDoubt if this cannot be found out. So every acknowledged change is in the file that has
         the name of the database.
         """
         with _named_failures(), self._database.atomic("IMMEDIATE"):
@@ -113,9 +113,14 @@ class SqliteEngine:
             changed = numbers.last.items() - self._last.items()
             tables.write(SET_COUNTER, [{"name": name, "value": n} for name, n in changed])
         self._last = numbers.last
-        self._file.note_wal()
-        self._checkpoints.note_commit()
-        self._file.check()
+        try:
+            self._file.note_wal()
+            self._checkpoints.note_commit()
+            self._file.check()
+        except StoreGone:
+            raise
+        except StoreLost as lost:
+            raise InDoubt(str(lost)) from lost
 
     def now(self) -> int:
         self.clock.follow(time.time_ns())

@@ -17,7 +17,15 @@ import structlog
 from peewee import OperationalError
 
 from ...domain.refusals import Reason, Refused, unavailable
-from ..database.engine import DATABASE_ERRORS, Engine, Locked, Overtaken, StoreDamaged, StoreLost
+from ..database.engine import (
+    DATABASE_ERRORS,
+    Engine,
+    InDoubt,
+    Locked,
+    Overtaken,
+    StoreDamaged,
+    StoreLost,
+)
 from ..memory.memory import Memory
 from ..memory.set_aside import Unprocessable
 from ..notices.listeners import Listeners
@@ -269,6 +277,7 @@ class Writer:
         The commands are not run again, because nobody knows whether the group was committed.
         """
         self._memory.forget()
+        self._memory.scan_starts.begin_anew()
         self._throttle.forget()
         for asked in group:
             asked.error = unavailable("written")
@@ -276,6 +285,8 @@ class Writer:
             log.error("store_lost", error=str(lost))
             self._lost = True
             self._loop.call_soon_threadsafe(self._listeners.notify_lost)
+        elif isinstance(lost, InDoubt):  # streams that were opened since the loss may have leases
+            self._loop.call_soon_threadsafe(self._listeners.notify_missed)
 
     def _commit(self, group: Sequence[Asked[Any]], *, lock_wait: float) -> Notice:
         began = time.perf_counter()

@@ -20,7 +20,7 @@ from generic_provider_server.domain.actions import AddServices, Selection
 from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.resets.records import RunState, Settled
-from generic_provider_server.domain.values import SECOND, Service
+from generic_provider_server.domain.values import SECOND, ProviderState, Service
 from generic_provider_server.domain.verdicts import ResponseCode
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
@@ -372,3 +372,28 @@ async def test_a_reset_run_goes_on_after_the_session_that_reserves_numbers_was_l
         while (found := await runs.get(run)).open:
             await runs.work()
         assert (found.state, found.failed) == (RunState.COMPLETED, 0)
+
+
+async def test_a_reader_that_is_late_changes_no_provider_of_a_running_transaction(
+    url: str, clock: HandClock
+) -> None:
+    async with processes(url, clock) as (one, two, _):
+        memory = one.store._memory  # noqa: SLF001 - a reader replaces its providers late
+        stale = memory.providers
+        named = replace(SATELLITE, display_name="Satellite")
+        await two.store.do(UpdateProvider(provider=named, etag=None))
+
+        def replace_providers() -> int:
+            memory.providers = stale
+            return clock()
+
+        memory.clock = replace_providers
+        await one.stop_provider("SAT")
+        memory.clock = clock
+        await two.store.refresh()
+
+        provider = two.store.providers["SAT"].provider
+        assert (provider.display_name, provider.state) == (
+            "Satellite",
+            ProviderState.NOT_EFFECTIVE,
+        )

@@ -24,6 +24,7 @@ from ..database.event_rows import batched_events
 from ..database.number_blocks import Numbers
 from ..database.rows import item_rows, lane_row, link_row, searched_of, subscription_row
 from ..memory.memory import Memory
+from ..memory.providers import Providers
 from ..memory.subscriptions import NO_NAMES, Names, names_of
 from ..notices.notice import Notice
 from .archives import Archives
@@ -47,12 +48,13 @@ class Changes(Loaded):
         numbers: Numbers,
         *,
         memory: Memory,
+        providers: Providers,
         shared: bool,
         server: str,
     ) -> None:
         super().__init__(tables, memory=memory, shared=shared)
         self.server = server
-        self.providers, self.catalogues = memory.providers
+        self.providers, self.catalogues = providers
         self.numbers = numbers
         self.notice = Notice()
         self.events: list[Event] = []

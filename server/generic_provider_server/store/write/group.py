@@ -43,13 +43,19 @@ class GroupCommit:
         """
         memory, needs = self._memory, [asked.needs for asked in group]
         with self._engine.transaction(lock_wait=lock_wait) as (tables, numbers):
+            former = memory.providers
             if self._engine.shared:
                 set_up = any(need.set_up for need in needs)
                 etags = sql.ETAGS_ALONE if set_up else sql.ETAGS
-                memory.providers = memory.providers.as_stored(tables.select, etags)
-            former = memory.providers
+                former = memory.providers = former.as_stored(tables.select, etags)
             transaction = Transaction(
-                tables, numbers, memory=memory, shared=self._engine.shared, server=self._server
+                tables,
+                numbers,
+                memory=memory,
+                # not `memory.providers`: a reader may replace them by an older state at any time
+                providers=former,
+                shared=self._engine.shared,
+                server=self._server,
             )
             transaction.load(needs)
             self._run_all(group, transaction)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -397,3 +399,36 @@ async def test_a_reader_that_is_late_changes_no_provider_of_a_running_transactio
             "Satellite",
             ProviderState.NOT_EFFECTIVE,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Stops a group between its commands, until `go_on` is set."""
+
+    stopped: threading.Event
+    go_on: threading.Event
+
+    def needs(self) -> Needs:
+        return Needs(searches=True, for_adapter=True)
+
+    def run(self, _: Transaction) -> None:
+        self.stopped.set()
+        self.go_on.wait(20)
+
+
+async def test_a_claim_leaves_out_what_another_process_created_while_its_group_ran(
+    url: str, clock: HandClock
+) -> None:
+    async with processes(url, clock) as (one, two, _):
+        await one.become(viewer("S1"))
+        stop = Stop(threading.Event(), threading.Event())
+        group: list[asyncio.Task[Any]] = [one.ask(performing(ADD_SPORT, "S2")), one.ask(stop)]
+        claiming = asyncio.create_task(one.claim("SAT"))
+        await asyncio.to_thread(stop.stopped.wait)
+        await two.become(viewer("S2"))
+        stop.go_on.set()
+        refused, _ = await asyncio.gather(*group, return_exceptions=True)
+
+        assert [handed.lane.subscription for handed in await claiming] == ["S1"]
+        assert isinstance(refused, Refused)
+        assert [handed.lane.subscription for handed in await one.claim("SAT")] == ["S2"]

@@ -114,7 +114,8 @@ class Loaded:
 
     def load_free(self, numbers: Iterable[str]) -> list[str]:
         """Loads the existing subscriptions that no other process is changing, and returns their
-        numbers.
+        numbers. Leaves out a subscription that did not exist when this transaction looked for it,
+        and that another process has created since then.
         """
         numbers = list(numbers)
         missing = [number for number in numbers if number not in self.subscriptions]
@@ -122,7 +123,7 @@ class Loaded:
         free = missing if revisions is None else list(revisions)
         self._load_locked(free, revisions)
         self._end_overdue(free)
-        return [number for number in numbers if number in self.subscriptions]
+        return [number for number in numbers if self.subscriptions.get(number) is not None]
 
     def one_by_one(self, numbers: Iterable[str]) -> Iterator[str]:
         """Yields the subscriptions, and records which subscription is being processed."""

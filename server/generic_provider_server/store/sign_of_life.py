@@ -113,7 +113,7 @@ class SignOfLife:
             return False
         if self.lost:
             log.info("sign_of_life_written")
-            self._loop.call_soon_threadsafe(self._listeners.notify_found)
+            self._loop.call_soon_threadsafe(self._listeners.notify_reachable)
         self.lost = False
         return True
 

@@ -9,6 +9,8 @@ import structlog
 
 from .notice import Notice
 
+WRITER, SIGN_OF_LIFE = "writer", "sign of life"
+
 log = structlog.get_logger()
 
 
@@ -25,7 +27,8 @@ class Listeners:
     after each notification about a commit of another process. `missed`: called when the writer's
     connection to the database was lost, and when the connection that receives notifications is open
     again, because this process may have missed notifications of commits. `reached`: called with
-    False when the database cannot be reached, and with True when it can be reached again.
+    False when the writer or the sign of life cannot reach the database, and with True when both can
+    reach it again.
     """
 
     def __init__(self) -> None:
@@ -35,6 +38,7 @@ class Listeners:
         self.missed: list[Callable[[], None]] = []
         self.reached: list[Callable[[bool], None]] = []
         self._damaged = False
+        self._unreached: set[str] = set()
 
     def notify_before_commit(self, transaction: object) -> None:
         _call(self.before_commit, transaction)
@@ -54,7 +58,7 @@ class Listeners:
         Nobody knows whether the running transaction was committed.
         """
         _call(self.missed)
-        _call(self.reached, False)  # noqa: FBT003 - the listeners' only argument
+        self._cannot_reach(WRITER)
 
     def notify_unreachable(self) -> None:
         """Reports that the sign of life could not be written.
@@ -62,10 +66,23 @@ class Listeners:
         Unlike `notify_lost`, this function does not call the functions in `missed`, so the streams
         continue.
         """
-        _call(self.reached, False)  # noqa: FBT003
+        self._cannot_reach(SIGN_OF_LIFE)
 
     def notify_found(self) -> None:
-        if not self._damaged:
+        """Reports that the writer can reach the database again."""
+        self._can_reach(WRITER)
+
+    def notify_reachable(self) -> None:
+        """Reports that the sign of life could be written again."""
+        self._can_reach(SIGN_OF_LIFE)
+
+    def _cannot_reach(self, part: str) -> None:
+        self._unreached.add(part)
+        _call(self.reached, False)  # noqa: FBT003 - the listeners' only argument
+
+    def _can_reach(self, part: str) -> None:
+        self._unreached.discard(part)
+        if not self._damaged and not self._unreached:
             _call(self.reached, True)  # noqa: FBT003
 
     def notify_damaged(self, error: BaseException) -> None:

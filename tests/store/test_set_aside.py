@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from generic_provider_server.commands.claim import Claim
 from generic_provider_server.commands.due import EndDelays
 from generic_provider_server.domain.actions import Deactivate, Rest
+from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.resets.records import EntryOutcome, RunState
 from generic_provider_server.domain.values import SECOND, Instant, RequestState, State
 from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.services.clock_duties import Duty
 from generic_provider_server.services.clock_runner import Clock
+from generic_provider_server.services.delivery import Delivery
+from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.read.queries import Queries
 from support.bench import Bench
 from support.documents import with_document
@@ -167,3 +173,35 @@ async def test_a_reset_run_resets_the_others_when_one_cannot_be_processed(
     assert outcomes.pop("S2") is EntryOutcome.FAILED
     assert outcomes == dict.fromkeys(("S1", "S3"), EntryOutcome.REQUESTS_CREATED)
     await bench.store.close()
+
+
+async def test_what_was_set_aside_is_handed_over_later_although_nothing_else_happens(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.services.delivery.POLL_SECONDS", 0.02)
+    give = Claim._lease  # noqa: SLF001 - it fails once
+    monkeypatch.setattr(Claim, "_lease", lambda *_, **__: 1 // 0)
+    delivery = Delivery(bench.store)
+    stream = AdapterStream(
+        id=stream_of(bench.store.server),
+        provider="SAT",
+        adapter="adapter",
+        version="1",
+        peer="peer",
+        max_in_flight=2,
+        lease_duration=30 * SECOND,
+        include_target=False,
+    )
+    await bench.become(viewer("S1"))
+    async with asyncio.timeout(20):
+        with delivery.stream(stream):
+            while not bench.store.set_asides():
+                await asyncio.sleep(0.01)
+            await bench.claim("WEB")  # so the claim that has failed is over
+            monkeypatch.setattr(Claim, "_lease", give)
+            bench.clock.advance(2)
+            handed = await stream.events.get()
+        await delivery.drain("the test is over")
+
+    assert isinstance(handed, tuple)
+    assert [each.lane.subscription for each in handed] == ["S1"]

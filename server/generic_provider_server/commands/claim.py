@@ -13,6 +13,7 @@ from ..domain.subscription.request_records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
 from ..domain.values import Value
 from ..store.database.documents import encode
+from ..store.memory.set_aside import DELIVERY
 from ..store.notices.notice import Notice
 from ..store.notices.tally import HANDOVER
 from ..store.write.loaded import Needs
@@ -81,7 +82,7 @@ class Claim(Value, frozen=True, kw_only=True):
     turn: int = 0
 
     def needs(self) -> Needs:
-        return Needs(searches=True, for_adapter=True, duty="delivery")
+        return Needs(searches=True, for_adapter=True, duty=DELIVERY)
 
     def run(self, transaction: Transaction) -> tuple[tuple[Handed, ...], ...]:
         if not self._is_possible(transaction):

@@ -23,9 +23,8 @@ from .streams import AdapterStream, Cut, Drain
 from .withdrawals import RETRY_SECONDS, Withdrawals
 
 POLL_SECONDS = 1.0
-"""The seconds between two queries for lanes that other processes have made ready.
-
-The queries are needed if a notification is lost.
+"""The seconds between two queries for lanes that no notice names: lanes that other processes have
+made ready, if a notification is lost, and lanes of subscriptions that were set aside.
 """
 
 log = structlog.get_logger()
@@ -222,9 +221,9 @@ class Delivery:
     async def _wait(self, ready: asyncio.Event, *, most: float = math.inf) -> None:
         """Waits until a commit has made requests ready or freed credit, but at most `most` seconds.
 
-        If other processes may write to the database, waits for at most POLL_SECONDS.
+        If lanes may become ready without a notice, waits for at most POLL_SECONDS.
         """
-        wait = min(most, POLL_SECONDS if self._store.shared else math.inf)
+        wait = min(most, POLL_SECONDS if self._store.must_poll else math.inf)
         with suppress(TimeoutError):
             async with asyncio.timeout(None if wait == math.inf else wait):
                 await ready.wait()

@@ -10,7 +10,7 @@ from ..domain.subscription.records import ProviderRecord
 from ..domain.values import Instant
 from .database.engine import StoreDamaged, StoreGone, StoreLost
 from .memory.memory import Memory
-from .memory.set_aside import SetAside
+from .memory.set_aside import DELIVERY, SetAside
 from .notices.listener import Listener
 from .notices.listeners import Listeners
 from .read.queries import Queries
@@ -83,9 +83,16 @@ class Store:
     def nothing_is_ready(self, provider: str) -> bool:
         """Tells whether it is certain that the provider has no ready lane.
 
-        This is never certain if other processes may write to the database.
+        This is never certain while `must_poll` is true.
         """
-        return not self.shared and self._memory.scan_starts.is_empty(provider)
+        return not self.must_poll and self._memory.scan_starts.is_empty(provider)
+
+    @property
+    def must_poll(self) -> bool:
+        """Tells whether lanes may be ready although no notice of a commit names them: lanes that
+        other processes have made ready, and lanes of subscriptions that were set aside from claims.
+        """
+        return self.shared or any(each.duty == DELIVERY for each in self.set_asides())
 
     async def do(self, command: Command[Result], *, audit: Audit | None = None) -> Result:
         """Runs and commits the command.

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from ...domain.lease import back_off
 from ...domain.values import SECOND, Instant, Value
 
+DELIVERY = "delivery"
+"""The name of the duty under which claims set subscriptions aside."""
 MOST_KEPT = 1_000
 FORGOTTEN_AFTER = 3_600 * SECOND
 """If the next attempt was due this long ago and has not happened, the subscription needs no

@@ -15,6 +15,7 @@ from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+from generic_provider_server.domain.refusals import unavailable
 from generic_provider_server.rpc.provisioning_service import ProvisioningServicer
 from generic_provider_server.services.backlogs import Backlogs
 from support.calling import Caller, Refusal
@@ -362,3 +363,23 @@ async def test_a_pull_waits_for_something_to_arrive(caller: Caller) -> None:
 
     assert not isinstance(answer, Refusal)
     assert [each.subscription for each in answer.subscriptions] == ["S000"]
+
+
+async def test_what_a_pull_cannot_send_goes_back_at_once(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await subscribe(caller, 1)
+    count = Backlogs.count
+    monkeypatch.setattr(Backlogs, "count", fail)
+    pull = api.PullPendingRequestsRequest(provider="P", adapter="a")
+    assert isinstance(await caller.call("PullPendingRequests", pull), Refusal)
+    monkeypatch.setattr(Backlogs, "count", count)
+    pull.wait.seconds = 20
+    answer = await caller.call("PullPendingRequests", pull)
+
+    assert not isinstance(answer, Refusal)
+    assert [each.delivery_attempt for each in answer.subscriptions] == [1]
+
+
+async def fail(*_: object) -> tuple[int, int]:
+    raise unavailable("read")

@@ -13,7 +13,7 @@ import pytest
 
 from generic_provider_server.commands.answers import Respond, Response, respond
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
-from generic_provider_server.commands.claim import Claim, Handed
+from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.live_leases import Extend, Release
 from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.subscription.request_records import WaitingFor
@@ -279,3 +279,26 @@ async def test_a_claim_sees_what_was_freed_since_it_was_asked_for(
 
     assert sum(len(each.requests) for each in handed) == 2
     assert stream.credit.left() == 0
+
+
+async def test_what_a_pull_claims_while_its_caller_leaves_goes_back(bench: Bench) -> None:
+    delivery, go_on = Delivery(bench.store), threading.Event()
+    (request,) = (await bench.become(viewer("S1"))).requests
+    bench.store.listeners.before_commit.append(lambda _: _wait_for(go_on))
+    demand = Demand(stream="", adapter="polling", credit=lambda _: 1, lease_duration=30 * SECOND)
+    pull = asyncio.create_task(delivery.pull("SAT", demand, wait=20))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    pull.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await pull
+    go_on.set()
+    async with asyncio.timeout(20):
+        while not await bench.claim("SAT"):
+            await asyncio.sleep(0.01)
+
+    assert (await bench.request(request.number)).attempts == 1, "only the last claim counts"
+
+
+def _wait_for(event: threading.Event) -> None:
+    event.wait(20)

@@ -99,7 +99,11 @@ class ProvisioningServicer:
         checks.done()
         await self._store.catalogue(provider)
         handed = await self._delivery.pull(provider, demand, wait=wait)
-        backlog, age = await self._backlogs.count(provider)
+        try:
+            backlog, age = await self._backlogs.count(provider)
+        except BaseException:  # the database cannot be read, or the caller is gone
+            self._delivery.withdraw(handed)
+            raise
         shown = [(each, self._shown(each)) for each in handed]
         waited, now = int((time.monotonic() - began) * SECOND), self._store.steady()
         return api.PullPendingRequestsResponse(

@@ -142,12 +142,32 @@ class Delivery:
             while True:
                 self._refuse_while_draining()
                 ready.clear()
-                (claimed,) = await self._claim(provider, (demand,))
-                handed = self.still_good(claimed, self._store.steady())
+                handed = self.still_good(await self._pull(provider, demand), self._store.steady())
                 left = deadline - time.monotonic()
                 if handed or left <= 0:
                     return handed
                 await self._wait(ready, most=left)
+
+    async def _pull(self, provider: str, demand: Demand) -> tuple[Handed, ...]:
+        """Claims requests for a pull. If the caller is cancelled meanwhile, withdraws the leases,
+        because nobody will send them.
+        """
+        claiming = asyncio.create_task(self._claim(provider, (demand,)))
+        try:
+            (claimed,) = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            claiming.add_done_callback(self._withdraw_claimed)
+            raise
+        return claimed
+
+    def _withdraw_claimed(self, claiming: asyncio.Task[tuple[tuple[Handed, ...], ...]]) -> None:
+        if not claiming.cancelled() and claiming.exception() is None:
+            for claimed in claiming.result():
+                self.withdraw(claimed)
+
+    def withdraw(self, handed: Sequence[Handed]) -> None:
+        """Ends leases that were given but will not be sent."""
+        self._withdrawals.begin(handed)
 
     def still_good(self, handed: Sequence[Handed], now: Instant) -> tuple[Handed, ...]:
         """Returns the leases that may be sent now, and withdraws the other leases.

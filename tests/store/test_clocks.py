@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.claim import Demand, Handed
+from generic_provider_server.commands.end_leases import end_of_other_servers
 from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.values import SECOND, Instant, State
 from generic_provider_server.domain.verdicts import ResponseCode
@@ -114,3 +115,17 @@ async def test_a_server_that_starts_after_the_clock_was_set_takes_nobody_for_dea
     assert (await fresh.answer(lease)).code is ResponseCode.APPLIED
     await fresh.store.close()
     await living.store.close()
+
+
+async def test_a_pulled_lease_of_a_killed_server_does_not_end_early_after_a_jump_forwards(
+    bench: Bench, step: Step
+) -> None:
+    await bench.become(viewer("S1"))
+    lease_duration = 60 * SECOND
+    demand = Demand(stream="", adapter="polling", credit=lambda _: 1, lease_duration=lease_duration)
+    ((pulled,),) = await bench.claims("SAT", demand)
+    step(600)
+    await bench.store.do(end_of_other_servers("the next one"))
+    await Clock(bench.store, duties("the next one")).do_everything()
+
+    assert (await bench.answer(pulled)).code is ResponseCode.APPLIED

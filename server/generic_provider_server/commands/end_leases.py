@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..domain.lane import Lane, disown
+from ..domain.lane import Lane, disown_dead
 from ..domain.lease import LeaseEnd
 from ..domain.values import Instant, Value
 from ..store.write.loaded import Needs
@@ -53,12 +53,12 @@ class EndLeases(Value, frozen=True, kw_only=True):
 
     def _end(self, transaction: Transaction, lane: Lane) -> None:
         """Ends the lease. The exception is a lease that an adapter pulled from a server that has
-        died: this lease stays live until it runs out.
+        died: this lease stays live until it has certainly run out.
         """
         if lane.stream or self.cause is not LeaseEnd.STREAM_BROKE:
             transaction.end_lease(lane, self.cause)
         else:
-            transaction.put_lane(disown(lane, steady=transaction.now, now=transaction.now))
+            transaction.put_lane(disown_dead(lane, now=transaction.now))
 
 
 def end_of_overdue(*, since: Instant) -> EndLeases:

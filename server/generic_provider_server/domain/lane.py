@@ -254,7 +254,8 @@ def extend(
     Afterwards the lease belongs to `server`; `steady` is the time of that process's steady clock.
     """
     duration = duration or lane.lease_duration
-    left = lane.lease_until - (steady if lane.server == server else now)
+    # the steady clock of another process may be far from `now`, if the shared clock was set
+    left = min(lane.lease_until - (steady if lane.server == server else now), lane.lease_duration)
     lasts = max(min(duration, lane.lease_start + most - now), left)
     extended = replace(
         lane,
@@ -271,6 +272,14 @@ def disown(lane: Lane, *, steady: Instant, now: Instant) -> LaneChange:
     `steady` is the time of the steady clock of the lease's former process.
     """
     return LaneChange(lane=replace(lane, server="", lease_until=lane.lease_until + now - steady))
+
+
+def disown_dead(lane: Lane, *, now: Instant) -> LaneChange:
+    """Separates the lease from its process, which has died. Nobody can read the steady clock of
+    this process any more, so the lease lives for its whole duration from now.
+    """
+    until = Instant(now + lane.lease_duration)
+    return LaneChange(lane=replace(lane, server="", lease_until=until))
 
 
 def end(

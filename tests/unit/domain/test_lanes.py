@@ -288,3 +288,20 @@ def test_a_server_that_extends_a_lease_keeps_what_another_has_promised(seconds: 
 
     assert change.lane.server == "two"
     assert change.lane.left(steady) == expected <= change.lane.lease_duration
+
+
+def test_an_extension_does_not_lengthen_a_lease_by_the_difference_of_two_clocks() -> None:
+    """The steady clock of the process that gave the lease is an hour ahead."""
+    now = Instant(10_000 * SECOND)
+    ahead = Instant(now + 3_600 * SECOND)
+    lane = Lane(
+        provider="P",
+        subscription="S",
+        server="first",
+        lease_start=now,
+        lease_until=Instant(ahead + 30 * SECOND),
+        lease_duration=30 * SECOND,
+    )
+    extended = extend(lane, server="second", duration=None, most=MOST, steady=now, now=now).lane
+
+    assert extended.left(now) == 30 * SECOND

@@ -318,6 +318,31 @@ async def test_a_lease_is_sent_with_the_rest_of_its_duration(
     assert 15_000_000 < lease.lease_duration.ToMicroseconds() < 29_000_000
 
 
+async def test_a_request_that_cannot_be_sent_counts_an_attempt_so_that_others_get_their_turn(
+    address: str, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = ProvisioningServicer._shown  # noqa: SLF001 - the first request cannot be encoded
+
+    def shown_except_the_first(servicer: ProvisioningServicer, handed: Any) -> Any:
+        assert handed.lane.subscription != "S000"
+        return shown(servicer, handed)
+
+    monkeypatch.setattr(ProvisioningServicer, "_shown", shown_except_the_first)
+    await subscribe(caller, 2)
+    sent = list[str]()
+    for _ in range(20):
+        async with stream(address, "a", max_in_flight=1) as call:
+            try:
+                batch = await handed(call)
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.INTERNAL  # noqa: PT017 - it is expected
+                continue
+            sent = [each.subscription for each in batch.subscriptions]
+            break
+
+    assert sent == ["S001"]
+
+
 async def test_a_heartbeat_does_not_wait_for_the_database(
     address: str, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

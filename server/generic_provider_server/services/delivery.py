@@ -115,8 +115,8 @@ class Delivery:
 
     @contextmanager
     def stream(self, stream: AdapterStream) -> Iterator[AdapterStream]:
-        """Serves the stream while the `with` block runs. When the stream ends, its leases end,
-        unless the server drains.
+        """Serves the stream while the `with` block runs. When the stream ends, its leases end. If
+        the server drains, only the leases that were not sent end.
         """
         self._refuse_while_draining()
         catalogue_of(self._store.catalogues, stream.provider)
@@ -132,7 +132,9 @@ class Delivery:
         finally:
             del self.streams[stream.id]
             log.info("adapter_gone", **facts, in_flight=stream.credit.in_flight)
-            if not self._draining:
+            if self._draining:
+                self.withdraw(stream.take_unsent())
+            else:
                 self._withdrawals.end_leases(stream)
 
     async def pull(self, provider: str, demand: Demand, *, wait: float) -> tuple[Handed, ...]:

@@ -73,6 +73,15 @@ class AdapterStream:
             include_target=self.include_target,
         )
 
+    def take_unsent(self) -> list[Handed]:
+        """Removes the leases from `events`, and returns them."""
+        unsent = list[Handed]()
+        while not self.events.empty():
+            event = self.events.get_nowait()
+            if isinstance(event, tuple):
+                unsent += event
+        return unsent
+
     def end_if_done(self) -> None:
         if self.stopping and self.credit.in_flight <= 0 and self.claimed.is_set():
             self.events.put_nowait(None)

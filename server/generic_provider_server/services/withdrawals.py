@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
-from ..commands.claim import Handed
+from ..commands.claim import MOST_AT_ONCE, Handed
 from ..commands.end_leases import end_of_stream
 from ..commands.live_leases import Withdraw
 from ..domain.refusals import Reason, Refused
@@ -41,7 +42,7 @@ class Withdrawals:
             self._in_background(self._withdraw(handed))
 
     def end_leases(self, stream: AdapterStream) -> None:
-        """Ends the leases of a stream that has ended."""
+        """Ends the leases of a stream that has ended. Withdraws its leases that were not sent."""
         self._in_background(self._end_leases(stream))
 
     async def finish(self) -> None:
@@ -51,31 +52,30 @@ class Withdrawals:
         """
         with suppress(TimeoutError, Refused):
             async with asyncio.timeout(FINISH_SECONDS):
-                await self._store.do(_withdrawal(()))
+                await self._store.do(Withdraw(leases=()))
         if self._running:
             await asyncio.wait(self._running, timeout=FINISH_SECONDS)
 
     async def _end_leases(self, stream: AdapterStream) -> None:
         await stream.claimed.wait()
-        # A running commit may have given leases to the stream. The empty command ends after this
-        # commit, so these leases are withdrawn before the other leases of the stream end.
-        await self._withdraw(())
+        # A running commit may have given further leases to the stream. The withdrawal ends after
+        # this commit, even if it withdraws nothing. So these leases are withdrawn before the other
+        # leases of the stream end.
+        await self._withdraw(stream.take_unsent())
         end = end_of_stream(stream.provider, stream.id)
         await _persistently(lambda: until_none_is_found(self._store, end))
 
     async def _withdraw(self, handed: Sequence[Handed]) -> None:
-        withdrawal = _withdrawal(handed)
-        await _persistently(lambda: self._store.do(withdrawal))
+        leases = tuple([each.lane.lease for each in handed])
+        for start in range(0, len(leases) or 1, MOST_AT_ONCE):
+            withdrawal = Withdraw(leases=leases[start : start + MOST_AT_ONCE])
+            await _persistently(partial(self._store.do, withdrawal))
 
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         task.add_done_callback(_log_failure)
-
-
-def _withdrawal(handed: Sequence[Handed]) -> Withdraw:
-    return Withdraw(leases=tuple([each.lane.lease for each in handed]))
 
 
 async def _persistently(change: Callable[[], Awaitable[None]]) -> None:

@@ -1,0 +1,61 @@
+"""A lease that the server gave but did not send ends at once, and counts no attempt."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from generic_provider_server.domain.lease import stream_of
+from generic_provider_server.domain.subscription.request_records import RequestRecord, WaitingFor
+from generic_provider_server.domain.values import SECOND
+from generic_provider_server.services.delivery import Delivery
+from generic_provider_server.services.streams import AdapterStream
+from support.bench import Bench
+from support.examples import viewer
+
+
+def stream() -> AdapterStream:
+    return AdapterStream(
+        id=stream_of("s"),
+        provider="SAT",
+        adapter="adapter",
+        version="1",
+        peer="peer",
+        max_in_flight=10,
+        lease_duration=30 * SECOND,
+        include_target=False,
+    )
+
+
+async def given_back(bench: Bench) -> list[RequestRecord]:
+    """Waits until no request is on a lease, and returns all requests."""
+    async with asyncio.timeout(20):
+        while WaitingFor.ANSWER in [each.waiting_for for each in await bench.requests()]:
+            await asyncio.sleep(0.01)
+    return await bench.requests()
+
+
+@pytest.mark.parametrize("ending", ["broken", "drained"])
+async def test_what_waits_to_be_sent_when_its_stream_ends_goes_back_without_an_attempt(
+    ending: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.services.withdrawals.MOST_AT_ONCE", 2)
+    delivery = Delivery(bench.store)
+    with delivery.stream(stream()) as opened:
+        for number in ("S1", "S2", "S3", "S4"):
+            await bench.become(viewer(number))
+        async with asyncio.timeout(20):
+            while opened.credit.in_flight < 4:
+                await asyncio.sleep(0.01)
+            event = await opened.events.get()
+        assert isinstance(event, tuple)
+        if ending == "drained":
+            await delivery.drain("the test is over")
+    if ending == "drained":
+        for each in event:
+            await bench.release(each.lane.lease)
+    requests = await given_back(bench)
+
+    sent = {each.lane.subscription for each in event} if ending == "broken" else set[str]()
+    assert {each.subscription for each in requests if each.attempts} == sent

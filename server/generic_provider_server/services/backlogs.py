@@ -28,9 +28,25 @@ class Backlogs:
         self._store = store
         self._turns: defaultdict[str, FullScan] = defaultdict(partial(FullScan, COUNT_SECONDS))
         self._known: dict[str, Backlog] = {}
+        self._counting: dict[str, asyncio.Task[Backlog]] = {}
 
     async def count(self, provider: str) -> Backlog:
-        """Returns a count that is at most COUNT_SECONDS old, or older if counting takes long."""
+        """Returns a count that is at most COUNT_SECONDS old, or older if counting takes long.
+
+        The callers share one query, which goes on if a caller does not wait any more.
+        """
+        counting = self._counting.get(provider)
+        if counting is None:
+            counting = self._counting[provider] = asyncio.create_task(self._count(provider))
+            counting.add_done_callback(partial(self._forget, provider))
+        return await asyncio.shield(counting)
+
+    def _forget(self, provider: str, counting: asyncio.Task[Backlog]) -> None:
+        del self._counting[provider]
+        if not counting.cancelled():
+            counting.exception()  # otherwise asyncio logs the error if no caller waits any more
+
+    async def _count(self, provider: str) -> Backlog:
         with self._turns[provider].turn() as due:
             if due:
                 backlog = await self._store.read(lambda queries: queries.backlog_size(provider))

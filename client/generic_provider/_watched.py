@@ -40,6 +40,7 @@ class Watched(Generic[Response, Item]):
         # a lasting stream is opened again without a limit of time
         self._limit = timedelta.max if watch.lasting else timeout
         self._heard = time.monotonic()
+        self._has_read = False
         self._silent = False
         self.more = True
         self.delay = 0.0
@@ -61,6 +62,8 @@ class Watched(Generic[Response, Item]):
         try:
             yield
         except grpc.RpcError as error:
+            if self._has_read:  # the stream may have been open for long, so its time begins anew
+                self._tries, self._has_read = Tries(self._limit), False
             self.delay, self.more = self._tries.delay_after(error), True
         except asyncio.CancelledError:
             # grpc.aio raises this too if only the stream was cancelled, and not the task
@@ -75,7 +78,7 @@ class Watched(Generic[Response, Item]):
         """Yields the results in the message. The time of silence begins anew with each result that
         the program takes, so a program that needs long for a whole message keeps the stream.
         """
-        self._tries = Tries(self._limit)
+        self._has_read = True
         self._heard = time.monotonic()
         for item in self._watch.read(message):
             yield item

@@ -9,13 +9,15 @@ from generic_provider_server.commands.reset_definitions import (
     Submit,
     UpdateDefinition,
 )
-from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.commands.reset_run_times import next_time
+from generic_provider_server.domain.refusals import InvalidField, Reason, Refused
 from generic_provider_server.domain.resets.records import (
     DefinitionState,
     ResetDefinition,
     RunState,
 )
 from generic_provider_server.domain.subscription.records import Who
+from generic_provider_server.domain.values import Instant
 from support.bench import Bench
 from support.resets import OLEV, Runs
 
@@ -139,6 +141,34 @@ async def test_a_due_run_is_that_of_its_submitter_whoever_changed_the_state(runs
     run = await runs.bench.store.read(lambda queries: queries.reset_run(1))
     assert run is not None
     assert (run.who, changed.who) == (mari, OLEV)
+
+
+async def test_a_definition_whose_next_run_cannot_be_computed_stops_no_other_run(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of a time zone can disappear when the operating system is updated."""
+    await runs.outage("S1")
+    gone = await runs.define(cron="0 * * * *", time_zone="Europe/Kyiv")
+    good = await runs.define(cron="0 * * * *", time_zone="Europe/Tallinn")
+    for definition in (gone, good):
+        await runs.bench.store.do(Submit(id=definition.id, digest=b"", who=OLEV))
+
+    def computed(cron: str, time_zone: str, *, after: Instant) -> Instant:
+        known = "" if time_zone == "Europe/Kyiv" else time_zone
+        return next_time(cron, known, after=after)
+
+    module = "generic_provider_server.commands.reset_definitions"
+    monkeypatch.setattr(f"{module}.next_time", computed)
+    now = await runs.submit(await runs.define())
+    runs.bench.clock.advance(3_600)
+    resetting = runs.resetting()
+    for _ in range(2):
+        with pytest.raises(InvalidField, match="time zone"):
+            await resetting.step()
+    await resetting.finished()
+
+    assert (await runs.get(now)).state is RunState.COMPLETED
+    assert [await _runs_of(runs, each.id) for each in (gone, good)] == [0, 1]
 
 
 async def test_no_run_begins_of_a_definition_that_is_not_effective(runs: Runs) -> None:

@@ -201,10 +201,11 @@ class BeginDue:
         record = transaction.resets.definition(self.id)
         if record is None or record.next_run_time is None or record.next_run_time > transaction.now:
             return None
+        # computed first, because a command that is refused must not have changed anything
+        due = _due(replace(record.definition, run_at=None), now=transaction.now)
         run = None
         if transaction.resets.open_run(self.id) is None:
             record, run = begin(transaction, record, who=record.submitter or record.who)
-        due = _due(replace(record.definition, run_at=None), now=transaction.now)
         transaction.resets.put_definition(replace(record, next_run_time=due))
         return run
 

@@ -18,6 +18,7 @@ from ..domain.refusals import Refused
 from ..domain.resets.records import EntryOutcome, RunRecord, RunState, Stage, run_id
 from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
+from ..store.write.command import Command
 from .clock_duties import TICK
 from .periodic_step import Loop
 from .surveying import Survey, holding_besides, passes_guard, survey
@@ -83,16 +84,23 @@ class Resetting:
     async def step(self) -> None:
         """Begins runs that are due, ends runs that have waited too long for an approval, and starts
         to work on running runs on which no other server works.
+
+        If this fails for one definition or run, does the rest, and then raises the error.
         """
-        server = self._store.server
+        server, errors = self._store.server, list[Exception]()
         due = await self._store.read(lambda queries: queries.resets_due(server))
-        for definition in due.definitions:
-            await self._store.do(BeginDue(id=definition))
-        for run in due.held_too_long:
-            await self._store.do(DropHeld(run_number=run))
+        commands: list[Command[object]] = [BeginDue(id=number) for number in due.definitions]
+        commands += [DropHeld(run_number=run) for run in due.held_too_long]
+        for command in commands:
+            try:
+                await self._store.do(command)
+            except Exception as error:  # noqa: BLE001 - the first error is raised below
+                errors.append(error)
         for run in due.running:
             if run not in self._tasks and not self.draining.is_set():
                 self._tasks[run] = asyncio.create_task(self._run(run), name=f"reset run {run}")
+        if errors:
+            raise errors[0]
 
     async def stop(self) -> None:
         """Stops the work.

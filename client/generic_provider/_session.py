@@ -111,7 +111,7 @@ class Session:
         seconds = pause.total_seconds() if isinstance(pause, timedelta) else pause
         until = asyncio.get_running_loop().time() + seconds
         self._down_until = max(self._down_until, until)
-        ended = self._lanes.end(self._lanes.live())
+        ended = self._lanes.end(self._lanes.running())
         if self._platform_up.is_set():
             why = f"the platform is down: {down.text or 'no reason was given'}"
             log.warning("%s; all requests are given back for %g s", why, seconds)

@@ -10,6 +10,8 @@ from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
+import pytest
+
 from generic_provider import Adapter, AsyncClient, PlatformDown, ProvisioningRequest, RequestState
 from support.bundled_adapter import Platform, make, until
 from support.fresh import dice
@@ -97,3 +99,29 @@ def worker(crm: Shop, chance: random.Random) -> Adapter:
 async def all_done(crm: Shop) -> None:
     found = await crm.tried()
     assert {each.state for each in found.values()} == {RequestState.COMPLETED}
+
+
+async def test_a_platform_that_is_down_gives_back_leases_of_a_silent_stream(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter, begun = make(server), set[str]()
+    silent, given_back = asyncio.Event(), asyncio.Event()
+
+    @adapter.otherwise
+    async def do(request: ProvisioningRequest) -> None:
+        begun.add(request.number)
+        await silent.wait()
+        if request.number == "R1":
+            raise PlatformDown(60)
+        await given_back.wait()
+
+    async with serving(adapter):
+        stream = await server.stream()
+        for n in (1, 2, 3):
+            stream.give(f"S{n}", f"T{n}", f"R{n}")
+        await until(lambda: begun == {"R1", "R2", "R3"})
+        monkeypatch.setattr("generic_provider._streams.Stream.silent", lambda _: True)
+        silent.set()
+        released = await server.released.get()
+        given_back.set()
+    assert list(released.lease_tokens) == ["T1", "T2", "T3"]

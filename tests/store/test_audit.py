@@ -39,6 +39,9 @@ class Call:
         refused = sum(each.error is not None for each in asked)
         return replace(self.bare, done=len(asked) - refused, refused=refused)
 
+    def given_up(self, asked: Sequence[Asked[Any]]) -> None:
+        """Does nothing: no call of these tests is given up."""
+
 
 def entry_of(bench: Bench, number: int, **facts: Any) -> AuditEntry:
     bare = AuditEntry(time=bench.clock.now, call=number, method="PerformAction", caller="crm")

@@ -27,6 +27,9 @@ class Unrecorded:
     def entry(self, _: Sequence[Asked[object]], /) -> AuditEntry | None:
         return None
 
+    def given_up(self, _: Sequence[Asked[object]], /) -> None:
+        """Does nothing."""
+
 
 @pytest.fixture
 def runner(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Clock:

@@ -142,6 +142,12 @@ class CallAudit:
             facts = facts | {"detail": f"{detail}{REPEATED}".strip()}
         return AuditEntry(**facts, done=done, refused=refused)
 
+    def given_up(self, asked: Sequence[Asked[Any]]) -> None:
+        """Records the refusal of a call whose caller did not wait for it."""
+        refusals = [each.error for each in asked if isinstance(each.error, Refused)]
+        if refusals and not self._recorded:
+            self.refused(refusals[0])
+
     def succeeded(self) -> None:
         """Records a successful call, unless a transaction has recorded it. For a stream from the
         server, call this as soon as the stream is open.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from ..domain.catalogue import Catalogue, catalogue_of
@@ -111,7 +113,12 @@ class Store:
         other commands run nevertheless.
         """
         asked, done = self._writer.ask(commands, audit=audit)
-        await done
+        try:
+            await done
+        except asyncio.CancelledError:
+            if audit is not None:
+                asked[0].awaited.give_up(partial(audit.given_up, asked))
+            raise
         return asked
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -37,20 +37,39 @@ class Audit(Protocol):
         """
         ...
 
+    def given_up(self, asked: Sequence[Asked[Any]], /) -> None:
+        """Records the refusal of a call whose caller did not wait for the outcome. Is called on the
+        event loop, after the commands have run.
+        """
+        ...
+
 
 @dataclass(slots=True, eq=False)
 class Awaited:
     """The object that the caller of one or several commands awaits. `left`: the number of commands
-    that have not run yet.
+    that have not run yet. `given_up`: is called after all commands have run, if the caller has not
+    waited.
     """
 
     future: asyncio.Future[None]
     left: int
+    given_up: Callable[[], None] | None = None
 
     def count_down(self) -> None:
         self.left -= 1
-        if not self.left and not self.future.done():
+        if self.left:
+            return
+        if not self.future.done():
             self.future.set_result(None)
+        elif self.given_up is not None:
+            self.future.get_loop().call_soon(self.given_up)  # an error must not stop other answers
+
+    def give_up(self, then: Callable[[], None]) -> None:
+        """Calls `then` after all commands have run."""
+        if self.left:
+            self.given_up = then
+        else:
+            then()
 
 
 @dataclass(slots=True, eq=False)

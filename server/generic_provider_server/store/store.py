@@ -87,7 +87,7 @@ class Store:
 
         This is never certain while `must_poll` is true.
         """
-        return not self.must_poll and self._memory.scan_starts.is_empty(provider)
+        return self._memory.scan_starts.is_empty(provider) and not self.must_poll
 
     @property
     def must_poll(self) -> bool:

@@ -18,7 +18,7 @@ from ..store.notices.tally import ANSWERS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .expiry import expire_overdue
-from .make_uncertain import make_uncertain, note_late_acceptance
+from .late_answers import make_uncertain, note_late_acceptance
 
 NEVER_ISSUED = "this lease token was never issued for this request"
 

@@ -1,10 +1,10 @@
 """Explains on one screen the state of a subscription at its platforms.
 
 Other modules of this package write the texts of some lines: `causes` (possible causes), `advice`
-(`next`), `coming_changes` (`coming`), `services_off` (services that are off), `refused` (refused
-actions), `former_items` (an item that is on no subscription), `other_owners` (an item that another
-subscription has), `archived` (archives) and `wording` (parts of a subscription). The server writes
-the texts of the lines `difference` (domain.subscription.differences).
+(`next`), `coming_changes` (`coming`), `services_off` (services that are off), `actions` (last and
+refused actions, which `refused` chooses), `other_owners` (an item that another subscription has),
+`archived` (archives) and `wording` (parts of a subscription). The server writes the texts of the
+lines `difference` (domain.subscription.differences).
 """
 
 from __future__ import annotations

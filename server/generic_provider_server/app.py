@@ -300,9 +300,11 @@ def _addresses(settings: Settings, stack: AsyncExitStack) -> list[Address]:
         certificate=settings.tls_certificate, key=settings.tls_key, ca=settings.tls_client_ca
     )
     _run(Rereading("certificates", certificates.files, certificates.read), stack=stack)
-    own = certificates.credentials(of_clients=settings.tls_client_ca is not None)
+    of_clients = settings.tls_client_ca is not None
+    own = partial(certificates.credentials, of_clients=of_clients)
     addresses: list[Address] = [(settings.listen, own)]
     if settings.listen_tokens:
         # gRPC for Python cannot make a client certificate optional, so there are two addresses
-        addresses.append((settings.listen_tokens, certificates.credentials(of_clients=False)))
+        without = partial(certificates.credentials, of_clients=False)
+        addresses.append((settings.listen_tokens, without))
     return addresses

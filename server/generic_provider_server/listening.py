@@ -57,7 +57,10 @@ CHECK_SECONDS = 0.1
 BIND_SECONDS = 5.0
 """The seconds for which a new gRPC server tries to bind the addresses of the ended server."""
 
-Address = tuple[str, grpc.ServerCredentials | None]
+Address = tuple[str, Callable[[], grpc.ServerCredentials] | None]
+"""An address, and the function that returns its credentials; None without TLS. Each gRPC server
+needs new credentials, because gRPC for Python passes the first certificate only once.
+"""
 
 log = structlog.get_logger()
 
@@ -152,12 +155,14 @@ class Listening:
             await asyncio.sleep(CHECK_SECONDS)
 
 
-def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> str:
+def _bind(
+    server: grpc.aio.Server, listen: str, credentials: Callable[[], grpc.ServerCredentials] | None
+) -> str:
     try:
         if credentials is None:
             port = server.add_insecure_port(listen)
         else:
-            port = server.add_secure_port(listen, credentials)
+            port = server.add_secure_port(listen, credentials())
     except RuntimeError:
         port = 0
     if not port:

@@ -60,8 +60,8 @@ class Certificates:
             log.warning(event, file=str(self._certificate), time=f"{expiry:%Y-%m-%d %H:%M:%SZ}")
 
     def credentials(self, *, of_clients: bool) -> grpc.ServerCredentials:
-        """Returns the credentials for one address. If `of_clients` is True, clients need
-        certificates there.
+        """Returns new credentials for one address of one gRPC server. If `of_clients` is True,
+        clients need certificates there.
 
         Every new connection gets the last certificate that was read. Existing connections keep
         their certificate.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from unittest.mock import DEFAULT, Mock
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from msgspec.structs import replace
 
 from generic_provider import AsyncClient
 from generic_provider_server import listening
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.listening import Listening
+from support.certificates import Authority
 from support.processes import Server
 from support.raw_calls import RawConnection
 
@@ -26,8 +29,8 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(listen="127.0.0.1:0", database=f"sqlite:///{tmp_path / 'store.db'}")
 
 
-def send(address: str, path: bytes) -> None:
-    with RawConnection(address) as raw:
+def send(address: str, path: bytes, tls: ssl.SSLContext | None = None) -> None:
+    with RawConnection(address, tls=tls) as raw:
         raw.call(path)
         raw.read_until(b"never sent")
 
@@ -41,6 +44,25 @@ async def test_a_path_that_is_no_text_cuts_connections_but_the_server_serves_on(
             await asyncio.to_thread(send, address, b"/\xff")
             assert [each async for each in client.list_providers()] == []
     assert failed == []
+
+
+async def test_a_path_that_is_no_text_ends_no_server_with_tls(
+    settings: Settings, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    key, certificate = authority.pair("server")
+    protected = replace(settings, tls_certificate=certificate, tls_key=key)
+    tls = ssl.create_default_context(cafile=authority.ca)
+    tls.set_alpn_protocols(["h2"])
+    failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    async with running(protected, on_gone=failed.set_result) as address:
+        for _ in range(2):
+            await asyncio.to_thread(send, address, b"/\xff", tls)
+            async with AsyncClient(address, tls=authority.credentials()) as client:
+                listed = asyncio.ensure_future(anext(client.list_providers(), None))
+                await asyncio.wait((listed, failed), return_when=asyncio.FIRST_COMPLETED)
+                assert not failed.done()
+                assert await listed is None
 
 
 async def test_a_server_that_cannot_begin_again_on_its_address_says_so(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from typing import Self
 
 DATA, HEADERS, SETTINGS = 0, 1, 4
@@ -13,13 +14,17 @@ USUAL = {b":method": b"POST", b":scheme": b"http", b":authority": b"x", b"te": b
 
 
 class RawConnection:
-    """A connection without TLS. Use it as a context manager. `window`: how many bytes of each
-    response the server may send.
+    """A connection, without TLS unless `tls` is given. Use it as a context manager. `window`: how
+    many bytes of each response the server may send.
     """
 
-    def __init__(self, address: str, *, window: int = 65_535) -> None:
+    def __init__(
+        self, address: str, *, window: int = 65_535, tls: ssl.SSLContext | None = None
+    ) -> None:
         host, _, port = address.rpartition(":")
         self._socket = socket.create_connection((host, int(port)), timeout=10)
+        if tls is not None:
+            self._socket = tls.wrap_socket(self._socket, server_hostname=host)
         settings = INITIAL_WINDOW + window.to_bytes(4, "big")
         self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(SETTINGS, 0, 0, settings))
         self._stream = -1

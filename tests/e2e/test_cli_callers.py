@@ -102,6 +102,21 @@ def test_nothing_is_removed_if_a_part_does_not_exist(
     assert (tmp_path / "callers.toml").read_text() == before
 
 
+def test_a_certificate_of_another_caller_is_not_added(tmp_path: Path) -> None:
+    path = tmp_path / "callers.toml"
+    add = "caller", "add", f"--callers={path}", "--certificate=cx"
+    assert run(*add, "one", "--role=crm").exit_code == 0
+    before = path.read_text()
+
+    refused = run(*add, "other", "--role=support", "--certificate=free")
+
+    said = "Error: one has the certificate 'cx' already; nothing was added\n"
+    assert (refused.exit_code, refused.output) == (1, said)
+    assert path.read_text() == before
+    assert run(*add, "one", "--role=crm", "--certificate=free").exit_code == 0
+    assert len(callers.known_callers(path)) == 2
+
+
 def _full(_: int) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 

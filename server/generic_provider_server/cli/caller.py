@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -89,6 +89,7 @@ def add(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     with changed_callers(file) as callers:
+        _check_free(callers, name, certificates)
         former = callers.get(name, added)
         same = set(former.roles) == set(roles)
         change = f"{name}: {', '.join(former.roles)} → {', '.join(roles)}"
@@ -108,6 +109,17 @@ def add(
         if tokens:
             say("Keep this token; it is not shown again:", err=True)
             say(token)
+
+
+def _check_free(callers: Mapping[str, Caller], name: str, certificates: tuple[str, ...]) -> None:
+    """Raises ClickException if another caller has one of the certificates, because a server refuses
+    a file in which two callers have the same certificate.
+    """
+    for other, held in callers.items():
+        common = [each for each in certificates if each in held.certificates]
+        if common and other != name:
+            said = f"{other} has the certificate {common[0]!r} already; nothing was added"
+            raise click.ClickException(said)
 
 
 @caller.command()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from generic_provider import Client, ProvisioningResponse, ResponseStatus, actions
+from generic_provider import Archive, Client, ProvisioningResponse, ResponseStatus, actions
+from generic_provider_server.cli import archive
 from generic_provider_server.demo.aluxsat import provider
 from support.archives import make_old
 from support.command_line import run, told_as_json
@@ -44,6 +46,19 @@ def request_number(server: Server, url: str) -> str:
         crm.send_responses(CODE, responses=[accepted])
     make_old(url, days=100)
     return request.number
+
+
+def test_a_full_disk_is_an_error_of_the_downloaded_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Client, "get_archive", lambda *_: Archive())
+    monkeypatch.setattr(Client, "download_archive", lambda *_: [b"a piece"])
+    monkeypatch.setattr(archive, "_private", lambda *_: os.open("/dev/full", os.O_WRONLY))
+
+    told = run("archive", "download", "Z0000000001", f"--to={tmp_path / 'archive'}")
+
+    error = f"Error: {tmp_path / 'archive.part'}: No space left on device\n"
+    assert (told.exit_code, told.stderr.endswith(error)) == (1, True), told.stderr
 
 
 def test_old_requests_go_into_a_file_that_is_read_and_deleted(

@@ -305,6 +305,29 @@ def test_an_unknown_column_is_wrong_usage(column: str, said: str, tmp_path: Path
     assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr
 
 
+def test_the_file_for_refused_lines_is_never_the_file_itself(tmp_path: Path) -> None:
+    file, refused = tmp_path / "again.ndjson", tmp_path / "again.ndjson.refused"
+    _write(refused, [_subscriber("1", "again")])
+    before = refused.read_bytes()
+    file.symlink_to(refused)
+
+    told = run("action", "batch", str(file))
+
+    assert (told.exit_code, f"Error: {refused} is the file for" in told.stderr) == (1, True)
+    assert refused.read_bytes() == before
+
+
+def test_a_full_disk_is_an_error_of_the_file_for_refused_lines(tmp_path: Path) -> None:
+    file, refused = tmp_path / "full.ndjson", tmp_path / "full.ndjson.refused"
+    file.write_text("no JSON\n")
+    refused.symlink_to("/dev/full")
+
+    told = run("action", "batch", str(file))
+
+    error = f"Error: {refused}: No space left on device\n"
+    assert (told.exit_code, told.stderr.endswith(error)) == (1, True), told.stderr
+
+
 def test_a_batch_that_does_not_reach_the_server_says_how_to_go_on(tmp_path: Path) -> None:
     file = tmp_path / "far.ndjson"
     _write(file, [_subscriber("1", "far")])

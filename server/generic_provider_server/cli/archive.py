@@ -17,7 +17,7 @@ from generic_provider import Archive, ArchiveState, Client
 
 from ..desk.output import Output, counted, moment, say_folded
 from .archive_show import show
-from .failures import REFUSED
+from .failures import REFUSED, written_to
 from .listing import explain_nothing, limit_option, page_size, within
 from .progress import progress
 from .remote import remote
@@ -153,7 +153,9 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
     part = file.with_name(f"{file.name}.part")
     part.unlink(missing_ok=True)  # a former download may have left it with other permissions
     try:
-        if _received(client, found, part) != found.checksum:
+        with written_to(part):
+            checksum = _received(client, found, part)
+        if checksum != found.checksum:
             raise click.ClickException(
                 "the downloaded file does not have the checksum of the archive: try again"
             )

@@ -13,7 +13,7 @@ from generic_provider import ActionState, Client, SubscriptionAction
 
 from ..desk.actions import error, state
 from ..desk.output import say
-from .failures import REFUSED
+from .failures import REFUSED, written_to
 from .files.action_lines import Line
 from .waiting import ONLY_THE_WAITING, settled_action
 
@@ -31,6 +31,11 @@ class RefusedLines:
         pipe = str(file) == "-" or str(file.parent) in ("/dev", "/dev/fd")
         self.file = Path("stdin.refused") if pipe else file.with_name(f"{file.name}.refused")
         self.count = 0
+        if written and file.exists() and self.file.exists() and self.file.samefile(file):
+            raise click.ClickException(
+                f"{self.file} is the file for refused lines, which would overwrite the lines of "
+                f"{file}: rename it; nothing was done"
+            )
         try:
             self._lines = self.file.open("wb") if written else None
         except OSError as failed:
@@ -45,14 +50,16 @@ class RefusedLines:
     def __exit__(self, *_: object) -> None:
         if self._lines is None:
             return
-        self._lines.close()
+        with written_to(self.file):
+            self._lines.close()
         if not self.count:
             self.file.unlink(missing_ok=True)
 
     def add(self, line: Line, reason: str, *, heading: Callable[[], bytes]) -> None:
         say(*f"line {line.number}: {reason}".split("\n"), err=True)
         if self._lines is not None:
-            self._lines.write((b"" if self.count else heading()) + line.source + b"\n")
+            with written_to(self.file):
+                self._lines.write((b"" if self.count else heading()) + line.source + b"\n")
         self.count += 1
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
+from pathlib import Path
 
 import click
 import grpc
@@ -74,6 +75,18 @@ def _is_known(option: str, command: click.Command, context: click.Context) -> bo
         return False
     found = (command.get_command(context, name) for name in command.list_commands(context))
     return any(_is_known(option, each, context) for each in found if each)
+
+
+@contextmanager
+def written_to(file: Path) -> Iterator[None]:
+    """Adds the name of the file to an OSError of the `with` block, because Python does not name the
+    file that a write has failed to change.
+    """
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(file)
+        raise
 
 
 def cause(error: OSError) -> str:

@@ -22,7 +22,7 @@ import click
 import structlog
 from msgspec.structs import replace
 
-from .config import Settings
+from .config import Settings, address_of
 from .logs import configure_logs
 from .metrics.showing import Gathered, sent, shown
 from .running import Gone, run_one
@@ -43,8 +43,12 @@ def run_workers(settings: Settings) -> None:
     if the address cannot be bound, or if a process does not start.
     """
     configure_logs(settings)
-    with _reserved(settings) as address, _shown(settings) as gathered:
-        each = replace(settings, listen=address, workers=1)
+    with (
+        _reserved(settings.listen) as address,
+        _reserved(settings.listen_tokens) as for_tokens,
+        _shown(settings) as gathered,
+    ):
+        each = replace(settings, listen=address, listen_tokens=for_tokens, workers=1)
         workers = Workers(each, settings.workers, gathered)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: workers.stop())
@@ -219,11 +223,14 @@ def _check_free(family: int, kind: int, address: Any) -> None:
 
 
 @contextmanager
-def _reserved(settings: Settings) -> Iterator[str]:
+def _reserved(listen: str) -> Iterator[str]:
     """Reserves the port for the processes that share it, and yields the address with the number of
-    the port.
+    the port; an empty text if the settings give no such address.
     """
-    host, port = settings.address
+    if not listen:
+        yield ""
+        return
+    host, port = address_of(listen, option="--listen", example="127.0.0.1:50051")
     with ExitStack() as stack:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -233,7 +240,7 @@ def _reserved(settings: Settings) -> Iterator[str]:
             keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             keeping.bind(address)
         except OSError as error:
-            text = f"cannot serve on {settings.listen}: {error.strerror}"
+            text = f"cannot serve on {listen}: {error.strerror}"
             raise click.ClickException(text) from error
         chosen: int = keeping.getsockname()[1]
         yield f"[{host}]:{chosen}" if ":" in host else f"{host}:{chosen}"

@@ -11,10 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
+import click
 import pytest
 
 from generic_provider import Client, actions
+from generic_provider_server.config import Settings
 from generic_provider_server.demo.aluxsat import provider
+from generic_provider_server.workers import run_workers
 from support.forking import PROGRAM
 from support.postgres import Databases
 from support.processes import Server, simulated_adapter, wait_until
@@ -193,3 +196,28 @@ def test_a_worker_that_cannot_start_is_told() -> None:
     assert "is not a PostgreSQL URL: invalid URI query parameter" in done.stderr
     assert "could not start" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["listen", "listen_tokens"])
+def test_no_address_is_shared_with_another_program(
+    option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.workers.configure_logs", lambda _: None)
+    file = Path("never read")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        settings = Settings(
+            database="postgresql://never.reached/",
+            workers=WORKERS,
+            callers=file,
+            tls_certificate=file,
+            tls_key=file,
+            tls_client_ca=file,
+            listen=taken if option == "listen" else "127.0.0.1:0",
+            listen_tokens=taken if option == "listen_tokens" else "127.0.0.1:0",
+        )
+        with pytest.raises(click.ClickException, match=f"cannot serve on {taken}: "):
+            run_workers(settings)

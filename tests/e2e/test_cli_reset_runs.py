@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from generic_provider import Client, ProvisioningResponse, ResetRunState, ResponseStatus, actions
+from generic_provider import (
+    Client,
+    Provider,
+    ProvisioningResponse,
+    ResetRun,
+    ResetRunState,
+    ResponseStatus,
+    SubmitResetRunDefinitionResponse,
+    actions,
+)
 from support.command_line import run, told_as_json
 from support.forking import Forked
 from support.processes import PATIENCE, Server, wait_until
@@ -185,6 +195,35 @@ def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: 
         if line.startswith("  --")
     ]
     assert options[0:3] == ["--provider", "--name", "--created-from"]
+
+
+@pytest.mark.parametrize(
+    ("command", "states", "exit_code"),
+    [
+        ("watch U0000000001", ["RUNNING", "HELD"], 0),
+        ("watch U0000000001", ["RUNNING", "FAILED"], 1),
+        ("submit D0000000001 --hold --watch", ["RUNNING", "HELD"], 0),
+        ("approve U0000000001 --reason=seen --watch", ["RUNNING", "CANCELLED"], 1),
+    ],
+)
+def test_a_run_is_watched_as_json(
+    command: str, states: list[str], exit_code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = ResetRun(id="U0000000001", state=ResetRunState.RUNNING)
+    submitted = SubmitResetRunDefinitionResponse(reset_run=begun)
+    runs = [ResetRun(id=begun.id, state=ResetRunState.value_of(each)) for each in states]
+    if states[-1] == "HELD":
+        runs.append(ResetRun(id="after it was held"))
+    monkeypatch.setattr(Client, "watch_reset_run", lambda *_: iter(runs))
+    monkeypatch.setattr(Client, "get_reset_run", lambda *_: begun)
+    monkeypatch.setattr(Client, "approve_reset_run", lambda *_, **__: begun)
+    monkeypatch.setattr(Client, "submit_reset_run_definition", lambda *_, **__: submitted)
+    monkeypatch.setattr(Client, "get_provider", lambda *_: Provider())
+
+    told = run("reset", "run", *command.split(), "--json")
+
+    said = [json.loads(line)["state"] for line in told.stdout.splitlines()]
+    assert (said, told.exit_code) == ([f"RESET_RUN_STATE_{each}" for each in states], exit_code)
 
 
 def test_ctrl_c_ends_only_the_watching(server: Server, crm: Client) -> None:

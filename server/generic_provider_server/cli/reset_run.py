@@ -139,8 +139,8 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
         held = ", and each run is held until it is approved" if hold else ""
         text = f"{definition} runs next at {due}{held}; to stop it: {stop}"
         output.message(done.definition, text)
-    elif watch and not output.as_json:
-        show_progress(client, done.reset_run.id)
+    elif watch:
+        show_progress(client, output, done.reset_run.id)
     else:
         output.message(done.reset_run, _begun(done.reset_run, hold=hold))
 
@@ -150,14 +150,10 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
 @remote
 def watch_(client: Client, output: Output, *, reset_run: str) -> None:
     """Watch a run with a progress bar. The command ends when the run has ended, or waits for its
-    approval.
+    approval. With --json, it prints the run after each change.
     """
     client.get_reset_run(reset_run)  # a wrong id is refused before a progress bar is shown
-    if not output.as_json:
-        show_progress(client, reset_run)
-        return
-    for each in client.watch_reset_run(reset_run):
-        output.message(each, "")
+    show_progress(client, output, reset_run)
 
 
 @run.command()
@@ -173,8 +169,8 @@ def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, w
     """
     _check_open(client.get_reset_run(reset_run), "approved")
     done = client.approve_reset_run(reset_run, reason=reason)
-    if watch and not output.as_json:
-        show_progress(client, reset_run)
+    if watch:
+        show_progress(client, output, reset_run)
     else:
         output.message(done, _begun(done))
 

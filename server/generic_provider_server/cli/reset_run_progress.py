@@ -1,43 +1,58 @@
-"""Shows a reset run with a progress bar."""
+"""Shows a reset run until it has ended."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Iterator
 
 from generic_provider import Client, ResetRun, ResetRunState
 
 from ..desk.command_lines import command
-from ..desk.output import console, say_folded
+from ..desk.output import Output, console, say_folded
 from ..desk.resets import run_lines
 
 FAILED = (ResetRunState.FAILED, ResetRunState.CANCELLED)
 
 
-def show_progress(client: Client, number: str) -> None:
-    """Shows the run until it has ended or waits for its approval. Exits with 1 if the run failed or
-    was cancelled, and after Ctrl-C.
+def show_progress(client: Client, output: Output, number: str) -> None:
+    """Shows the run until it has ended or waits for its approval: with a progress bar, or as JSON
+    after each change. Exits with 1 if the run failed or was cancelled, and after Ctrl-C.
     """
-    from rich import progress as bars  # noqa: PLC0415 - most commands show no progress
-
-    columns = bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn()
-    last = ResetRun()
+    last, runs = ResetRun(), _until_held(client, number)
     try:
-        with bars.Progress(*columns, bars.TimeElapsedColumn(), console=console()) as progress:
-            task = progress.add_task(number, total=None)
-            for last in client.watch_reset_run(number):
-                progress.update(
-                    task,
-                    description=f"{number} {ResetRunState.name_of(last.state)}",
-                    total=last.total or None,
-                    completed=min(last.examined, last.total),
-                )
-                if last.state == ResetRunState.HELD:
-                    break
+        for last in runs if output.as_json else _with_bar(runs, number):
+            if output.as_json:
+                output.message(last)
     except KeyboardInterrupt:
         cancel = command("reset", "run", "cancel", number)
         text = f"{number} is not watched any more, but it continues; to end it: {cancel}"
         say_folded(text, err=True)
         sys.exit(1)
-    say_folded(*run_lines(last))
+    if not output.as_json:
+        say_folded(*run_lines(last))
     if last.state in FAILED:
         sys.exit(1)
+
+
+def _until_held(client: Client, number: str) -> Iterator[ResetRun]:
+    """Yields the run after each change, until it has ended or waits for its approval."""
+    for run in client.watch_reset_run(number):
+        yield run
+        if run.state == ResetRunState.HELD:
+            return
+
+
+def _with_bar(runs: Iterable[ResetRun], number: str) -> Iterator[ResetRun]:
+    from rich import progress as bars  # noqa: PLC0415 - most commands show no progress
+
+    columns = bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn()
+    with bars.Progress(*columns, bars.TimeElapsedColumn(), console=console()) as progress:
+        task = progress.add_task(number, total=None)
+        for run in runs:
+            progress.update(
+                task,
+                description=f"{number} {ResetRunState.name_of(run.state)}",
+                total=run.total or None,
+                completed=min(run.examined, run.total),
+            )
+            yield run

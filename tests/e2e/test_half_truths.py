@@ -163,7 +163,7 @@ def test_a_provider_is_shown_as_the_file_that_makes_it(server: Server, tmp_path:
         """
     )
     dry = run("provider", "apply", str(file), "--dry-run", server=server)
-    assert dry.stdout.startswith("WHOLE would be created\n+code")
+    assert dry.stdout.startswith("WHOLE would be created, NOT_EFFECTIVE\n+code")
     assert "[PROVIDER_NOT_FOUND]" in run("provider", "show", "WHOLE", server=server).stderr
     run("provider", "apply", str(file), server=server)
 
@@ -171,7 +171,13 @@ def test_a_provider_is_shown_as_the_file_that_makes_it(server: Server, tmp_path:
     file.write_text(written)
 
     again = run("provider", "apply", str(file), "--dry-run", server=server)
-    assert again.stdout == "WHOLE would be unchanged\n"
+    assert again.stdout == "WHOLE would be unchanged, NOT_EFFECTIVE\n"
+    plan = "provider", "apply", str(file), "--dry-run", "--effective"
+    would = "WHOLE would be unchanged, EFFECTIVE\n"
+    assert run(*plan, server=server).stdout == would
+    planned = run(*plan, "--json", server=server)
+    assert planned.stderr == would
+    assert json.loads(planned.stdout)["state"] == "PROVIDER_STATE_EFFECTIVE"
     assert run("provider", "apply", str(file), server=server).stdout.startswith("WHOLE unchanged")
     file.write_text(written.replace('"50 h"', '"3 d"').replace('{ code = "TWIN"', '# { "TWIN"'))
     changed = run("provider", "apply", str(file), "--dry-run", server=server).stdout

@@ -67,7 +67,7 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
     except ProviderNotFound:
         former = None
     if dry_run:
-        _show_difference(file, former, wanted)
+        _show_difference(output, file, former, wanted, effective=effective)
         return
     try:
         now, done = _written(client, former, wanted)
@@ -96,18 +96,27 @@ def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple
     return now, "unchanged" if now.etag == former.etag else "updated"
 
 
-def _show_difference(file: Path, former: Provider | None, wanted: Provider) -> None:
+def _show_difference(
+    output: Output, file: Path, former: Provider | None, wanted: Provider, *, effective: bool
+) -> None:
     """Prints the changes, and checks as much of them as is possible without the server."""
-    said, *changed = _difference(former, wanted)
+    complete = _complete(wanted)
+    complete.state = former.state if former else ProviderState.NOT_EFFECTIVE
+    if effective:
+        complete.state = ProviderState.EFFECTIVE
+    changed = _changed(former, complete)
     if wrong := [*wrong_references(wanted)]:
         raise click.ClickException("\n".join([f"{file}:", *wrong]))
-    say(said, *changed)
+    said = "created" if former is None else "updated" if changed else "unchanged"
+    say(f"{wanted.code} would be {said}, {_state(complete)}", *changed, err=output.as_json)
+    if output.as_json:
+        output.message(complete)
     if changed:
         say_folded(NOT_CHECKED, err=True)
 
 
-def _difference(former: Provider | None, wanted: Provider) -> list[str]:
-    """Returns lines that describe the changes. A field that is not set gets the default value."""
+def _complete(wanted: Provider) -> Provider:
+    """Returns a copy of the provider in which every field that is not set has its default value."""
     complete = Provider()
     for method in ("activation_method", "deactivation_method"):
         setattr(complete.request_settings, method, RequestMethod.PER_SERVICE)
@@ -116,9 +125,7 @@ def _difference(former: Provider | None, wanted: Provider) -> list[str]:
     complete.MergeFrom(wanted)
     for service in complete.services:
         service.kind = service.kind or ServiceKind.TERMED
-    changed = _changed(former, complete)
-    said = "created" if former is None else "updated" if changed else "unchanged"
-    return [f"{wanted.code} would be {said}", *changed]
+    return complete
 
 
 def _changed(former: Provider | None, now: Provider) -> list[str]:

@@ -103,6 +103,11 @@ def check_pem(*, certificate: Path, key: Path, ca: Path | None) -> None:
             f"--tls-certificate {certificate} and --tls-key {key} are no pair of PEM files"
         ) from None
     try:
+        expiry_of(certificate.read_bytes())
+    except ValueError:  # the module ssl accepts certificates of OpenSSL that gRPC refuses
+        begin = "-----BEGIN CERTIFICATE-----"
+        raise OSError(f"--tls-certificate {certificate} has no line {begin}") from None
+    try:
         if ca:
             context.load_verify_locations(ca)
     except ssl.SSLError:

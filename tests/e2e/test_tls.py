@@ -30,6 +30,7 @@ from generic_provider import (
 )
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
+from generic_provider_server.pem import check_pem
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 CA = (CERTIFICATES / "ca.pem").read_bytes()
@@ -211,3 +212,13 @@ def test_a_key_with_a_password_is_named(files: dict[str, Path]) -> None:
 
     with pytest.raises(ValueError, match="key: the file is encrypted"):
         TlsFiles(**files)
+
+
+def test_a_certificate_that_only_openssl_accepts_is_named(tmp_path: Path) -> None:
+    pair = _own_pair(tmp_path)
+    text = pair.certificate.read_text().replace(" CERTIFICATE-----", " TRUSTED CERTIFICATE-----")
+    pair.certificate.write_text(text)
+
+    said = f"--tls-certificate {pair.certificate} has no line -----BEGIN CERTIFICATE-----"
+    with pytest.raises(OSError, match=re.escape(said)):
+        check_pem(certificate=pair.certificate, key=pair.key, ca=None)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from generic_provider import PerformActionRequest, PlatformSubscription
+from generic_provider_server.cli.files.field_paths import nested
 from generic_provider_server.cli.files.message_lines import message_of
 
 
@@ -37,3 +38,10 @@ def test_a_line_with_two_actions_names_both() -> None:
 def test_true_and_false_may_be_texts() -> None:
     assert message_of({"missing": "TRUE"}, PlatformSubscription()).missing
     assert not message_of({"missing": "false"}, PlatformSubscription()).missing
+
+
+def test_positions_decide_the_order_of_a_list_and_not_the_columns() -> None:
+    first, second = "address.lines[0]", "address.lines[1]"
+    assert nested([(second, "B"), (first, "A")]) == {"address": {"lines": ["A", "B"]}}
+    items = [("items[10].a[1]", "4"), ("items[2].b", "1"), ("items[10].a[0]", "3"), ("c", "0")]
+    assert nested(items) == {"c": "0", "items": [{"b": "1"}, {"a": ["3", "4"]}]}

@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 PART = re.compile(r"(\w+)(\[\d{1,4}\])?")
+POSITION = re.compile(r"\[(\d+)\]")
 LEAVES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 
 
@@ -43,14 +44,19 @@ def no_field(name: str, of: Descriptor, *, beside: Collection[str] = ()) -> str:
 
 def nested(cells: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Returns the JSON form of a message with these texts in its fields. `cells`: the path and the
-    text of each field. Empty texts are left out, also as elements of lists.
+    text of each field. Empty texts are left out, also as elements of lists. The positions in the
+    paths decide the order of a list, not the order of the cells.
     """
     root: dict[str, Any] = {}
     places = {"": root}
-    for path, text in cells:
+    for path, text in sorted(cells, key=lambda cell: _positions(cell[0])):
         if text:
             _put(places, path, text)
     return root
+
+
+def _positions(path: str) -> list[int]:
+    return [int(position) for position in POSITION.findall(path)]
 
 
 def _put(places: dict[str, dict[str, Any]], path: str, value: Any) -> None:

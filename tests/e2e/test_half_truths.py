@@ -151,12 +151,12 @@ def test_a_provider_is_shown_as_the_file_that_makes_it(server: Server, tmp_path:
     file.write_text(
         """
         code = "WHOLE"
-        display_name = "Täis \\"Whole\\" \\\\ Co."
+        display_name = "Täis \\"Whole\\" \\\\ \\U000e0067 Co."
         distributors = [
             { code = "MAIN", allowed_services = ["A"], required_goods_types = ["CARD"] },
             { code = "TWIN", required_distributor = "MAIN", max_services = 3 },
         ]
-        services = [{ code = "A", provider_service_id = "1", parameters = { "a b" = "€" } }]
+        services = [{ code = "A", provider_service_id = "1", parameters = { "a 😀" = "€ 😀" } }]
         goods = [{ goods_type = "CARD", provider_goods_type = "C" }]
         delivery_settings = { pending_window = "50 h", max_delivery_attempts = 7 }
         request_settings = { term_end_on_platform = true }

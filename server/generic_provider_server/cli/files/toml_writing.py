@@ -32,7 +32,7 @@ def toml_of(message: Message, *, leave_out: Collection[str]) -> str:
 
 def _value(field: FieldDescriptor, value: Any, *, lines: bool = False) -> str:
     if field.message_type and field.message_type.GetOptions().map_entry:
-        return _table(f"{_key(key)} = {json.dumps(value[key])}" for key in sorted(value))
+        return _table(f"{_key(key)} = {_text(value[key])}" for key in sorted(value))
     if not field.is_repeated:
         return _one(field, value)
     each = [_one(field, one) for one in value]
@@ -48,7 +48,15 @@ def _one(field: FieldDescriptor, value: Any) -> str:
         return json.dumps(_span(value.ToTimedelta()))
     if isinstance(value, Message):
         return _table(f"{each.name} = {_value(each, part)}" for each, part in value.ListFields())
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _text(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _text(value: str) -> str:
+    """Returns the text between quotation marks. Characters that a terminal cannot show are escaped
+    here, because the escapes of JSON are no TOML if a character needs two of them.
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join([each if each.isprintable() else f"\\U{ord(each):08x}" for each in text])
 
 
 def _table(entries: Iterator[str]) -> str:
@@ -56,7 +64,7 @@ def _table(entries: Iterator[str]) -> str:
 
 
 def _key(name: str) -> str:
-    return name if BARE.fullmatch(name) else json.dumps(name)
+    return name if BARE.fullmatch(name) else _text(name)
 
 
 def _span(span: timedelta) -> str:

@@ -23,6 +23,10 @@ Result = TypeVar("Result")
 Item = TypeVar("Item")
 
 
+LONGEST_WAIT = timedelta(seconds=30)
+"""The longest time for which a server holds a call, even if the caller asks for more."""
+
+
 class Caller(Protocol):
     performed_by: str
     """The `performed_by` of a call that does not name a person or system itself."""
@@ -70,6 +74,11 @@ class Watch(Generic[Response, Item]):
     response: type[Response]
     read: Callable[[Response], Iterable[Item]]
     lasting: bool = False
+
+
+def held_for(wait: timedelta | None) -> timedelta:
+    """Returns the time for which a server may hold a call with this `wait`."""
+    return min(max(wait or timedelta(), timedelta()), LONGEST_WAIT)
 
 
 def chosen(kind: type[Enumeration], one: int | str | None, many: Iterable[int | str]) -> list[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from generic_provider._calls import Call, Caller
+from generic_provider._calls import Call, Caller, held_for
 from generic_provider._values import several, span
 from generic_provider.v1 import provisioning_service_pb2 as v1
 
@@ -42,7 +42,7 @@ def pull(
         include_target=include_target,
         wait=span("wait", wait),
     )
-    return Call(request, v1.PullPendingRequestsResponse, lambda pulled: pulled, wait or timedelta())
+    return Call(request, v1.PullPendingRequestsResponse, lambda pulled: pulled, held_for(wait))
 
 
 def send_responses(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from generic_provider import actions
-from generic_provider._calls import Call, Caller, Pages, Watch, chosen
+from generic_provider._calls import Call, Caller, Pages, Watch, chosen, held_for
 from generic_provider._failures import error_of_item
 from generic_provider._values import instant, span
 from generic_provider.enums import (
@@ -22,7 +22,6 @@ from generic_provider.errors import ProvisioningError
 from generic_provider.v1 import subscription_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import Subscription
 
-LONGEST_WAIT = timedelta(seconds=30)
 EVENTS_IN_BATCH = 100
 """The greatest number of events that a server sends in one message."""
 
@@ -109,7 +108,7 @@ def get_action(
         raise ValueError("get_action takes either an action's id or a request_id")
     key = {"action": action} if action else {"request_id": request_id}
     request = v1.GetActionRequest(**key, wait=span("wait", wait))
-    longer = min(wait or timedelta(), LONGEST_WAIT)
+    longer = held_for(wait)
     return Call(request, v1.GetActionResponse, lambda found: found.action, longer)
 
 

@@ -33,6 +33,8 @@ from generic_provider import (
     actions,
 )
 from generic_provider._calls import PATHS
+from generic_provider._provisioning_calls import pull
+from generic_provider._subscription_calls import get_action
 from generic_provider.v1 import (
     provider_service_pb2,
     provisioning_service_pb2,
@@ -211,9 +213,14 @@ def test_an_action_is_found_by_one_key(crm: Crm) -> None:
     assert (request.WhichOneof("key"), request.wait.seconds) == ("request_id", 3)
 
 
-def test_the_longest_wait_for_an_action_is_the_server_s(crm: Crm) -> None:
-    crm.calls(lambda: crm.client.get_action("A1", wait=timedelta.max))
-    crm.answers("GetAction", subscription_service_pb2.GetActionResponse())
+@pytest.mark.parametrize(
+    ("wait", "held"),
+    [(None, 0), (timedelta(seconds=3), 3), (timedelta.max, 30), (timedelta.min, 0)],
+)
+def test_the_longest_wait_is_the_server_s(crm: Crm, wait: timedelta | None, held: int) -> None:
+    waiting = timedelta(seconds=held)
+    assert get_action(crm.client, "A1", wait=wait).wait == waiting
+    assert pull(crm.client, "P", adapter="a", wait=wait).wait == waiting
 
 
 def test_both_clients_have_every_call_but_that_of_the_adapter() -> None:

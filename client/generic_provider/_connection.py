@@ -132,8 +132,10 @@ class Tries:
     has asked for a repeat.
     """
 
-    def __init__(self, limit: timedelta) -> None:
-        self._until = time.monotonic() + limit.total_seconds()
+    def __init__(self, limit: timedelta, *, wait: timedelta = timedelta()) -> None:
+        """`wait`: the time for which the server may hold the call, in addition to `limit`."""
+        # seconds are added, because the sum of two timedeltas may be too large
+        self._until = time.monotonic() + limit.total_seconds() + wait.total_seconds()
         self._delays = delays(0.1, 5.0)
         self._unavailable: grpc.RpcError | None = None
 

@@ -163,7 +163,7 @@ class AsyncClient(Base):
         return self._target.aio_channel()
 
     async def _do(self, call: Call[Response, Result]) -> Result:
-        tries = Tries(self._timeout + call.wait)
+        tries = Tries(self._timeout, wait=call.wait)
         while True:
             rpc = self._rpc(call.response)
             sent = rpc(call.request, timeout=tries.seconds_left(), metadata=self._metadata)

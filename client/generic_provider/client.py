@@ -173,7 +173,7 @@ class Client(Base):
         return self._target.channel()
 
     def _do(self, call: Call[Response, Result]) -> Result:
-        tries = Tries(self._timeout + call.wait)
+        tries = Tries(self._timeout, wait=call.wait)
         while True:
             rpc = self._rpc(call.response)
             try:

@@ -223,6 +223,13 @@ def test_the_longest_wait_is_the_server_s(crm: Crm, wait: timedelta | None, held
     assert pull(crm.client, "P", adapter="a", wait=wait).wait == waiting
 
 
+def test_a_call_may_wait_with_the_longest_timeout(threads: ThreadPoolExecutor) -> None:
+    crm = Crm(threads, timeout=timedelta.max)
+    done = crm.calls(lambda: crm.client.get_action("A1", wait=timedelta(seconds=3)))
+    crm.answers("GetAction", subscription_service_pb2.GetActionResponse())
+    assert done.result() == SubscriptionAction()
+
+
 def test_both_clients_have_every_call_but_that_of_the_adapter() -> None:
     ours = {name for name, each in vars(Client).items() if hasattr(each, "__wrapped__")}
     assert ours == {

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from operator import methodcaller
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -18,6 +19,7 @@ from generic_provider._tls import TlsFiles
 from generic_provider._values import text, timedelta_of
 from generic_provider.v1.provisioning_service_pb2 import ReportPlatformStateResponse
 
+C = TypeVar("C")
 _SERIALIZE = methodcaller("SerializeToString")
 
 
@@ -46,6 +48,7 @@ class Base:
         self._former: list[Any] = []
         self._opened_with = self._target.credentials() if isinstance(tls, TlsFiles) else None
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
 
     @property
     def uses_tls(self) -> bool:
@@ -78,6 +81,18 @@ class Base:
         created when it is first needed, because channels do not survive a fork.
         """
         raise NotImplementedError
+
+    def _opened(self, open_channel: Callable[[], C]) -> C:
+        """Returns the channel, and opens it if there is none.
+
+        From Python 3.12 on, cached_property has no lock, so that two threads could open two
+        channels, of which `close` would close only one.
+        """
+        with self._opening:
+            found: C | None = self.__dict__.get("channel")
+            if found is None:
+                found = self.__dict__["channel"] = open_channel()
+            return found
 
     def _prepare_retry(self) -> None:
         """Replaces the channel if the files of TLS have changed since it was created.

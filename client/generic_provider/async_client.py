@@ -160,7 +160,7 @@ class AsyncClient(Base):
 
     @functools.cached_property
     def channel(self) -> grpc.aio.Channel:
-        return self._target.aio_channel()
+        return self._opened(self._target.aio_channel)
 
     async def _do(self, call: Call[Response, Result]) -> Result:
         tries = Tries(self._timeout, wait=call.wait)

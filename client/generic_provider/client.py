@@ -170,7 +170,7 @@ class Client(Base):
 
     @functools.cached_property
     def channel(self) -> grpc.Channel:
-        return self._target.channel()
+        return self._opened(self._target.channel)
 
     def _do(self, call: Call[Response, Result]) -> Result:
         tries = Tries(self._timeout, wait=call.wait)

@@ -230,6 +230,13 @@ def test_a_call_may_wait_with_the_longest_timeout(threads: ThreadPoolExecutor) -
     assert done.result() == SubscriptionAction()
 
 
+def test_two_threads_that_open_the_channel_get_the_same() -> None:
+    with Client("localhost:1") as client:
+        # From Python 3.12 on, cached_property lets several threads call the function at once.
+        opened = [vars(Client)["channel"].func(client) for _ in range(2)]
+        assert opened == [client.channel, client.channel]
+
+
 def test_both_clients_have_every_call_but_that_of_the_adapter() -> None:
     ours = {name for name, each in vars(Client).items() if hasattr(each, "__wrapped__")}
     assert ours == {

@@ -265,6 +265,28 @@ def test_a_new_holder_or_address_keeps_what_no_option_names(server: Server) -> N
         assert (nothing.exit_code, "at least one option" in nothing.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "other"),
+    [
+        ("change-subscriber", "--holder-name=Liis", "--holder-name=Anu"),
+        ("change-location", "--city=Narva", "--postal-code=5"),
+    ],
+)
+def test_a_change_of_some_fields_is_repeated_with_its_request_id(
+    command: str, option: str, other: str, server: Server
+) -> None:
+    number = _subscriber(server, "--holder-name=Mari", "--holder-phone=555", "--city=Tartu")
+    change = "action", command, number, f"--request-id={command}-{number}"
+
+    first = run(*change, option, server=server).stdout
+    run("action", command, number, other, server=server)  # the fields have other values now
+    again = run(*change, option, server=server).stdout
+
+    assert again.split()[0] == first.split()[0]
+    assert "performed by an earlier call with the same request id" in again
+    assert "[REQUEST_ID_REUSED]" in run(*change, other, server=server).stderr
+
+
 def test_an_action_says_what_is_not_sent(server: Server) -> None:
     number = _subscriber(server)
     (item,) = told_as_json("subscription", "show", number, server=server)[0]["items"]

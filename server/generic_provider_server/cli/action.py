@@ -110,7 +110,8 @@ def _command(name: str, verb: Verb) -> click.Command:
         chosen = getattr(request, name.replace("-", "_"))
         chosen.MergeFrom(type(chosen)(**message_fields(options)))
         if name in PARTS:
-            merge(client, request, command=name, whole=whole)
+            request_id = common.request_id or ""
+            merge(client, request, command=name, whole=whole, request_id=request_id)
         done = _perform(client, request, chosen, common)
         if common.wait:
             with continued_action(done.action.id):

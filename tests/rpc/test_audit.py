@@ -36,6 +36,7 @@ from generic_provider import (
 )
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+from generic_provider.v1.subscription_service_pb2 import PerformActionRequest
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.rpc.audited_calls import (
@@ -43,6 +44,7 @@ from generic_provider_server.rpc.audited_calls import (
     RECORDED_IF_REFUSED,
     RECORDED_TOGETHER,
 )
+from generic_provider_server.store.write.next_group import MOST_IN_GROUP
 from support.callers import allow
 from support.calling import METHODS, Caller
 
@@ -323,6 +325,22 @@ async def test_entries_name_the_proven_caller_with_its_roles_and_count_wrong_cre
     assert not any("wrong" in str(entry) for entry in found)
     made = [entry.detail for entry in found if entry.method == "CreateProvider"]
     assert made == ["(repeated)", ""]
+
+
+async def test_a_batch_that_needs_several_transactions_still_shows_that_an_action_is_a_repeat(
+    crm: AsyncClient,
+) -> None:
+    await crm.batch_perform([_new(0)])
+    await crm.batch_perform([_new(n) for n in range(MOST_IN_GROUP + 1)])
+
+    newest, oldest = await trail(crm, methods=["BatchPerformActions"])
+    assert (newest.detail, newest.done) == ("BECOME_SUBSCRIBER (repeated)", MOST_IN_GROUP + 1)
+    assert (oldest.detail, oldest.done) == ("BECOME_SUBSCRIBER", 1)
+
+
+def _new(number: int) -> PerformActionRequest:
+    become = actions.BecomeSubscriber(type="DTH", draft=True)
+    return actions.request(become, subscription=f"B{number}", request_id=f"b{number}")
 
 
 def _unproven(found: list[AuditEntry]) -> list[str]:

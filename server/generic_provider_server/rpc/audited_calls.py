@@ -96,6 +96,7 @@ class CallAudit:
         "_known",
         "_method",
         "_recorded",
+        "_repeated",
         "_request",
         "malformed",
     )
@@ -109,6 +110,7 @@ class CallAudit:
         self._request = request
         self._known: dict[str, Any] | None = None
         self._recorded = False
+        self._repeated = False
         self.malformed = 0
 
     @property
@@ -129,15 +131,15 @@ class CallAudit:
             return None
         self._recorded = True
         done = refused = 0
-        repeated = False
         for each in asked:
             item_done, item_refused = counts_of(each)
             done, refused = done + item_done, refused + item_refused
-            repeated = repeated or each.repeated
+            # kept, because each transaction of the call writes the detail anew
+            self._repeated = self._repeated or each.repeated
         facts = self._known_facts()
         if not batch:
             facts = facts | subject_of(asked[0])
-        if repeated:
+        if self._repeated:
             detail = facts.get("detail", "")[: NAME - len(REPEATED)]
             facts = facts | {"detail": f"{detail}{REPEATED}".strip()}
         return AuditEntry(**facts, done=done, refused=refused)

@@ -124,6 +124,25 @@ async def test_a_plan_that_recreates_shows_whoever_waits_for_the_first_answer(ru
     assert await runs.bench.sync_state("S1", "SAT") is SyncState.IN_SYNC
 
 
+async def test_a_planned_subscription_gets_an_outcome_although_the_filters_do_not_find_it_any_more(
+    runs: Runs,
+) -> None:
+    for number in ("S1", "S2"):
+        await runs.bench.become(viewer(number, "BASIC", "SPORT"))
+    await runs.bench.accept_all("SAT")
+    held = await runs.run(recreate=True, hold=True, services=("SPORT",))
+    assert await runs.outcomes(held) == dict.fromkeys(("S1", "S2"), EntryOutcome.PLANNED)
+    await runs.bench.perform(REMOVE_SPORT, "S1")
+    await runs.bench.accept_all("SAT")
+    await runs.bench.perform(ADD_NEWS, "S1")
+    await runs.bench.claim("SAT")
+
+    approved = await runs.approve(held)
+
+    assert await runs.outcomes(approved) == {"S1": EntryOutcome.SKIPPED, "S2": CREATED}
+    assert (approved.total, approved.examined, approved.skipped) == (2, 2, 1)
+
+
 async def test_a_run_that_recreates_selects_by_what_it_cancels_too(runs: Runs) -> None:
     for number in ("S1", "S2"):
         await runs.bench.become(viewer(number))

@@ -125,8 +125,10 @@ def _send(
     lane = transaction.lane(run.definition.provider, number)
     try:
         if run.definition.recreate and lane.is_leased:
-            selected = selects(run.definition, record.aggregate, circumstances=circumstances)
-            return _leased(entry, lane) if selected else None
+            shown = planned or selects(
+                run.definition, record.aggregate, circumstances=circumstances
+            )
+            return _leased(entry, lane) if shown else None
         found = examine(
             record.aggregate,
             run.definition,

@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
+from generic_provider_server.commands import report as report_command
 from generic_provider_server.commands.report import Outcome, Report
 from generic_provider_server.domain.actions import BecomeSubscriber, Existing
 from generic_provider_server.domain.platform.image import Known
 from generic_provider_server.domain.platform.reported import Reported, ReportedEntitlement
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.subscription.aggregate import Aggregate
+from generic_provider_server.domain.subscription.report import Applied
+from generic_provider_server.domain.subscription.report import report as apply_report
 from generic_provider_server.domain.values import Account, Address, Instant, SyncState
 from generic_provider_server.services import reporting
 from generic_provider_server.services.reporting import Reporting, Subscriber, Terms
@@ -174,3 +178,24 @@ async def test_a_subscription_that_cannot_be_processed_fails_no_report(
         ("S2", "reports")
     ]
     await bench.store.close()
+
+
+async def test_a_named_subscription_whose_entry_cannot_be_processed_is_not_missing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the entry of S2 fails; that the platform does not know S2 could be recorded."""
+    await served(bench, "S1", "S2", "S3")
+
+    def failing(aggregate: Aggregate, *args: Any, held: Reported | None, **facts: Any) -> Applied:
+        if aggregate.desired.number == "S2" and held is not None:
+            raise LookupError("S2")
+        return apply_report(aggregate, *args, held=held, **facts)
+
+    monkeypatch.setattr(report_command, "report", failing)
+    report = await begun(bench, most=34)
+    await report.take(there("S1", "S2"))
+    await report.finish()
+
+    expected = {Outcome.UNCHANGED: 1, Outcome.UNKNOWN: 1, Outcome.MISSING: 1}
+    assert report.outcomes == expected
+    assert [await known(bench, each) for each in ("S2", "S3")] == [Known.YES, Known.NO]

@@ -72,7 +72,10 @@ class Example(Value, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class Reporting:
-    """A report that is being applied. `outcomes`: the number of subscriptions for each outcome."""
+    """A report that is being applied. `outcomes`: the number of subscriptions for each outcome.
+    `_broken`: the subscriptions that could not be processed; if the report names them, they are not
+    missing.
+    """
 
     store: Store
     terms: Terms
@@ -85,6 +88,7 @@ class Reporting:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     examples: list[Example] = field(default_factory=list)
     _report_time: Instant = Instant(0)
+    _broken: set[str] = field(default_factory=set)
 
     async def begin(self) -> None:
         if self.terms.complete:
@@ -169,6 +173,7 @@ class Reporting:
                 done = iter(await self.store.do(report, audit=audit))
             except Unprocessable as error:
                 broken.add(error.subscription)
+                self._broken.add(error.subscription)
                 continue
             return [BROKEN if entry.subscription in broken else next(done) for entry in entries]
 
@@ -237,7 +242,7 @@ class Reporting:
             numbers = list[str]()
             for number, record in page:
                 link = record.aggregate.link(provider) if record else None
-                if not (record and link):
+                if not (record and link) or number in self._broken:
                     continue
                 if not should_be_named(record.aggregate, link, observed_time=observed):
                     continue

@@ -16,12 +16,13 @@ from msgspec.structs import replace
 
 from generic_provider_server.commands.perform import Done, Perform
 from generic_provider_server.commands.providers import UpdateProvider
+from generic_provider_server.commands.reset_definitions import Submit
 from generic_provider_server.commands.reset_runs import Take
 from generic_provider_server.commands.reset_sending import Send
 from generic_provider_server.domain.actions import AddServices, Selection
 from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.domain.resets.records import RunState, Settled
+from generic_provider_server.domain.resets.records import DefinitionRecord, RunState, Settled
 from generic_provider_server.domain.values import SECOND, ProviderState, Service
 from generic_provider_server.domain.verdicts import ResponseCode
 from generic_provider_server.services.delivery import Delivery
@@ -30,11 +31,12 @@ from generic_provider_server.store.database.number_blocks import FEW
 from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.write.command import Command
 from generic_provider_server.store.write.loaded import Loaded, Needs
+from generic_provider_server.store.write.resets import Resets
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, HandClock, performing
 from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
 from support.postgres import Databases
-from support.resets import Runs
+from support.resets import OLEV, Runs
 
 PROCESSES = 3
 END_RESERVING = """
@@ -138,6 +140,30 @@ async def test_a_repeat_that_comes_while_the_call_commits_gets_its_answer(
         again = await one.store.do(command)
 
     assert said(again) == said(first[0])
+
+
+async def test_a_repeat_of_a_submission_that_commits_meanwhile_answers_with_its_run(
+    url: str, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with processes(url, clock) as (one, two, _):
+        definition = await Runs(one).define()
+        submit = Submit(id=definition.id, digest=b"", hold=True, request_id="r", who=OLEV)
+        read, waits, goes_on = Resets.definition, threading.Event(), threading.Event()
+
+        def late(resets: Resets, number: int) -> DefinitionRecord | None:
+            if not waits.is_set():
+                waits.set()
+                assert goes_on.wait(30)
+            return read(resets, number)
+
+        monkeypatch.setattr(Resets, "definition", late)
+        repeat = two.ask(submit)
+        assert await asyncio.to_thread(waits.wait, 30)
+        _, begun = await one.store.do(submit)
+        goes_on.set()
+
+        assert begun is not None
+        assert (await repeat)[1] == begun
 
 
 def said(made: object) -> object:

@@ -145,14 +145,13 @@ class Submit:
         return needs_of(self.request_id)
 
     def run(self, transaction: Transaction) -> tuple[DefinitionRecord, RunRecord | None]:
+        former = definition_of(transaction, self.id)
         if self.request_id:
+            transaction.load_request_id_again(self.request_id)
             created = created_before(transaction, self.request_id, self.digest)
             if created:
                 number = int(created)
-                return definition_of(transaction, self.id), transaction.resets.run(
-                    number
-                ) if number else None
-        former = definition_of(transaction, self.id)
+                return former, transaction.resets.run(number) if number else None
         self._check(transaction, former)
         record = replace(former, submitted=True, hold=self.hold, submitter=self.who)
         run = None

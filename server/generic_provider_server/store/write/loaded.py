@@ -105,6 +105,13 @@ class Loaded:
         self._load_request_ids(set[str]().union(*[need.request_ids for need in needs]))
         self._end_overdue(found)
 
+    def load_request_id_again(self, request_id: str) -> None:
+        """Loads the request id again. Call this function after a lock of a row for which `load` did
+        not wait: another process may have used the request id before it released the lock.
+        """
+        if self._shared:
+            self._load_request_ids([request_id])
+
     def load_subscriptions(self, numbers: Iterable[str]) -> None:
         """Loads subscriptions, and waits for other processes that change them.
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
 from generic_provider_server.commands.reset_definitions import (
+    CreateDefinition,
     DeleteDefinition,
     SetDefinitionState,
     Submit,
@@ -110,6 +113,22 @@ async def test_a_definition_is_edited_by_etag_and_a_new_version_once_it_was_used
     assert (edited.version, edited.submitted) == (2, False)
     kept = await runs.get(run)
     assert (kept.version, kept.definition.name) == (1, "b")
+
+
+async def test_the_request_id_of_a_deleted_definition_is_unknown(runs: Runs) -> None:
+    definition = ResetDefinition(name="a", provider="SAT")
+    create = CreateDefinition(definition=definition, digest=b"", request_id="r", who=OLEV)
+    store = runs.bench.store
+    first = await store.do(create)
+    assert await store.do(create) == first
+    await store.do(UpdateDefinition(id=first.id, definition=_renamed(definition, "b"), etag=None))
+    await store.do(DeleteDefinition(id=first.id))
+
+    second = await store.do(create)
+    drop = runs.bench.ask(DeleteDefinition(id=second.id))
+    third, _ = await asyncio.gather(runs.bench.ask(create), drop)
+    assert len({first.id, second.id, third.id}) == 3
+    assert await store.do(create) == third
 
 
 async def test_a_definition_is_deleted_only_while_it_was_never_executed(runs: Runs) -> None:

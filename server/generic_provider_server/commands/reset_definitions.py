@@ -53,6 +53,7 @@ class CreateDefinition:
             create_time=transaction.now,
             update_time=transaction.now,
             who=self.who,
+            request_id=self.request_id,
         )
         transaction.resets.put_definition(record)
         if self.request_id:
@@ -101,14 +102,15 @@ class DeleteDefinition:
         return Needs()
 
     def run(self, transaction: Transaction) -> None:
-        name = definition_id(self.id)
-        if definition_of(transaction, self.id).runs:
+        name, record = definition_id(self.id), definition_of(transaction, self.id)
+        if record.runs:
             raise Refused(
                 Reason.RUN_NOT_EDITABLE,
                 f"definition {name} has a run, so it cannot be deleted; make it NOT_EFFECTIVE",
                 reset_run_definition=name,
             )
         transaction.resets.drop_definition(self.id)
+        transaction.forget(record.request_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,8 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
     `used` is True if a run of this version has begun. Then an update makes a new version. `runs`:
     the number of runs of all versions. `who`: the author of the last change. `submitter`: the
     person or program that submitted the definition; None if the definition is not submitted, or if
-    an earlier release stored the submission.
+    an earlier release stored the submission. `request_id`: the request id of the call that created
+    the definition; empty if an earlier release created it.
     """
 
     id: int
@@ -129,6 +130,7 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
     next_run_time: Instant | None = None
     who: Who = Who()
     submitter: Who | None = None
+    request_id: str = ""
 
 
 class RunRecord(Value, frozen=True, kw_only=True):

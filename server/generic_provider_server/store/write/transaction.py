@@ -219,6 +219,13 @@ class Transaction(Changes):
         row = {"id": request_id, "created": created, "digest": digest}
         self._write(sql.ADD_REQUEST_ID, request_id, row)
 
+    def forget(self, request_id: str) -> None:
+        """Forgets a call, because the object that it created is deleted."""
+        if request_id:
+            self.flush()
+            self.request_ids.pop(request_id, None)
+            self._tables.write(sql.DROP_REQUEST_ID, [{"id": request_id}])
+
     def _note_attempt(self, pending: Pending, lane: Lane) -> None:
         """Records in the request's row how its last hand-over ended."""
         row = {

@@ -17,6 +17,7 @@ from generic_provider_server.services.clock_duties import Duty
 from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
+from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.read.queries import Queries
 from support.bench import Bench
 from support.documents import with_document
@@ -172,6 +173,31 @@ async def test_a_reset_run_resets_the_others_when_one_cannot_be_processed(
     outcomes = await runs.outcomes(run)
     assert outcomes.pop("S2") is EntryOutcome.FAILED
     assert outcomes == dict.fromkeys(("S1", "S3"), EntryOutcome.REQUESTS_CREATED)
+    await bench.store.close()
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+async def test_a_run_that_examines_all_first_goes_on_when_one_cannot_be_processed(
+    bench: Bench, url: str, monkeypatch: pytest.MonkeyPatch, *, damaged: bool
+) -> None:
+    """S2 can be read, unless its row is damaged, but the rules fail on it."""
+    monkeypatch.setattr("generic_provider_server.services.resetting.AFTER_FAILURE", 0.0)
+    runs = Runs(bench)
+    await runs.outage("S1", "S2", "S3")
+    document = await with_document(bench, url, "S2", UNREADABLE)
+    if not damaged:
+        await with_document(bench, url, "S2", document.replace(b'"BASIC"', b'"GONE"'))
+    counted = await runs.run(full=True)
+    held = await runs.run(hold=True, full=True)
+
+    assert (counted.state, counted.failed) == (RunState.COMPLETED_WITH_ERRORS, 1)
+    assert (await runs.outcomes(counted))["S2"] is EntryOutcome.FAILED
+    assert (held.state, held.failed) == (RunState.HELD, 1)
+    assert (await runs.outcomes(held))["S2"] is EntryOutcome.FAILED
+    approved = await runs.approve(held)
+    assert (approved.state, approved.failed) == (RunState.COMPLETED_WITH_ERRORS, 1)
+    totals = await totals_of(bench.store, approved.definition)
+    assert totals.subscriptions == 0
     await bench.store.close()
 
 

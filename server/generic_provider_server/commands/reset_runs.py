@@ -89,8 +89,8 @@ class Step:
             return None
         why = _obstacle(transaction, found.definition)
         if why:
-            failed = replace(found, message=also(found, why))
-            transaction.resets.put_run(ended(failed, RunState.FAILED, now=transaction.now))
+            stopped = replace(found, message=also(found, why))
+            transaction.resets.put_run(ended(stopped, RunState.FAILED, now=transaction.now))
             return None
         return found
 
@@ -138,11 +138,13 @@ class SetTotal(Step):
 class Count(Step):
     """Adds the findings of examined subscriptions to the counters of the run.
 
-    In the stage PLAN the step also writes the planned entries. `last`: true if the stage ends after
-    these subscriptions. `holding`: the number of subscriptions that hold an entitlement.
+    In the stage PLAN the step also writes the planned entries, and entries of the `broken`
+    subscriptions, which cannot be read or examined. `last`: true if the stage ends after these
+    subscriptions. `holding`: the number of subscriptions that hold an entitlement.
     """
 
     findings: tuple[Finding, ...] = ()
+    broken: tuple[str, ...] = ()
     cursor: str
     examined: int
     holding: int
@@ -165,9 +167,10 @@ class Count(Step):
             losing=found.losing + self.losing,
         )
         if found.stage is Stage.PLAN:
-            transaction.resets.put_entries(
-                [_planned(found.id, finding) for finding in self.findings]
-            )
+            entries = [_planned(found.id, finding) for finding in self.findings]
+            entries += [_broken(found.id, number) for number in self.broken]
+            transaction.resets.put_entries(entries)
+            counted = replace(counted, failed=found.failed + len(self.broken))
         if self.last:
             counted = _decided(counted, now=transaction.now)
         transaction.resets.put_run(counted)
@@ -184,6 +187,15 @@ def _planned(run: int, finding: Finding) -> Entry:
         types=finding.types,
         digest=digest_of(finding.requests),
     )
+
+
+def _broken(run: int, subscription: str) -> Entry:
+    return failed(Entry(run=run, subscription=subscription, outcome=EntryOutcome.FAILED))
+
+
+def failed(entry: Entry) -> Entry:
+    message = "a fault of the service; see the log of the server"
+    return replace(entry, outcome=EntryOutcome.FAILED, message=message)
 
 
 def _decided(run: RunRecord, *, now: Instant) -> RunRecord:

@@ -19,7 +19,7 @@ from ..domain.values import SyncState
 from ..store.database.engine import DATABASE_ERRORS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
-from .reset_runs import Step, digest_of, ended
+from .reset_runs import Step, digest_of, ended, failed
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class Send(Step):
             examined += 1
             entry = begun.get(number)
             if entry and number in self.broken:
-                entries.append(_failed(entry))
+                entries.append(failed(entry))
             elif entry and (sent := _send(transaction, run, entry, lost=lost.get(number, ()))):
                 entries.append(sent)
             if examined % WRITTEN == 0:
@@ -141,7 +141,7 @@ def _send(
         raise
     except Exception:
         log.exception("reset_failed", subscription=number, run=run_id(run.id))
-        return _failed(entry)
+        return failed(entry)
     if found is None or change is None:
         return _nothing_to_send(entry, record.aggregate, run) if planned else None
     if planned and digest_of(found.requests) != entry.digest:
@@ -180,11 +180,6 @@ def _changes(planned: Sequence[Difference], found: Sequence[Difference]) -> str:
 def _leased(entry: Entry, lane: Lane) -> Entry:
     message = f"its requests are on a live lease of adapter {lane.adapter}"
     return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
-
-
-def _failed(entry: Entry) -> Entry:
-    message = "a fault of the service; see the log of the server"
-    return replace(entry, outcome=EntryOutcome.FAILED, message=message)
 
 
 def _counted(run: RunRecord, examined: Sequence[str], entries: Sequence[Entry]) -> RunRecord:

@@ -196,6 +196,7 @@ class Resetting:
         count = Count(
             before=run,
             findings=found.findings,
+            broken=found.broken,
             cursor=found.cursor,
             examined=found.examined,
             holding=found.holding + besides,

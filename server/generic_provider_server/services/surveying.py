@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+import structlog
+
 from ..commands.reset_runs import share
 from ..domain.catalogue import Catalogues
 from ..domain.platform.request import Request
 from ..domain.resets.examine import Finding, examine, holds, loses
 from ..domain.resets.records import GUARD_LEAST, ResetDefinition
+from ..domain.subscription.records import SubscriptionRecord
 from ..domain.subscription.transition import Circumstances
 from ..domain.values import RequestType, SyncState
 from ..store.read.queries import Queries
@@ -22,6 +25,8 @@ AT_ONCE = 100
 long.
 """
 
+log = structlog.get_logger()
+
 
 class Survey(NamedTuple):
     """The findings among the next subscriptions, up to the number `cursor`.
@@ -30,6 +35,7 @@ class Survey(NamedTuple):
     subscriptions that hold an entitlement. `losing`: the number of examined subscriptions that
     would lose an entitlement. `last`: true if the examination is complete, because there is no
     further subscription, or because there are already as many findings as the run may have.
+    `broken`: the subscriptions that cannot be read or examined.
     """
 
     findings: tuple[Finding, ...]
@@ -38,6 +44,7 @@ class Survey(NamedTuple):
     holding: int
     losing: int
     last: bool
+    broken: tuple[str, ...] = ()
 
     def plus(self, following: Survey) -> Survey:
         """Adds the survey of the following subscriptions."""
@@ -48,6 +55,7 @@ class Survey(NamedTuple):
             holding=self.holding + following.holding,
             losing=self.losing + following.losing,
             last=following.last,
+            broken=self.broken + following.broken,
         )
 
 
@@ -68,27 +76,46 @@ def survey(
         now=queries.now(), catalogues=catalogues, next_numbers=lambda _: 1
     )
     lost = _lost(queries, definition, subscriptions=[number for number, _ in records])
-    findings, holding, losing, cursor = list[Finding](), 0, 0, after
-    for examined, (number, record) in enumerate(records):
+    findings, broken = list[Finding](), list[str]()
+    examined = holding = losing = 0
+    for number, record in records:
         if most is not None and len(findings) >= most:
-            return Survey(tuple(findings), cursor, examined, holding, losing, last=True)
-        cursor = number
-        if record is None:
+            break
+        examined, after = examined + 1, number
+        try:
+            found, holds_one, loses_one = _examined(
+                record, definition, circumstances, lost=lost.get(number, ()), described=described
+            )
+        except Exception:
+            log.exception("not_examined", subscription=number)
+            broken.append(number)
             continue
-        holding += holds(record.aggregate, definition.provider, circumstances)
-        found = examine(
-            record.aggregate,
-            definition,
-            circumstances=circumstances,
-            lost=lost.get(number, ()),
-            described=described,
-        )
-        if found is not None:
-            findings.append(found)
-            losing += loses(record.aggregate, definition.provider, circumstances)
+        holding, losing = holding + holds_one, losing + loses_one
+        findings += [found] if found else []
     complete = most is not None and len(findings) >= most
     last = complete or len(records) < AT_ONCE
-    return Survey(tuple(findings), cursor, len(records), holding, losing, last)
+    return Survey(tuple(findings), after, examined, holding, losing, last, tuple(broken))
+
+
+def _examined(
+    record: SubscriptionRecord | None,
+    definition: ResetDefinition,
+    circumstances: Circumstances,
+    *,
+    lost: Sequence[Request],
+    described: bool,
+) -> tuple[Finding | None, bool, bool]:
+    """Returns the finding about one subscription, and whether the subscription holds an entitlement
+    and would lose one. `record`: None if the subscription cannot be read.
+    """
+    if record is None:
+        raise LookupError("its row cannot be read")
+    aggregate, provider = record.aggregate, definition.provider
+    found = examine(
+        aggregate, definition, circumstances=circumstances, lost=lost, described=described
+    )
+    would_lose = found is not None and loses(aggregate, provider, circumstances)
+    return found, holds(aggregate, provider, circumstances), would_lose
 
 
 def _lost(

@@ -15,6 +15,7 @@ from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from generic_provider_server.store.archives.file import ArchiveWriter
 from support.archives import DAY, Archivist, actions, numbers, rejected
 from support.bench import Bench
+from support.documents import with_document
 from support.examples import ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
 
 RENAMED = ChangeSubscriber(holder=Account(number="H-S1", name="Mari Mets"))
@@ -76,6 +77,24 @@ async def test_the_last_error_of_a_link_stays_until_there_is_a_later_one(
     archive = await archivist.make()
     assert archivist.contents(archive).requests == [first]
     assert await numbers(bench) == [second]
+
+
+async def test_the_refused_requests_of_a_subscription_that_cannot_be_read_stay(
+    bench: Bench, archivist: Archivist, url: str
+) -> None:
+    """Nobody knows whether one of them is the last error of a link."""
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    await bench.accept_all("SAT")
+    (kept,) = await rejected(bench)
+    document = await with_document(bench, url, "S1", b"{}")
+    bench.clock.advance(3 * DAY)
+    archive = await archivist.make()
+
+    assert archive.state is ArchiveState.COMPLETED
+    assert await numbers(bench) == [kept]
+    await with_document(bench, url, "S1", document)
+    await bench.store.close()
 
 
 async def test_an_action_is_archived_with_the_last_of_its_requests(

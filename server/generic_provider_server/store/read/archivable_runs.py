@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from msgspec import Raw
+from msgspec import MsgspecError, Raw
 from peewee import SQL
 
 from ...domain.archive import ArchiveRecord
@@ -104,20 +105,26 @@ class ArchivableRuns(BaseQueries):
 
     def _last_errors(self, requests: Iterable[Any]) -> set[int]:
         """Returns the numbers of the requests that the last error of a link names. Only links of
-        subscriptions with a rejected request among `requests` are examined.
+        subscriptions with a rejected request among `requests` are examined. If such a subscription
+        cannot be read, the result contains its rejected requests, because each of them may be the
+        last error.
         """
-        rejected = {row.subscription for row in requests if row.state == RequestState.REJECTED}
+        rejected = defaultdict[str, set[int]](set)
+        for row in requests:
+            if row.state == RequestState.REJECTED:
+                rejected[row.subscription].add(row.number)
         found: set[int] = set()
         names = sorted(rejected)
         for start in range(0, len(names), MOST_ROWS):
             chunk = names[start : start + MOST_ROWS]
             query = SubscriptionRow.select().where(SubscriptionRow.number.in_(chunk))
-            found |= {
-                link.last_error.request
-                for row in self._rows(query)
-                for link in aggregate_of(bytes(row.document)).links
-                if link.last_error is not None
-            }
+            for row in self._rows(query):
+                try:
+                    links = aggregate_of(bytes(row.document)).links
+                except MsgspecError:
+                    found |= rejected[row.number]
+                else:
+                    found |= {link.last_error.request for link in links if link.last_error}
         return found
 
 

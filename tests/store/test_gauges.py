@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from generic_provider_server.domain.actions import Rest
+from generic_provider_server.domain.resets.records import RunState
 from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import SECOND, Instant
 from generic_provider_server.domain.verdicts import ResponseStatus
@@ -15,6 +16,7 @@ from generic_provider_server.store.read.gauges import Gauges
 from generic_provider_server.store.store import Store
 from support.bench import Bench
 from support.examples import ADD_NEWS, SATELLITE, viewer
+from support.resets import Runs
 
 DAY = 86_400
 WINDOW = SATELLITE.delivery_settings.pending_window / SECOND
@@ -60,6 +62,29 @@ async def test_the_gauges_show_what_is_pending_and_how_late_each_duty_is(bench: 
     stopped = (await gauges(bench)).providers["SAT"]
     assert stopped.waiting[WaitingFor.PROVIDER] == 2
     assert not stopped.effective
+
+
+async def test_open_reset_runs_are_counted_although_many_runs_are_newer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alert tells operators about a held run."""
+    monkeypatch.setattr("generic_provider_server.store.read.gauges.MOST_RUNS", 1)
+    runs = Runs(bench)
+    await runs.outage("S1")
+    held = await runs.run(hold=True)
+    await runs.submit(await runs.define())
+    assert (await gauges(bench)).reset_runs[RunState.RUNNING] == 1
+    await runs.work()
+    await runs.submit(await runs.define())
+    counts = (await gauges(bench)).reset_runs
+    assert {state: n for state, n in counts.items() if n} == {RunState.HELD: 1, RunState.RUNNING: 1}
+
+    await runs.submit(await runs.define())
+    assert (await gauges(bench)).reset_runs[RunState.RUNNING] == 2
+    await runs.cancel(held)
+    await runs.work()
+    counts = (await gauges(bench)).reset_runs
+    assert {state: n for state, n in counts.items() if n} == {RunState.COMPLETED: 1}
 
 
 async def test_a_server_shows_that_it_cannot_reach_its_database(store: Store) -> None:

@@ -95,7 +95,7 @@ FAMILIES = (
         "provider",
         text="Unanswered requests on streams, divided by the sum of their max_in_flight.",
     ),
-    _gauge(RUNS, "state", text="The last 1,000 reset runs by their state."),
+    _gauge(RUNS, "state", text="The last 1,000 reset runs by their state, and all open runs."),
     _gauge(WATCHERS, text="Open streams of events.", together=sum),
     _gauge(
         WATCHER_LAG, text="Estimated number of events that the slowest watcher has not got yet."

@@ -27,7 +27,9 @@ from ..database.models import (
 from .base import BaseQueries
 
 MOST_RUNS = 1_000
-"""The states of at most this number of the newest reset runs are counted."""
+"""The states of at most this number of the newest reset runs are counted, and all open runs."""
+OPEN_RUNS = SQL("state = 2"), SQL("held_since IS NOT NULL")
+"""The conditions of the partial indexes of RUNNING and HELD runs."""
 
 FIRST_UNIT = """
 SELECT provider, COUNT(*) AS requests FROM request WHERE state = 1 AND unit = (
@@ -183,9 +185,13 @@ class GaugeQueries(BaseQueries):
     def _reset_runs(self) -> dict[RunState, int]:
         newest = self._rows(ResetRunRow.select(fn.MAX(ResetRunRow.id)))[0][0] or 0
         query = ResetRunRow.select(ResetRunRow.state, fn.COUNT(ResetRunRow.id).alias("runs"))
-        recent = query.where(ResetRunRow.id > newest - MOST_RUNS).group_by(ResetRunRow.state)
-        found = {row.state: row.runs for row in self._rows(recent)}
-        return {state: found.get(state, 0) for state in RunState}
+        older = ResetRunRow.id <= newest - MOST_RUNS
+        conditions = [[~older], *[[older, state] for state in OPEN_RUNS]]
+        found = Counter[int]()
+        for each in conditions:
+            rows = self._rows(query.where(*each).group_by(ResetRunRow.state))
+            found.update({row.state: row.runs for row in rows})
+        return {state: found[state] for state in RunState}
 
 
 def _first(*times: Instant | None) -> Instant | None:

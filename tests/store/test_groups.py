@@ -17,6 +17,7 @@ from generic_provider_server.commands.answers import Response, respond
 from generic_provider_server.commands.audit import RefuseItem
 from generic_provider_server.commands.cancel_or_resolve import ResolveRequest
 from generic_provider_server.commands.claim import Claim, Demand, Handed
+from generic_provider_server.commands.live_leases import Release
 from generic_provider_server.commands.perform import Done
 from generic_provider_server.domain.actions import Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
@@ -327,3 +328,16 @@ def one_request(stream: str) -> Demand:
 class BreakAtTheEnd(Break):
     def needs(self) -> Needs:
         return SEARCHES
+
+
+async def test_a_claim_finds_older_requests_that_its_own_group_made_ready(bench: Bench) -> None:
+    leases = list[Handed]()
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    for _ in range(3):
+        leases += await bench.claim("SAT", credit=1)
+    demand = Demand(stream="s", adapter="a", credit=lambda _: 1, lease_duration=30 * SECOND)
+    claim = Claim(provider="SAT", server=bench.store.server, demands=(demand,))
+    _, (claimed,) = await in_one_group(bench, Release(leases=(leases[0].lane.lease,)), claim)
+
+    assert [handed.lane.subscription for handed in claimed] == ["S1"]

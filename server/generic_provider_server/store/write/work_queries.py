@@ -70,7 +70,9 @@ class WorkQueries:
         `ready_since` comes first.
         """
         with self._memory.scan_starts.scan(provider, bulk) as scan:
-            found = self._select(READY, provider, bulk, scan.start, most=most)
+            # the running transaction may have made lanes ready that precede the start
+            start = min(scan.start, self._notice.ready.get(provider, scan.start))
+            found = self._select(READY, provider, bulk, start, most=most)
             scan.found = found[0].ready_since if found else None
         return [row.subscription for row in found]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import weakref
+from types import SimpleNamespace
+
+import pytest
 
 from generic_provider_server.store.memory.scan_start import ScanStarts
 
@@ -46,6 +49,19 @@ def test_scans_of_a_failed_transaction_move_no_start() -> None:
     starts.forget()
 
     assert scanned(starts) == 10
+
+
+def test_a_scan_of_the_whole_index_that_finds_no_lane_moves_no_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = iter([0.0, 0.0, 10.0, 10.0, 10.5])
+    clock = SimpleNamespace(monotonic=lambda: next(times))
+    monkeypatch.setattr("generic_provider_server.store.memory.full_scan.time", clock)
+    starts = ScanStarts()
+    scanned(starts, found=100)
+
+    assert scanned(starts) == 0
+    assert scanned(starts) == 100
 
 
 def test_a_provider_is_empty_only_after_the_commit() -> None:

@@ -94,10 +94,11 @@ class ScanStarts:
     def scan(self, provider: str, bulk: int) -> Iterator[Scan]:
         lanes = provider, bulk
         self._apply_noted(lanes)
+        start = self._moved.get(lanes, self._starts.get(lanes, 0))
         with self._full_scans[lanes].turn() as everything:
-            scan = Scan(0 if everything else self._moved.get(lanes, self._starts.get(lanes, 0)))
+            scan = Scan(0 if everything else start)
             yield scan
-            self._moved[lanes] = scan.start if scan.found is None else scan.found
+            self._moved[lanes] = start if scan.found is None else scan.found
 
     def _apply_noted(self, lanes: Lanes) -> None:
         with self._lock:

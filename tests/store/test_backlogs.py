@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +13,7 @@ from generic_provider_server.services.backlogs import Backlogs
 from generic_provider_server.store.read.queries import Queries
 from support.bench import Bench
 from support.examples import viewer
+from support.slow import FOREVER
 
 
 class Slow:
@@ -67,3 +69,23 @@ async def test_a_count_that_is_too_slow_for_a_heartbeat_is_told_by_the_next(
 
     assert {each for each, _ in told} == {0}
     assert (begun, pending) == (2, 1)
+
+
+async def test_a_count_that_nobody_waits_for_does_not_keep_the_store_open(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def count_for_ever(queries: Queries, _: str) -> tuple[int, int]:
+        begun.set()
+        cast(Any, queries)._database.execute_sql(FOREVER).fetchall()  # noqa: SLF001 - a slow query
+        return 0, 0
+
+    monkeypatch.setattr(Queries, "backlog_size", count_for_ever)
+    counting = asyncio.create_task(Backlogs(bench.store).count("SAT"))
+    await asyncio.to_thread(begun.wait)
+    counting.cancel()
+    await asyncio.gather(counting, return_exceptions=True)
+
+    async with asyncio.timeout(30):
+        await bench.store.close()

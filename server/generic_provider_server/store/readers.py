@@ -49,15 +49,17 @@ class Readers:
         self._listeners = listeners
         self._waits = waits
         self._sign_of_life = sign_of_life
+        self._running = set[EndableRead]()
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
         """Runs a query. If the caller is cancelled, the query ends."""
         loop, reading = asyncio.get_running_loop(), EndableRead()
+        self._running.add(reading)
         try:
             return await loop.run_in_executor(self._threads, self._answer, question, reading)
         except asyncio.CancelledError:
-            threading.Thread(target=reading.give_up, daemon=True).start()
+            _give_up(reading)
             raise
         except (PeeweeException, sqlite3.Error) as error:
             failure = failure_of(error)
@@ -66,6 +68,8 @@ class Readers:
             elif not isinstance(error, UNREACHABLE):
                 raise
             raise unavailable("read") from error
+        finally:
+            self._running.discard(reading)
 
     def _answer(self, question: Callable[[Queries], Result], reading: EndableRead) -> Result:
         """Runs the query. If the connection was lost, runs the query once more on a new connection.
@@ -90,6 +94,9 @@ class Readers:
             return question(self._queries)
 
     async def close(self) -> None:
+        """Ends all queries, and closes the connections."""
+        for reading in self._running:
+            _give_up(reading)
         everyone = threading.Barrier(READERS)
         for _ in range(READERS):
             self._threads.submit(self._close_reader, everyone)
@@ -101,3 +108,7 @@ class Readers:
         """
         everyone.wait()
         self._queries.close()
+
+
+def _give_up(reading: EndableRead) -> None:
+    threading.Thread(target=reading.give_up, daemon=True).start()

@@ -19,6 +19,7 @@ from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.read.queries import Queries
+from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench
 from support.documents import with_document
 from support.examples import SATELLITE, viewer
@@ -231,3 +232,21 @@ async def test_what_was_set_aside_is_handed_over_later_although_nothing_else_hap
 
     assert isinstance(handed, tuple)
     assert [each.lane.subscription for each in handed] == ["S1"]
+
+
+async def test_what_was_set_aside_stays_so_until_a_later_attempt_is_committed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.become(viewer("S1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(Claim, "_lease", lambda *_, **__: 1 // 0)
+        await bench.claim("SAT")
+    bench.clock.advance(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(Transaction, "finish", lambda _: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            await bench.claim("SAT")
+    assert [each.subscription for each in bench.store.set_asides()] == ["S1"]
+    await bench.claim("SAT")
+
+    assert bench.store.set_asides() == []

@@ -66,6 +66,8 @@ class GroupCommit:
         self.throttle.sent()
         memory.scan_starts.keep()
         memory.scan_starts.note(transaction.notice.ready)
+        for processed, duty in transaction.succeeded:
+            memory.set_asides.remove(processed, duty)
         self._listeners.notify_at_once(transaction.notice)
         transaction.keep_recent()
         if transaction.providers is not former.records:
@@ -101,7 +103,7 @@ class GroupCommit:
             asked.result = asked.command.run(transaction)
             asked.repeated = transaction.repeated
             if needs.duty:
-                self._memory.set_asides.remove(transaction.processed, needs.duty)
+                transaction.succeeded.append((transaction.processed, needs.duty))
         except Refused as refused:
             asked.error = refused
             if needs.kind:

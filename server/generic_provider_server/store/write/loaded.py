@@ -57,7 +57,8 @@ SEARCHES = Needs(searches=True)
 class Loaded:
     """The loaded rows, with the changes of the group's commands.
 
-    A loaded subscription is locked: no other process can change it before the commit.
+    A loaded subscription is locked: no other process can change it before the commit. `succeeded`:
+    the subscriptions that commands of duties have processed successfully, and the duties.
     """
 
     def __init__(self, tables: Tables, *, memory: Memory, shared: bool) -> None:
@@ -77,6 +78,7 @@ class Loaded:
         self.request_ids: dict[str, tuple[str, bytes]] = {}
         self.repeated = False
         self.processed: Sequence[str] = ()
+        self.succeeded: list[tuple[Sequence[str], str]] = []
         self.reserved: dict[Goods, str] = {}
         self.asked_goods: set[Goods] = set()
         self.stored: dict[str, Aggregate | None] = {}

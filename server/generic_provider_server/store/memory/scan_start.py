@@ -69,8 +69,8 @@ class ScanStarts:
         self._starts.update(self._moved)
         with self._lock:
             # a lane that became ready since the scan is not among those that were handed over
-            since = {provider for provider, _ in self._noted}
-            self._empty.update(self._emptied - since)
+            noted = self._noted.keys()
+            self._empty.update(p for p in self._emptied if noted.isdisjoint(_lanes_of(p)))
         self._drop()
 
     def forget(self) -> None:

@@ -4,11 +4,9 @@ import asyncio
 
 from generic_provider_server.commands.claim import MOST_BULK_AT_ONCE, Demand, Handed
 from generic_provider_server.domain.actions import AddServices
-from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.values import SECOND, RequestState, RequestType
 from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.services.streams import AdapterStream
-from support.bench import Bench
+from support.bench import Bench, stream_at
 from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SATELLITE, SPORT, viewer
 
 
@@ -38,16 +36,7 @@ async def test_what_is_overdue_is_not_handed_over_and_holds_nothing_up(bench: Be
         await bench.become(viewer(number))
     bench.clock.advance(SATELLITE.delivery_settings.pending_window / SECOND)
     await bench.become(viewer("S3"))
-    stream = AdapterStream(
-        id=stream_of(bench.store.server),
-        provider="SAT",
-        adapter="adapter",
-        version="1",
-        peer="peer",
-        max_in_flight=1,
-        lease_duration=30 * SECOND,
-        include_target=False,
-    )
+    stream = stream_at(bench.store.server, credit=1)
     delivery = Delivery(bench.store)
     with delivery.stream(stream):
         handed = await asyncio.wait_for(stream.events.get(), 20)

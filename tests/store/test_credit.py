@@ -15,7 +15,6 @@ from generic_provider_server.commands.answers import Respond, Response, respond
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.live_leases import Extend, Release
-from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import SECOND, RequestState
 from generic_provider_server.domain.verdicts import ResponseStatus
@@ -24,22 +23,13 @@ from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.store import Store
 from generic_provider_server.store.write.command import Command
-from support.bench import Bench, performing
+from support.bench import Bench, performing, stream_at
 from support.examples import ADD_SPORT, viewer
 
 
 @pytest.fixture
 def stream() -> AdapterStream:
-    return AdapterStream(
-        id=stream_of("s"),
-        provider="SAT",
-        adapter="adapter",
-        version="1",
-        peer="peer",
-        max_in_flight=2,
-        lease_duration=30 * SECOND,
-        include_target=False,
-    )
+    return stream_at("s", credit=2)
 
 
 @pytest.fixture

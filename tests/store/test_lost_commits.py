@@ -9,16 +9,14 @@ import psycopg
 import pytest
 
 from generic_provider_server.commands.claim import Handed
-from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.subscription.request_records import WaitingFor
-from generic_provider_server.domain.values import SECOND
 from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.services.streams import AdapterStream, Cut
+from generic_provider_server.services.streams import Cut
 from generic_provider_server.store.database.engine import StoreLost
 from generic_provider_server.store.database.postgres_tables import PostgresTables
 from generic_provider_server.store.database.sqlite_file import SqliteFile
-from support.bench import Bench
+from support.bench import Bench, stream_at
 from support.examples import viewer
 
 Losing = Callable[[], AbstractContextManager[None]]
@@ -51,16 +49,7 @@ async def test_a_commit_in_doubt_also_ends_streams_that_came_since_the_store_was
 ) -> None:
     delivery = Delivery(bench.store)
     await bench.become(viewer("S1"))
-    stream = AdapterStream(
-        id=stream_of(bench.store.server),
-        provider="SAT",
-        adapter="adapter",
-        version="1",
-        peer="peer",
-        max_in_flight=2,
-        lease_duration=30 * SECOND,
-        include_target=False,
-    )
+    stream = stream_at(bench.store.server, credit=2)
     with losing():
         with pytest.raises(Refused):
             await bench.become(viewer("S2"))

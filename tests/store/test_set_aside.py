@@ -9,18 +9,16 @@ import pytest
 from generic_provider_server.commands.claim import Claim
 from generic_provider_server.commands.due import EndDelays
 from generic_provider_server.domain.actions import Deactivate, Rest
-from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.resets.records import EntryOutcome, RunState
 from generic_provider_server.domain.values import SECOND, Instant, RequestState, State
 from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.services.clock_duties import Duty
 from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.read.queries import Queries
 from generic_provider_server.store.write.transaction import Transaction
-from support.bench import Bench
+from support.bench import Bench, stream_at
 from support.documents import with_document
 from support.examples import SATELLITE, viewer
 from support.resets import Runs
@@ -209,16 +207,7 @@ async def test_what_was_set_aside_is_handed_over_later_although_nothing_else_hap
     give = Claim._lease  # noqa: SLF001 - it fails once
     monkeypatch.setattr(Claim, "_lease", lambda *_, **__: 1 // 0)
     delivery = Delivery(bench.store)
-    stream = AdapterStream(
-        id=stream_of(bench.store.server),
-        provider="SAT",
-        adapter="adapter",
-        version="1",
-        peer="peer",
-        max_in_flight=2,
-        lease_duration=30 * SECOND,
-        include_target=False,
-    )
+    stream = stream_at(bench.store.server, credit=2)
     await bench.become(viewer("S1"))
     async with asyncio.timeout(20):
         with delivery.stream(stream):

@@ -20,20 +20,18 @@ from generic_provider_server.commands.reset_definitions import Submit
 from generic_provider_server.commands.reset_runs import Take
 from generic_provider_server.commands.reset_sending import Send
 from generic_provider_server.domain.actions import AddServices, Selection
-from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.resets.records import DefinitionRecord, RunState, Settled
-from generic_provider_server.domain.values import SECOND, ProviderState, Service
+from generic_provider_server.domain.values import ProviderState, Service
 from generic_provider_server.domain.verdicts import ResponseCode
 from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.database.number_blocks import FEW
 from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.write.command import Command
 from generic_provider_server.store.write.loaded import Loaded, Needs
 from generic_provider_server.store.write.resets import Resets
 from generic_provider_server.store.write.transaction import Transaction
-from support.bench import Bench, HandClock, performing
+from support.bench import Bench, HandClock, performing, stream_at
 from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
 from support.postgres import Databases
 from support.resets import OLEV, Runs
@@ -257,25 +255,11 @@ async def test_a_lease_is_given_once(url: str, clock: HandClock) -> None:
     assert set(given.values()) == {1}
 
 
-def stream_at(bench: Bench) -> AdapterStream:
-    """Returns a stream with a credit of two requests."""
-    return AdapterStream(
-        id=stream_of(bench.store.server),
-        provider="SAT",
-        adapter="adapter",
-        version="",
-        peer="",
-        max_in_flight=2,
-        lease_duration=30 * SECOND,
-        include_target=False,
-    )
-
-
 async def test_a_claim_sees_what_was_freed_elsewhere_since_it_was_asked_for(
     url: str, clock: HandClock
 ) -> None:
     async with processes(url, clock) as (one, two, _):
-        stream = stream_at(one)
+        stream = stream_at(one.store.server, credit=2)
         Delivery(one.store).streams[stream.id] = stream
         for number in ("S1", "S2", "S3"):
             await one.become(viewer(number))
@@ -293,7 +277,7 @@ async def test_a_claim_sees_what_was_freed_elsewhere_since_it_was_asked_for(
 async def test_credit_is_freed_by_answers_that_come_elsewhere(url: str, clock: HandClock) -> None:
     async with processes(url, clock) as (one, two, _):
         delivery = Delivery(one.store)
-        stream = stream_at(one)
+        stream = stream_at(one.store.server, credit=2)
         with delivery.stream(stream):
             for n in range(20):
                 await two.become(viewer(f"S{n:03}"))

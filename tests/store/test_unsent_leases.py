@@ -6,26 +6,10 @@ import asyncio
 
 import pytest
 
-from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.subscription.request_records import RequestRecord, WaitingFor
-from generic_provider_server.domain.values import SECOND
 from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.services.streams import AdapterStream
-from support.bench import Bench
+from support.bench import Bench, stream_at
 from support.examples import viewer
-
-
-def stream() -> AdapterStream:
-    return AdapterStream(
-        id=stream_of("s"),
-        provider="SAT",
-        adapter="adapter",
-        version="1",
-        peer="peer",
-        max_in_flight=10,
-        lease_duration=30 * SECOND,
-        include_target=False,
-    )
 
 
 async def given_back(bench: Bench) -> list[RequestRecord]:
@@ -42,7 +26,7 @@ async def test_what_waits_to_be_sent_when_its_stream_ends_goes_back_without_an_a
 ) -> None:
     monkeypatch.setattr("generic_provider_server.services.withdrawals.MOST_AT_ONCE", 2)
     delivery = Delivery(bench.store)
-    with delivery.stream(stream()) as opened:
+    with delivery.stream(stream_at("s", credit=10)) as opened:
         for number in ("S1", "S2", "S3", "S4"):
             await bench.become(viewer(number))
         async with asyncio.timeout(20):

@@ -16,7 +16,7 @@ from generic_provider_server.commands.perform import Done, Perform
 from generic_provider_server.commands.providers import CreateProvider, SetProviderState
 from generic_provider_server.commands.scheduled import Schedule
 from generic_provider_server.domain.actions import AnyAction, BecomeSubscriber
-from generic_provider_server.domain.lease import Lease, token_of
+from generic_provider_server.domain.lease import Lease, stream_of, token_of
 from generic_provider_server.domain.platform.image import PlatformImage
 from generic_provider_server.domain.subscription.records import (
     ActionRecord,
@@ -34,6 +34,7 @@ from generic_provider_server.domain.values import (
 from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.services.clock_duties import duties
 from generic_provider_server.services.clock_runner import Clock
+from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.read.filters import RequestFilter
 from generic_provider_server.store.store import Store
 from generic_provider_server.store.write.command import Audit, Command
@@ -245,6 +246,20 @@ class Bench:
         link = (await self.subscription(subscription)).aggregate.link(provider)
         assert link is not None
         return link.confirmed
+
+
+def stream_at(server: str, *, credit: int) -> AdapterStream:
+    """Returns a stream of the provider SAT at this server process."""
+    return AdapterStream(
+        id=stream_of(server),
+        provider="SAT",
+        adapter="adapter",
+        version="1",
+        peer="peer",
+        max_in_flight=credit,
+        lease_duration=30 * SECOND,
+        include_target=False,
+    )
 
 
 def performing(

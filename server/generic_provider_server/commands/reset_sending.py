@@ -121,17 +121,15 @@ def _send(
     record = transaction.record(number)
     if record is None:
         return None
-    circumstances = transaction.circumstances(number)
-    lane = transaction.lane(run.definition.provider, number)
+    circumstances, definition = transaction.circumstances(number), run.definition
+    lane = transaction.lane(definition.provider, number)
     try:
-        if run.definition.recreate and lane.is_leased:
-            shown = planned or selects(
-                run.definition, record.aggregate, circumstances=circumstances
-            )
+        if definition.recreate and lane.is_leased:
+            shown = planned or selects(definition, record.aggregate, circumstances=circumstances)
             return _leased(entry, lane) if shown else None
         found = examine(
             record.aggregate,
-            run.definition,
+            definition,
             circumstances=circumstances,
             lost=lost,
             described=planned,

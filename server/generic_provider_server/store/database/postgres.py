@@ -100,7 +100,7 @@ class PostgresEngine:
 
     @contextmanager
     def transaction(self, *, lock_wait: float | None = None) -> Iterator[tuple[Tables, Numbers]]:
-        ended = False
+        committing = False
         begin = "BEGIN" if lock_wait is None else f"BEGIN; {LOCK_WAIT % (lock_wait * 1_000)}"
         try:
             writing, aside = self._connect()
@@ -109,7 +109,7 @@ class PostgresEngine:
             with _transaction(writing, f"{begin}; {CLOCK}") as (tables, now):
                 self.clock.follow(now)
                 yield tables, numbers
-                ended = True
+                committing = True
         except errors.LockNotAvailable as error:
             raise Locked(str(error)) from error
         except AGAIN as error:
@@ -121,7 +121,7 @@ class PostgresEngine:
             failure = failure_of(error)
             if isinstance(error, LOST) or self._is_closed():
                 self._disconnect()
-                failure = failure or (InDoubt if ended else StoreLost)(str(error))
+                failure = failure or (InDoubt if committing else StoreLost)(str(error))
             if failure is None:
                 raise
             raise failure from error

@@ -1,5 +1,5 @@
-"""Runs the command `generic-provider`. The command is installed even without the extra `server`:
-then it only names a missing package.
+"""Runs the command `generic-provider`. Without the extra `server` the command is installed too, but
+then the command only names a missing package.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 
 def main() -> None:
     try:
-        from .cli import main as run  # noqa: PLC0415 - the packages that it needs may not be installed
+        from .cli import main as run  # noqa: PLC0415 - the packages of the CLI may be missing
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0].startswith("generic_provider"):
             raise

@@ -45,7 +45,7 @@ from .store.waits import Waits
 
 SHUTTING_DOWN = "this server process is shutting down"
 WATCH_SECONDS = 1.0
-"""The seconds between two checks whether the database file was moved or removed."""
+"""The seconds between two checks whether this server may still use the database (`Store.check`)."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
 """The number of further attempts to reach a database at the start, and the seconds between two
 attempts.
@@ -66,7 +66,7 @@ async def serve(
     `on_serving` is called with the address when the server serves; `running` explains the other
     arguments. Raises StoreInUse, StoreLost or UnsupportedDatabase if the database cannot be used,
     OSError if an address cannot be bound, and StoreGone after the database file was removed or
-    replaced.
+    replaced, or after a newer version has changed the schema.
     """
     configure_logs(settings)
     stop, gone = asyncio.Event(), list[Exception]()
@@ -114,13 +114,13 @@ async def running(
     on_gone: Callable[[Exception], None] = lambda _: None,
     show: Show | None = None,
 ) -> AsyncIterator[str]:
-    """Runs a server while the `with` block runs, and yields its address.
+    """Runs a server while the `with` block runs, and yields the address of the server.
 
     The parts of the server stop in the reverse order of their start. If `port_shared` is True,
-    other processes may serve on the same port. `on_gone` is called again and again while the
-    database file is gone, and once if the server cannot listen on its address any more. `show`
-    serves the metrics of this process; if it is None, they are served at the address in the
-    settings.
+    other processes may serve on the same port. `on_gone` is called again and again while
+    `Store.check` raises StoreGone, and once if the server cannot listen on its address any more.
+    `show` serves the metrics of this process; if `show` is None, the metrics are served at the
+    address in the settings.
     """
     _check_before_the_store_is_opened(settings, port_shared=port_shared)
     async with AsyncExitStack() as stack:
@@ -155,7 +155,9 @@ def _run(part: Loop | Auditing | Resetting | Watching, *, stack: AsyncExitStack)
 
 
 async def _services(settings: Settings, store: Store, stack: AsyncExitStack) -> Services:
-    """Starts the services, except the work on reset runs."""
+    """Creates the services. Starts all services except `Resetting`, which `running` starts
+    later.
+    """
     delivery, waits = Delivery(store), ActionWaits(store)
     presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
     await stack.enter_async_context(presence.announced())
@@ -176,8 +178,8 @@ def _duties(store: Store, settings: Settings) -> tuple[Duty, ...]:
 
 
 def _record(services: Services, calls: Calls, show: Show, stack: AsyncExitStack) -> Observe:
-    """Records and serves the metrics. Returns the function that records each call that has
-    ended.
+    """Begins to record and to serve the metrics. Returns the function that must be called for each
+    call that has ended.
     """
     recording = Recording(services.store, services.presence, services.watching)
     _run(recording.loop, stack=stack)
@@ -209,8 +211,8 @@ def _open(settings: Settings) -> Store:
 
 
 async def _reached(opened: Callable[[], Store]) -> Store:
-    """Opens the store. If the database is not reached, for example because it is starting up, tries
-    again ATTEMPTS times.
+    """Opens the store. If the database is not reached, for example because the database is starting
+    up, tries again, at most ATTEMPTS times.
     """
     for attempt in range(ATTEMPTS):
         try:
@@ -223,7 +225,9 @@ async def _reached(opened: Callable[[], Store]) -> Store:
 
 
 def _drain_before_calls(services: Services, stack: AsyncExitStack) -> None:
-    """Lets the services drain when the server ends, before `stack` waits for the calls."""
+    """Makes `stack` drain the services when the server stops, before `stack` waits for the running
+    calls.
+    """
     stack.callback(services.resetting.draining.set)
     stack.callback(services.waits.drain)
     stack.callback(services.watching.drain, SHUTTING_DOWN)
@@ -252,10 +256,11 @@ def _add_services(
 def _check_before_the_store_is_opened(settings: Settings, *, port_shared: bool) -> None:
     """Raises OSError if a file of the settings is wrong, or if another program uses an address.
 
-    These checks come first, so that a refused start leaves no new database file behind.
+    These checks run before the store is opened, so that the server creates no database file if its
+    start is refused.
     """
     _check_files(settings)
-    if not port_shared:  # otherwise the parent process has reserved the port
+    if not port_shared:  # the parent process has reserved a shared port
         for listen in filter(None, (settings.listen, settings.listen_tokens)):
             check_free(listen)
 

@@ -1,4 +1,6 @@
-"""Reads and writes the file of callers: a TOML table for each caller, by name."""
+"""Reads and writes the file of callers. The file contains a TOML table for each caller; the name of
+the table is the name of the caller.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A caller in the file of callers.
 
     Raises ValueError if a field is wrong. `tokens`: the SHA-256 of each token, in hexadecimal
-    digits. `certificates`: common names.
+    digits. `certificates`: the common names of the caller's client certificates.
     """
 
     roles: tuple[str, ...]
@@ -52,7 +54,8 @@ class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if not _is_role(role):
                 raise ValueError(f"{role!r} is not a role; the roles: {', '.join(ROLES)}")
         for token in self.tokens:
-            # The text may be a token, so the message does not contain it.
+            # A person may have written a token instead of its SHA-256, so the message does not
+            # contain the text.
             if not _DIGEST.fullmatch(token):
                 raise ValueError("an entry of tokens is not a SHA-256 in 64 hexadecimal digits")
         for name in self.certificates:
@@ -117,8 +120,8 @@ def checked_name(name: str) -> str:
 def known_callers(file: Path) -> Mapping[Proof, KnownCaller]:
     """Returns the caller of each credential in the file. Raises WrongCallers if the file is wrong.
 
-    A file without callers is wrong, because an editor or a full disk may have emptied it. A file
-    that the command `caller remove` has left without callers is accepted.
+    A file without callers is wrong, because an editor or a full disk may have emptied the file. A
+    file that the command `caller remove` has left without callers is accepted.
     """
     callers = read_callers(file)
     if not callers and file.read_bytes() != HEADING.encode():
@@ -142,8 +145,8 @@ def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
 
     At the end of the block, writes the dictionary back to the file, unless the block has failed. A
     reader never finds an incomplete file, and simultaneous changes do not overwrite each other.
-    Raises WrongCallers if the file is wrong, is locked or cannot be written, and OSError if its
-    folder cannot be opened.
+    Raises WrongCallers if the file is wrong or cannot be written, or if another program has locked
+    the folder of the file. Raises OSError if the folder cannot be opened.
     """
     try:
         file = file.resolve()
@@ -158,7 +161,8 @@ def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
         try:
             _write(file, text)
             os.fsync(folder)
-        # The command would report an OSError without a file name as an error of its own output.
+        # The command line would report an OSError without a file name as an error of the output of
+        # the command.
         except OSError as error:
             raise WrongCallers(f"{file} cannot be written: {error.strerror}") from None
     finally:
@@ -186,7 +190,8 @@ def _table(name: str, caller: Caller) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    part = file.with_name(f".{file.name}.part")  # only one process at a time has the lock
+    # the name of the new file can be fixed, because only one process at a time has the lock
+    part = file.with_name(f".{file.name}.part")
     part.unlink(missing_ok=True)
     try:
         _write_part(part, file, text)

@@ -203,7 +203,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> tuple[str, int]:
-        """The host without brackets, and the port."""
+        """The host (without brackets) and the port of `listen`."""
         return address_of(self.listen, option="--listen", example="127.0.0.1:50051")
 
     @property
@@ -212,7 +212,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def address_of(text: str, *, option: str, example: str) -> tuple[str, int]:
-    """Returns the host without brackets, and the port. Raises ValueError if the text is wrong."""
+    """Returns the host (without brackets) and the port. Raises ValueError if the text is wrong."""
     found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", text)
     if not found or int(found[2]) > LAST_PORT or not _may_be_host(found[1]):
         raise ValueError(f"{option}: {text!r} is not HOST:PORT, like {example}")
@@ -220,7 +220,9 @@ def address_of(text: str, *, option: str, example: str) -> tuple[str, int]:
 
 
 def _may_be_host(host: str) -> bool:
-    """Tells whether the resolver accepts the name: no part between dots is empty or too long."""
+    """Tells whether the resolver accepts the name of the host. The resolver refuses a name in which
+    a part between dots is empty or too long.
+    """
     try:
         return bool(host.encode("idna"))
     except UnicodeError:

@@ -1,5 +1,5 @@
-"""Reports the health of the server: SERVING while the server serves and its store can be
-reached.
+"""Reports the health of the server: SERVING while the server serves, and its database can be
+reached and is not damaged.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ MOST_OF_NAME = 200
 class _Servicer(health_pb2_grpc.HealthServicer):
     """Answers with the same status for each service of this server.
 
-    Everybody who reaches the address may watch the health, and each watcher needs memory, so the
-    number of watchers is limited. The servicer of the gRPC library writes under a lock: a watcher
-    that does not read its messages would block all others. In this servicer, such a watcher blocks
-    no other watcher.
+    Everybody who reaches the address may watch the health, and each call of Watch needs memory, so
+    the number of these calls is limited. The servicer of the gRPC library writes under a lock: a
+    client that does not read its messages would block all other clients. In this servicer, a client
+    that does not read blocks no other client.
     """
 
     def __init__(self, max_watchers: int) -> None:
@@ -46,12 +46,12 @@ class _Servicer(health_pb2_grpc.HealthServicer):
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC names it
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - the name is given by gRPC
         if request.service not in NAMES:
             await context.abort(grpc.StatusCode.NOT_FOUND)
         return RESPONSE(status=self._status)
 
-    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - gRPC names it
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - the name is given by gRPC
         if self._count >= self._most:
             text = f"{self._most} clients watch the health of this server already; use Check"
             await refuse(context, Refused(Reason.TOO_MANY_STREAMS, text))

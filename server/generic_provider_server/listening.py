@@ -1,5 +1,5 @@
-"""Serves gRPC on addresses, and starts a new gRPC server if the gRPC library ends its server by
-itself.
+"""Serves gRPC on addresses, and starts a new gRPC server if the gRPC library ends the running
+server by itself.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ CUT_OFF = 0.2
 MOST_OF_CONNECTION = 2_500
 """The greatest number of simultaneous calls and streams on one connection.
 
-A gRPC client sends further calls when earlier calls have ended. If one client makes 10,000 calls at
-once on one connection, other clients wait for about 1 s, and for 2 to 4 s if this client uses
-several connections. Without the limit, other clients would wait for 3 to 5 s in both cases, because
-even the refusal of a call takes time on the event loop.
+A gRPC client keeps this limit: the client sends a further call when an earlier call has ended.
+While one client makes 10,000 calls at once, other clients wait for about 1 s if all these calls use
+one connection, and for 2 to 4 s if the calls use several connections. Without the limit, other
+clients would wait for 3 to 5 s, because even the refusal of a call takes time on the event loop.
 """
 MOST_PENDING = 10_000
 """The greatest number of calls, of all clients together, that have arrived but have not begun. gRPC
@@ -34,8 +34,8 @@ cancels further calls.
 """
 OPTIONS = (
     ("grpc.max_receive_message_length", MOST_RECEIVED),
-    # a frozen adapter is detected after 15 seconds: gRPC sends a ping after 10 seconds, and waits 5
-    # seconds for the answer
+    # a frozen adapter is detected after 15 seconds: gRPC sends a ping after 10 seconds without
+    # data, and waits 5 seconds for the reply
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.ping_timeout_ms", 5_000),
@@ -44,10 +44,10 @@ OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 9_000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.max_concurrent_streams", MOST_OF_CONNECTION),
-    # otherwise a call that has ended counts towards the limit above until gRPC has released its
-    # memory, and further calls of a client that keeps the limit are refused as UNAVAILABLE
+    # with overload protection, an ended call would count towards MOST_OF_CONNECTION until gRPC has
+    # released the memory of the call; gRPC would refuse calls of clients that keep this limit
     ("grpc.http.overload_protection", 0),
-    # a client that cancels calls faster than it answers pings is delayed
+    # gRPC delays a client that cancels calls faster than the client replies to pings
     ("grpc.http2.ping_on_rst_stream_percent", 100),
     ("grpc.server.max_pending_requests", MOST_PENDING),
     ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),
@@ -58,19 +58,20 @@ BIND_SECONDS = 5.0
 """The seconds for which a new gRPC server tries to bind the addresses of the ended server."""
 
 Address = tuple[str, Callable[[], grpc.ServerCredentials] | None]
-"""An address, and the function that returns its credentials; None without TLS. Each gRPC server
-needs new credentials, because gRPC for Python passes the first certificate only once.
+"""An address, and the function that returns the credentials of the server for this address; None
+without TLS. Each gRPC server needs new credentials, because gRPC for Python uses the first
+certificate of credentials for one server only.
 """
 
 log = structlog.get_logger()
 
 
 class Listening:
-    """A gRPC server. If it ends by itself, a new gRPC server replaces it.
+    """A gRPC server. If the gRPC server ends by itself, a new gRPC server takes its place.
 
     gRPC for Python ends its server when a request arrives whose path is not UTF-8, and everybody
-    who reaches the port can send such a request. All connections are then closed; there is no other
-    damage. `on_failed` gets the error if no new server can be started.
+    who reaches the port can send such a request. When the gRPC server ends, all its connections are
+    closed; there is no other damage. `on_failed` gets the error if no new server can be started.
     """
 
     def __init__(
@@ -121,7 +122,8 @@ class Listening:
     async def _keep(self) -> None:
         while not self._stopping:
             try:
-                # without a time limit, this function would wait until every call has ended
+                # without a time limit, `wait_for_termination` would report the end of the gRPC
+                # server only after all calls have ended
                 await self._server.wait_for_termination(CHECK_SECONDS)
             except Exception as error:  # noqa: BLE001 - a new server is needed in any case
                 log.error("grpc_server_ended", error=str(error))  # noqa: TRY400 - gRPC logs more
@@ -171,8 +173,8 @@ def _bind(
 
 
 def check_free(listen: str) -> None:
-    """Raises OSError if the host has no address, or if no address of the host can be bound, for
-    example because another program listens on it, or because no interface of this machine has it.
+    """Raises OSError if the host has no address, or if no address of the host can be bound, because
+    another program uses the port, or because the addresses do not belong to this machine.
     """
     host, port = address_of(listen, option="--listen", example="127.0.0.1:50051")
     try:

@@ -27,7 +27,7 @@ INVALID_METADATA = "Invalid encoding on %s"
 MISREAD = re.compile(r"[\s='\"]")
 PAUSE_SECONDS, MOST_TEXTS = 60.0, 100
 AT_ONCE = 4_096
-"""The number of bytes that every writable pipe accepts without blocking."""
+"""The number of bytes that can be written to every writable pipe without waiting."""
 
 
 def configure_logs(settings: Settings) -> None:
@@ -52,8 +52,8 @@ def configure_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.value),
-        # Unlike PrintLogger, this logger writes a line and its end together, so that no line of
-        # another thread gets between them.
+        # Unlike PrintLogger, this logger writes a line together with its line break, so that no
+        # line of another thread gets between the line and the line break.
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, STANDARD_ERROR)),
     )
     remove_record = structlog.stdlib.ProcessorFormatter.remove_processors_meta
@@ -118,8 +118,9 @@ def _all_visible(_: object, __: str, event: EventDict) -> EventDict:
 
 
 class GrpcFilter(logging.Filter):
-    """Limits the log lines of gRPC about calls that everybody can send. Each text is logged only
-    once a minute. Values of metadata are never logged, because they may be tokens.
+    """Limits the log lines of gRPC, because everybody who reaches the server can send calls that
+    cause such lines. Each text is logged at most once a minute. Values of metadata are never
+    logged, because they may be tokens.
     """
 
     def __init__(self) -> None:
@@ -144,8 +145,8 @@ class _StandardError:
     """Writes to standard error. A failure to write never stops the server.
 
     A line that cannot be written, for example because the disk is full, is lost. A line is lost too
-    if the program at the other end of the pipe or terminal does not read; when that program reads
-    again, it gets the number of the lost lines.
+    if the program at the other end of the pipe or terminal does not read. When the program that
+    reads the log continues to read, it gets a line with the number of lost writes.
     """
 
     def __init__(self) -> None:

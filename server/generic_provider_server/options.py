@@ -1,4 +1,6 @@
-"""Describes the settings, and reads them from options, environment and TOML file."""
+"""Describes the settings, and reads the settings from command-line options, environment variables
+and a TOML file.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ class Described(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A value, and its origin: an option, a variable or the file."""
+    """A value, and its origin: an option, a variable or the file. `typed`: true if the value comes
+    from the file, where values have types.
+    """
 
     value: object
     origin: str
@@ -114,9 +118,9 @@ def read_settings(
     """Reads all settings. The value of a setting is its option; else its environment variable; else
     its value in the file; else the default.
 
-    The value None means that an option is absent. Raises WrongSettings, but not always with all
-    errors: values are examined only if the file is right, and addresses and combinations of
-    settings are examined only if every value has the right type.
+    An option with the value None is absent. Raises WrongSettings, but not always with all errors:
+    values are examined only if the file is right, and addresses and combinations of settings are
+    examined only if every value has the right type.
     """
     given = {
         **_from_file(file),
@@ -173,7 +177,7 @@ def _converted(given: Mapping[str, Given]) -> tuple[dict[str, Any], list[str]]:
         try:
             values[name] = msgspec.convert(value, setting.type, strict=typed, dec_hook=_path)
         except msgspec.ValidationError:
-            # A URL may contain a password, so it is not shown.
+            # The URL of a database may contain a password, so the error does not show the URL.
             shown = "the value" if "database" in name else repr(value)
             wrong.append(f"{name} ({origin}): {shown} is not {setting.wanted}")
     return values, wrong

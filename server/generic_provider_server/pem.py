@@ -1,5 +1,5 @@
-"""Checks the files of TLS, and passes them to gRPC again when they have changed. gRPC itself
-reports a wrong file late and without its name.
+"""Checks the files of TLS, and passes their contents to gRPC again when the files have changed.
+gRPC itself reports a wrong file late, and without the name of the file.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Certificates:
 
     def credentials(self, *, of_clients: bool) -> grpc.ServerCredentials:
         """Returns new credentials for one address of one gRPC server. If `of_clients` is True,
-        clients need certificates there.
+        clients need certificates on this address.
 
         Every new connection gets the last certificate that was read. Existing connections keep
         their certificate.
@@ -104,7 +104,8 @@ def check_pem(*, certificate: Path, key: Path, ca: Path | None) -> None:
         ) from None
     try:
         expiry_of(certificate.read_bytes())
-    except ValueError:  # the module ssl accepts certificates of OpenSSL that gRPC refuses
+    # the module ssl also accepts BEGIN TRUSTED CERTIFICATE, a format that gRPC refuses
+    except ValueError:
         begin = "-----BEGIN CERTIFICATE-----"
         raise OSError(f"--tls-certificate {certificate} has no line {begin}") from None
     try:

@@ -13,9 +13,9 @@ from .store.database.engine import StoreGone, StoreInUse, StoreLost, Unsupported
 
 
 class Gone(click.ClickException):
-    """The database file was removed, or this version must not use the database any more. Do
-    not start the server again: a new process would create an empty database file, or would stop
-    with this error again.
+    """The database file was removed or replaced, or this version must not use the database any
+    more. Programs must not start the server again after this error: a new process would create an
+    empty database file, or would stop with the same error.
     """
 
     exit_code = 3
@@ -45,8 +45,8 @@ def run_one(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Returns the factory of the event loop of uvloop, which is faster; None if uvloop is not
-    installed.
+    """Returns the factory of uvloop's event loop, which is faster than the loop of asyncio; None if
+    uvloop is not installed.
     """
     try:
         import uvloop  # noqa: PLC0415

@@ -6,15 +6,15 @@ import json
 from unicodedata import category
 
 SHOWN = frozenset("\u200c\u200d")
-"""Format characters that need no escape, because words of some languages contain them, and they do
-not change other text.
+"""Format characters that need no escape: words of some languages contain these characters, and
+these characters do not change other text.
 """
 
 
 def visible(text: str) -> str:
     """Returns the text on one line, with escapes like `\\u001b` instead of control characters.
 
-    A JSON text keeps its meaning.
+    A JSON text without line breaks remains valid and keeps its meaning.
     """
     if text.isprintable():
         return text

@@ -60,11 +60,11 @@ def run_workers(settings: Settings) -> None:
 
 
 class Workers:
-    """The running processes. Each process has a pipe, on which the process reports again and again
-    that it lives, and once that it serves.
+    """The running processes. Each process has a pipe to the parent process. On this pipe, a process
+    reports again and again that it lives, and reports once that it serves.
 
-    `gathered`: the figures that the processes send, if the server has metrics. `gone` is set when a
-    process has detected that no process can use the database any more.
+    `gathered`: the figures that the processes send; None if the server has no metrics. `gone` is
+    set when a process has detected that no process can use the database any more.
     """
 
     def __init__(self, settings: Settings, count: int, gathered: Gathered | None) -> None:
@@ -95,8 +95,8 @@ class Workers:
                 raise click.ClickException("a server process could not start; see its message")
 
     def watch(self) -> None:
-        """Replaces processes that die or become silent, until all processes have ended after
-        `stop`.
+        """Replaces each process that dies or becomes silent. Returns when `stop` was called and all
+        processes have ended.
         """
         while self._processes:
             self._listen()
@@ -114,7 +114,7 @@ class Workers:
 
     def _listen(self) -> None:
         """Waits until a process reports or ends, but at most for `waits.beat`. Kills each process
-        that was silent for too long, because the kernel also gives new connections to a frozen
+        that was silent for too long, because the kernel gives new connections even to a frozen
         process.
         """
         beat = self._waits.beat
@@ -126,7 +126,7 @@ class Workers:
                 if address is not None:
                     self._serving.add(process)
         # if this function was last called long ago, this process was frozen, and perhaps the server
-        # processes too
+        # processes too, so their silence counts from now
         if now - self._listened_at > 2 * beat:
             self._heard = {each: max(heard, now) for each, heard in self._heard.items()}
         self._listened_at = now
@@ -134,7 +134,7 @@ class Workers:
             if now - heard > self._waits.silent and process.exitcode is None:
                 log.error("server_process_silent", pid=process.pid, seconds=round(now - heard))
                 process.kill()
-                del self._heard[process]  # it need not be killed again
+                del self._heard[process]  # so that the process is not killed again
 
     def stop(self) -> None:
         self._stopping = True
@@ -162,7 +162,8 @@ def _work(settings: Settings, ready: Connection, figures: Connection | None, bea
     Thread(target=_beat, args=(ready, beat), name="beat", daemon=True).start()
     show = partial(sent, figures) if figures is not None else None
     try:
-        # two threads send, but each message is a single write, which the kernel does not divide
+        # two threads send on `ready` without a lock, because each message is a single write, which
+        # the kernel does not divide
         run_one(settings, on_serving=ready.send, port_shared=True, show=show)
     except click.ClickException as error:
         error.show()
@@ -178,8 +179,8 @@ def _beat(parent: Connection, pause: float) -> None:
 
 
 def _end_with_parent() -> None:
-    """Drains this process when its parent has died: nobody would replace or stop this process any
-    more, and the next server could not use the address.
+    """Drains this process when its parent has died, because nobody would replace or stop this
+    process any more, and the next server could not use the address.
     """
     if parent := parent_process():
         wait([parent.sentinel])
@@ -205,8 +206,8 @@ def _shown(settings: Settings) -> Iterator[Gathered | None]:
 
 
 def _received(pipe: Connection) -> Iterator[str | None]:
-    """Yields the reports of a process, and removes them from the pipe. A report is None if the
-    process lives, and the address when the process begins to serve.
+    """Yields the reports of a process, and removes them from the pipe. The report that the process
+    lives is None. The report that the process serves is its address.
     """
     with suppress(EOFError, OSError):  # the process has died
         while pipe.poll():
@@ -214,8 +215,8 @@ def _received(pipe: Connection) -> Iterator[str | None]:
 
 
 def _check_free(family: int, kind: int, address: Any) -> None:
-    """Refuses a port that another program uses, even if that program allows others to share the
-    port.
+    """Raises OSError if another program uses the port, even if that program allows other programs
+    to use the port too.
     """
     with socket.socket(family, kind) as alone:
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -224,8 +225,8 @@ def _check_free(family: int, kind: int, address: Any) -> None:
 
 @contextmanager
 def _reserved(listen: str) -> Iterator[str]:
-    """Reserves the port for the processes that share it, and yields the address with the number of
-    the port; an empty text if the settings give no such address.
+    """Reserves the port of `listen` for the server processes, and yields the address with the
+    number of the reserved port. Yields an empty text if `listen` is empty.
     """
     if not listen:
         yield ""

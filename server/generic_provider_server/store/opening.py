@@ -36,9 +36,9 @@ def open_store(
 ) -> Store:
     """Opens the database, and creates or upgrades its schema.
 
-    `clock`: returns nanoseconds since 1970, in place of the process's clock. `notifications`: a
-    second URL of the same PostgreSQL database, needed if LISTEN does not work with `url`. Raises
-    UnsupportedDatabase, StoreInUse or StoreLost.
+    `clock`: a function that returns nanoseconds since 1970; in tests this function replaces both
+    clocks of the process. `notifications`: a second URL of the same PostgreSQL database, needed if
+    LISTEN does not work with `url`. Raises UnsupportedDatabase, StoreInUse or StoreLost.
     """
     engine = engine_of(url, waits=waits)
     try:
@@ -125,8 +125,8 @@ def engine_of(url: str, *, waits: Waits = USUAL) -> Engine:
 
 
 def reader_of(url: str) -> Database:
-    """Opens an existing database, which other processes may have open. Raises UnsupportedDatabase
-    if the URL is wrong or there is no such database.
+    """Opens an existing database for queries. Other processes may use the database at the same
+    time. Raises UnsupportedDatabase if the URL is wrong, or if there is no such SQLite file.
     """
     if url.startswith(PREFIX):
         check_folder(sqlite_path(url))

@@ -13,9 +13,9 @@ class Others:
     """The last changes of the signs of life of other processes.
 
     The age of a change is measured with the monotonic clock of this process. The age includes only
-    time in which this process has read the signs regularly. After a pause of this process, the
-    silence of every other process counts from 0 again. `signs`: the signs of life at the last
-    reading.
+    time in which this process has read the signs regularly. After a pause in which this process
+    read no signs, the silence of every other process counts from 0 again. `signs`: the signs of
+    life at the last reading.
     """
 
     def __init__(self, waits: Waits) -> None:
@@ -26,7 +26,9 @@ class Others:
         self._seen_at = -math.inf
 
     def observe(self, signs: Mapping[str, int], *, at: float) -> None:
-        """Records the signs of life of all processes. `at`: the time at which they were read."""
+        """Records the signs of life of all processes. `at`: the time at which the signs of life
+        were read.
+        """
         with self._lock:
             if at - self._seen_at > self._waits.fresh:
                 self._changed = dict.fromkeys(self._changed, at)
@@ -38,8 +40,8 @@ class Others:
     def silent_for(self, server: str, *, at: float) -> float:
         """Returns the seconds since the server's last sign of life.
 
-        If the server has never written a sign of life, returns the seconds since the first call of
-        this function for that server.
+        If this process has never read a sign of life of the server, the seconds count from the
+        first call of this function for that server.
         """
         return self.last_of(server, at=at)[1]
 

@@ -30,9 +30,10 @@ UNREACHABLE = (OperationalError, InterfaceError)
 class Readers:
     """The threads that run queries. Each thread has a connection of its own.
 
-    `shared`: true if other processes may use the same database; then each query first loads their
-    changes of providers. `sign_of_life`: the sign of life of this process; while it is `lost`,
-    every query is refused. It is None if `shared` is false.
+    `shared`: true if other processes may use the same database. Before each query of a shared
+    database, the thread loads the changes of providers that other processes have made.
+    `sign_of_life`: the sign of life of this process; None if `shared` is false. While
+    `sign_of_life.lost` is true, every query is refused.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Readers:
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
-        """Runs a query. If the caller is cancelled, the query ends."""
+        """Runs a query. If the task that waits for the query is cancelled, the query ends."""
         loop, reading = asyncio.get_running_loop(), EndableRead()
         self._running.add(reading)
         try:

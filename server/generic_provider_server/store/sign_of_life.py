@@ -26,7 +26,7 @@ VALUES (%(server)s, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint, %
 ON CONFLICT (id) DO UPDATE
 SET seen_time = GREATEST(EXCLUDED.seen_time, server.seen_time + 1), document = EXCLUDED.document"""
 """Writes the sign of life. Other processes only check whether `seen_time` has changed; they do not
-compare it with their clocks.
+compare `seen_time` with their clocks.
 """
 
 SIGNS = "SELECT id, seen_time FROM server"
@@ -38,12 +38,12 @@ log = structlog.get_logger()
 
 class SignOfLife:
     """Writes and reads the signs of life. This object has a thread and a connection of its own, so
-    that a busy writer does not delay it.
+    that a busy writer does not delay the sign of life.
 
     `document`: the description of the streams of this process, for the other processes. Any thread
     may replace the document. `lost`: true if the last attempt to write the sign of life failed; an
-    attempt that failed only because of a lock changes nothing. `outdated`: why this version must
-    not run any more; empty if it may run.
+    attempt that failed only because of a lock does not change `lost`. `outdated`: the reason why
+    this version of the server must not run any more; empty if this version may run.
     """
 
     def __init__(
@@ -120,7 +120,8 @@ class SignOfLife:
     def _beat(self) -> None:
         if self._connection is None:
             self._connection = connect(self._url, waits=self._waits)
-        # Other processes may see the sign from now on, so its age counts from now.
+        # Other processes may see the sign of life from now on, so the age of the sign counts from
+        # now.
         began = time.monotonic()
         self._connection.execute(BEAT, {"server": self._server, "document": self.document})
         self._life.lasts(began + self._waits.fresh)

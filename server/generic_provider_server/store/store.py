@@ -26,7 +26,8 @@ Result = TypeVar("Result")
 
 
 class Store:
-    """The open store. Create it with `opening.open_store`, and call its methods on the event loop.
+    """The open store. `opening.open_store` creates a Store. Call the methods of a Store on the
+    event loop.
 
     `id`: the id of the store itself. `server`: the id of this process. `shared`: true if other
     processes may use the same database. `sign_of_life`: None if `shared` is false.
@@ -85,7 +86,7 @@ class Store:
     def nothing_is_ready(self, provider: str) -> bool:
         """Tells whether it is certain that the provider has no ready lane.
 
-        This is never certain while `must_poll` is true.
+        While `must_poll` is true, the function returns False.
         """
         return self._memory.scan_starts.is_empty(provider) and not self.must_poll
 
@@ -100,8 +101,9 @@ class Store:
         """Runs and commits the command.
 
         If this function raises Refused with the reason STORE_UNAVAILABLE, nobody knows whether the
-        command was committed. If it raises Refused with another reason, nothing has changed.
-        `audit`: the call whose entry of the audit trail is written in the same transaction.
+        command was committed. If this function raises Refused with another reason, nothing has
+        changed. `audit`: the call whose entry of the audit trail is written in the same
+        transaction.
         """
         (asked,) = await self.do_all([command], audit=audit)
         return asked.outcome()
@@ -122,7 +124,8 @@ class Store:
         return asked
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
-        """Runs a query on the committed state. If the caller is cancelled, the query ends.
+        """Runs a query on the committed state. If the task that waits for the query is cancelled,
+        the query ends.
 
         Raises Refused if the database cannot be read.
         """
@@ -130,8 +133,8 @@ class Store:
 
     def check(self) -> None:
         """Raises StoreGone if the database file was removed or replaced, or if a newer version has
-        changed the schema so that this version must stop. If a checkpoint has found damage, calls
-        the listeners.
+        changed the schema so that this version must stop. If a checkpoint has found that the
+        database is damaged, reports the damage to the listeners.
         """
         if self.sign_of_life is not None and self.sign_of_life.outdated:
             raise StoreGone(self.sign_of_life.outdated)
@@ -153,12 +156,14 @@ class Store:
         return self._memory.steady()
 
     def is_alive(self) -> bool:
-        """Tells whether the last sign of life is so fresh that leases may be given and sent."""
+        """Tells whether the last sign of life of this process is so fresh that the process may give
+        and send leases.
+        """
         return self._memory.life.is_fresh()
 
     def set_asides(self) -> list[SetAside]:
-        """Returns the subscriptions that this process could not process and will try again
-        later.
+        """Returns the subscriptions that this process could not process, and will try to process
+        again later.
         """
         return self._memory.set_asides.entries(now=self._memory.now())
 

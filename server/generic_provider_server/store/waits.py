@@ -10,8 +10,8 @@ class Waits:
     """All waits, in seconds. All values follow from `patience`. A process that has been silent for
     longer than `patience` counts as dead.
 
-    All processes on a database must have the same patience. Otherwise two adapters could have a
-    live lease of the same requests.
+    All processes on a database must have the same patience. With different values, two adapters
+    could have live leases on the same requests.
     """
 
     patience: float = 10.0
@@ -29,28 +29,28 @@ class Waits:
     @property
     def grace(self) -> float:
         """Other processes end a lease of a silent process when the silence has lasted for the
-        duration of the lease plus this time. By then the lease has run out, because the silent
-        process has given its last lease at most `fresh` seconds after its last sign of life, and
-        `fresh` is less than `grace`.
+        duration of the lease plus this time. After this silence the lease has run out, because the
+        silent process has given its last lease at most `fresh` seconds after its last sign of life,
+        and `fresh` is less than `grace`.
         """
         return self.patience / 2
 
     @property
     def lock(self) -> float:
-        """The longest wait of a group for a lock."""
+        """The longest time for which a group of commands waits for a lock of another session."""
         return self.patience / 10
 
     @property
     def blocked(self) -> float:
         """The longest time for which the writer tries a command that needs a locked row. This time
-        begins with the call.
+        begins when the command is queued.
         """
         return self.patience / 2
 
     @property
     def silent(self) -> float:
-        """A process of `--workers` that has sent nothing to its parent process for this time is
-        killed.
+        """The parent process kills a process of `--workers` that has sent nothing to the parent
+        process for this time.
         """
         return self.patience * 2
 

@@ -24,7 +24,9 @@ NEVER_ISSUED = "this lease token was never issued for this request"
 
 
 class Response(Value, frozen=True, kw_only=True):
-    """An answer. `retry_delay` is in microseconds; if it is None, the server chooses the delay."""
+    """An answer. `retry_delay` is in microseconds; if `retry_delay` is None, the server chooses the
+    delay.
+    """
 
     request: int
     lease_token: str
@@ -117,7 +119,7 @@ def _judge_pending(
         state = _apply(transaction, response, lane, record.aggregate)
     elif code is ResponseCode.OUT_OF_ORDER:
         first = request_number(lane.unanswered(queue)[0].number)
-        text = f"request {first} of the same lease is to be answered first"
+        text = f"request {first} of the same lease must be answered first"
     elif code is ResponseCode.INVALID:
         text = NEVER_ISSUED
     else:
@@ -169,7 +171,7 @@ def _retry_later(transaction: Transaction, response: Response, lane: Lane) -> Re
     )
     still = transaction.subscription(lane.subscription).aggregate.find(response.request)
     expired = expire_overdue(transaction, lane.provider, lane.subscription, at=transaction.now)
-    if still is None:  # it was the last attempt
+    if still is None:  # after its last attempt
         return RequestState.REJECTED
     return RequestState.EXPIRED if expired else RequestState.PENDING
 

@@ -1,5 +1,5 @@
 """Creates and deletes archives, decides which server process works on an archive, and stores the
-progress of its work.
+progress of this work.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class TakeArchive(Value, frozen=True, kw_only=True):
     """Records `worker` as the server process that works on the oldest archive in the state
     CREATING.
 
-    Returns None if there is no such archive, or if another process that is alive works on it.
+    Returns None if there is no such archive, or if another process that is alive works on the
+    archive.
     """
 
     worker: str
@@ -149,8 +150,8 @@ def existing(transaction: Transaction, number: int) -> ArchiveRecord:
 
 
 def works_on(transaction: Transaction, archive: ArchiveRecord) -> bool:
-    """Locks the archive, and tells whether its worker and its progress are the same as in
-    `archive`, the record that the worker has.
+    """Locks the archive, and tells whether its worker and its progress (`moved`) are the same as in
+    `archive`, the record that the worker has read or stored last.
     """
     found = transaction.archives.lock(archive.number)
     return found is not None and (found.worker, found.moved) == (archive.worker, archive.moved)
@@ -158,7 +159,7 @@ def works_on(transaction: Transaction, archive: ArchiveRecord) -> bool:
 
 def check_deletable(record: ArchiveRecord, checksum: str) -> None:
     """Raises Refused if the archive has never had a complete file, or if `checksum` is not the
-    checksum of its file.
+    checksum of this file.
     """
     facts = {"archive": record.id, "state": record.state.name}
     if record.state not in (ArchiveState.COMPLETED, ArchiveState.DELETED):

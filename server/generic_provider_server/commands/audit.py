@@ -1,4 +1,6 @@
-"""Writes entries of the audit trail for calls that changed nothing, and refuses malformed items."""
+"""Writes entries of the audit trail for calls that changed nothing, and refuses the malformed
+actions of a batch.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ class AddEntries(Value, frozen=True, kw_only=True):
 
 
 class RefuseItem(Value, frozen=True, gc=True):
-    """Raises the error of a malformed item of a batch. This command takes the place of the item,
-    so that the audit entry of the call counts the item too.
+    """Raises the error of a malformed action of BatchPerformActions. This command takes the place
+    of the action, so that the audit entry of the call counts the action too.
     """
 
     # `gc` is True: the command refers to the error that it raises, and the traceback of the error

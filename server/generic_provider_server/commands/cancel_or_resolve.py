@@ -18,9 +18,9 @@ MOST_SAID = 1_000
 
 
 class CancelRequest(Value, frozen=True, kw_only=True):
-    """Rejects a request in the operator's name.
+    """Rejects a request in the name of an operator.
 
-    If the request was handed over, the elements that it names become uncertain.
+    If the request was handed over, the elements that the request names become uncertain.
     """
 
     request: int
@@ -119,8 +119,8 @@ def _done_before(
     state: RequestState,
     error_code: str,
 ) -> RequestRecord | None:
-    """Returns the request if an earlier call with the same contents has ended the request: the
-    caller repeats a call whose result was lost. Otherwise returns None.
+    """Returns the request if an earlier call with the same contents has cancelled or resolved the
+    request. Otherwise returns None. A caller repeats a call after the result of the call was lost.
 
     The address of the caller is not compared, because the address differs after a reconnection.
     """

@@ -29,8 +29,9 @@ wait for the claim.
 """
 
 MOST_BYTES = 1024 * 1024
-"""The greatest size in bytes, in stored form, of the requests that one claim gives to a stream or a
-pull. The size is limited, because a pull gets all its requests in one message.
+"""The greatest size in bytes, in stored form, of the requests that one claim gives to a stream or
+to a call of PullPendingRequests. The size is limited, because such a call gets all its requests in
+one message.
 """
 
 MORE_BYTES = 512
@@ -43,11 +44,11 @@ lane.
 
 
 class Demand(Value, frozen=True, kw_only=True):
-    """A stream, or a call of PullPendingRequests (a pull), that can take requests. Durations are in
-    microseconds.
+    """A stream that can take requests, or a call of PullPendingRequests, which is called a pull
+    here. Durations are in microseconds.
 
-    `credit` returns the number of requests that the stream or pull can take now. The argument of
-    `credit` is the notice of the running transaction, which may have freed credit.
+    `credit`: a function that returns the number of requests that the stream or pull can take now.
+    The argument of `credit` is the notice of the running transaction, which may have freed credit.
     """
 
     stream: str
@@ -105,7 +106,7 @@ class Claim(Value, frozen=True, kw_only=True):
     ) -> Iterator[tuple[str, Handed]]:
         """Hands over requests that the running transaction has made ready, so that the lanes of
         these requests are written only once. The provider must have no other ready requests. Yields
-        each lease with its stream.
+        the id of the stream and the requests of each new lease.
         """
         if not self._is_possible(transaction):
             return
@@ -139,7 +140,8 @@ class Claim(Value, frozen=True, kw_only=True):
             if number is None:
                 return
             if expire_overdue(transaction, self.provider, number, at=transaction.now):
-                # this lane was read but not handed over, so more lanes may be ready than were read
+                # the claim has read this lane but hands over no request of it, so there may be
+                # ready lanes that the claim has not read
                 transaction.notice.add_ready(self.provider, transaction.now)
                 continue
             aggregate = transaction.subscription(number).aggregate
@@ -218,11 +220,13 @@ def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...
 
 
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
-    """Yields LIVE_TURNS subscriptions with live lanes, then one with a bulk lane, and so on.
+    """Yields LIVE_TURNS subscriptions with live lanes, then one subscription with a bulk lane, and
+    so on.
 
-    `turn`: the position in this alternation, counted from 0, at which the first yielded
-    subscription stands. The start at a later position leaves no subscription out. When one list has
-    ended, the remaining subscriptions of the other list follow.
+    `turn`: the position in this alternation of live and bulk lanes, counted from 0, at which the
+    first yielded subscription stands. A later start position changes only the order, and leaves no
+    subscription out. When one of the lists `live` and `bulk` has ended, the remaining subscriptions
+    of the other list follow.
     """
     lives, bulks = iter(live), iter(bulk)
     while True:

@@ -11,7 +11,9 @@ MOST_EVENT_ROWS = 100
 
 
 class DropEvents(Value, frozen=True, kw_only=True):
-    """Removes the oldest events."""
+    """Removes the rows of events that are older than `before`, oldest first, but at most
+    MOST_EVENT_ROWS rows.
+    """
 
     before: Instant
 
@@ -23,7 +25,9 @@ class DropEvents(Value, frozen=True, kw_only=True):
 
 
 class DropAudit(Value, frozen=True, kw_only=True):
-    """Removes the oldest entries of the audit trail."""
+    """Removes the entries of the audit trail that are older than `before`, oldest first, but at
+    most MOST_DROPPED entries.
+    """
 
     before: Instant
 
@@ -35,8 +39,8 @@ class DropAudit(Value, frozen=True, kw_only=True):
 
 
 class DropEntries(Value, frozen=True, kw_only=True):
-    """Removes the first entries of a reset run that ended long ago. Such a run never changes
-    again, so the command does not read the run.
+    """Removes the first MOST_DROPPED entries of a reset run that ended long ago. A run that has
+    ended never changes again, so the command does not read the run.
     """
 
     run_number: int

@@ -52,10 +52,10 @@ class PerformDue(Value, frozen=True, kw_only=True):
     """Makes the changes of a subscription that are due: removes usage records that have ended, and
     performs automatic ends and scheduled actions in the order of their due times.
 
-    If an automatic end and a scheduled action were due at the same time, the automatic end
-    is performed first. Before an action is performed, the requests that were overdue when the
-    action was due expire, so that the action's requests do not expire with them. `due_time`: when
-    the first of the changes was due.
+    If an automatic end and a scheduled action were due at the same time, the automatic end is
+    performed first. Requests that were overdue when an action was due expire before the action is
+    performed, so that the new requests of the action do not expire together with those requests.
+    `due_time`: the time at which the first of the changes was due.
     """
 
     subscription: str

@@ -16,7 +16,7 @@ from .claim import MOST_AT_ONCE
 class Progress(Value, frozen=True):
     """The result of a command that changes a limited number of subscriptions.
 
-    `found`: the number of subscriptions that the command found. `done`: the number of these
+    `found`: the number of subscriptions that the command found. `done`: the number of found
     subscriptions that no other process had locked. Run the command again until `found` is 0.
     """
 
@@ -25,11 +25,12 @@ class Progress(Value, frozen=True):
 
 
 class EndLeases(Value, frozen=True, kw_only=True):
-    """Ends the leases for which `broken` returns True. `cause`: the reason why they end.
+    """Ends the leases for which `broken` returns True. `cause`: the reason why these leases end.
 
-    Leases that ran out end too, because loading a subscription ends them. `find` returns at most
-    `MOST_AT_ONCE` subscriptions. `unless` is called when the subscriptions are locked; if it
-    returns true, no lease ends. The functions below create the command.
+    Leases that ran out end too, because the store ends such leases when it loads their
+    subscription. `find` returns at most `MOST_AT_ONCE` subscriptions. `unless` is called when the
+    subscriptions are locked; if `unless` returns True, the command ends no lease. The functions
+    below create the command.
     """
 
     find: Callable[[WorkQueries], list[str]]
@@ -52,8 +53,8 @@ class EndLeases(Value, frozen=True, kw_only=True):
         return Progress(found=len(found), done=len(free))
 
     def _end(self, transaction: Transaction, lane: Lane) -> None:
-        """Ends the lease. The exception is a lease that an adapter pulled from a server that has
-        died: this lease stays live until it has certainly run out.
+        """Ends the lease. A lease that a call of PullPendingRequests got from a server that has
+        died does not end at once: the lease stays live until it has certainly run out.
         """
         if lane.stream or self.cause is not LeaseEnd.STREAM_BROKE:
             transaction.end_lease(lane, self.cause)
@@ -69,7 +70,7 @@ def end_of_overdue(*, since: Instant) -> EndLeases:
 
 
 def end_of_stream(provider: str, stream: str) -> EndLeases:
-    """Returns the command that ends the leases of a stream whose connection was lost."""
+    """Returns the command that ends the leases of a stream that has ended."""
     return EndLeases(
         find=lambda search: search.leased_to_stream(provider, stream, most=MOST_AT_ONCE),
         broken=lambda lane: lane.stream == stream,
@@ -78,13 +79,13 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
 
 def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
     """Returns the command that ends the leases of a silent server, but only leases with a duration
-    of at most `longest` microseconds. The caller chooses `longest` so that these leases have run
-    out by the clock of every process.
+    of at most `longest` microseconds. The code that calls this function chooses `longest` so that
+    these leases have run out by the clock of every process.
 
     `sign`: the last sign of life of the server, as this process knows it. If the database contains
-    a newer sign of life, no lease ends, because the server may have given new leases. A server
-    writes its sign of life before it gives leases, so a process that sees a new lease also sees the
-    new sign of life.
+    another sign of life, the command ends no lease, because the server may have given new leases. A
+    server writes its sign of life before it gives leases, so a process that sees a new lease also
+    sees the new sign of life.
     """
     return EndLeases(
         find=lambda search: search.leased_by_server(server, longest=longest, most=MOST_AT_ONCE),

@@ -9,8 +9,9 @@ from ..store.write.transaction import Transaction
 
 
 def expire_overdue(transaction: Transaction, provider: str, number: str, *, at: Instant) -> bool:
-    """Expires the pending requests at the provider if no lease is live and the first pending
-    request was overdue at the time `at`. Returns whether requests have expired.
+    """Expires the pending requests of the subscription `number` at the provider if no lease is live
+    and the first of these requests was overdue at the time `at`. Returns whether requests have
+    expired.
     """
     record = transaction.record(number)
     if record is None or transaction.lane(provider, number).is_leased:

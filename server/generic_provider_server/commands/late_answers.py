@@ -1,5 +1,5 @@
-"""Makes elements uncertain after a late answer ACCEPTED: an answer that arrives when the request
-has reached a final state, or when the lease has ended. `domain/verdicts` decides the verdict on
+"""Makes elements uncertain after a late answer ACCEPTED: an answer that arrives after the request
+has reached a final state, or after the lease has ended. `domain/verdicts` decides the verdict on
 such an answer.
 """
 

@@ -1,4 +1,4 @@
-"""Extends and ends live leases, and lets leases belong to no process."""
+"""Extends and ends live leases, and separates leases from a process that stops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .end_leases import Progress
 class LeaseState(Value, frozen=True):
     """Tells whether a lease is live.
 
-    `remaining`: the microseconds until it ends; 0 if it has ended.
+    `remaining`: the microseconds until the lease ends; 0 if the lease has ended.
     """
 
     live: bool
@@ -69,7 +69,7 @@ class Release(Value, frozen=True, kw_only=True):
         return _needs(self.leases)
 
     def run(self, transaction: Transaction) -> tuple[LeaseState, ...]:
-        """Returns for each lease whether it was live until now."""
+        """Returns for each lease whether the lease was live until now."""
         streams = streams_of(self.leases)
         transaction.notice.heard.update(streams)
         if self.stop:
@@ -84,8 +84,8 @@ class Release(Value, frozen=True, kw_only=True):
 
 
 class Withdraw(Value, frozen=True, kw_only=True):
-    """Ends leases that the server has not sent, so that no adapter can have applied their
-    requests.
+    """Ends leases that the server has not sent. No adapter can have applied the requests of such a
+    lease.
     """
 
     leases: tuple[Lease, ...]
@@ -101,8 +101,8 @@ class Withdraw(Value, frozen=True, kw_only=True):
 
 
 class Disown(Value, frozen=True, kw_only=True):
-    """Lets the leases of a server that has drained belong to no process. The leases stay live until
-    they run out.
+    """Separates the leases from a server that has drained: afterwards the leases belong to no
+    process, and stay live until they run out.
     """
 
     server: str

@@ -38,10 +38,11 @@ class Done(Value, frozen=True):
     """The result of an action, or of a preview. In a preview, the numbers of the action and of the
     requests are 0.
 
-    `subscription`: None only if a scheduled action has not created the subscription yet, or never
-    will. `repeated`: true if an earlier call performed the action; then the caller must read the
-    current state of the action's requests. `left_out`: providers that got no requests because they
-    were not effective.
+    `subscription`: None only if the action is a scheduled Become Subscriber that has not created
+    the subscription yet, or that will never create the subscription. `repeated`: true if an earlier
+    call performed the action. If `repeated` is true, `requests` is empty, and the code that uses
+    the result must read the current state of the action's requests. `left_out`: providers that got
+    no requests because they were not effective.
     """
 
     action: ActionRecord
@@ -62,8 +63,8 @@ class Perform(Value, frozen=True, kw_only=True):
 
     `original`: the message of the call; empty for an automatic end. `digest`: the digest of the
     message; a repeat has the same digest. `automatic`: true for an automatic end. `scheduled`: the
-    scheduled action that is due. `with_requests`: true if the caller wants the requests that the
-    action created.
+    stored action if the action was scheduled and is due now. `with_requests`: true if the caller
+    wants the requests that the action created.
     """
 
     action: AnyAction
@@ -154,7 +155,8 @@ class Perform(Value, frozen=True, kw_only=True):
         )
 
     def _prepared(self, transaction: Transaction) -> tuple[AnyAction, SubscriptionRecord | None]:
-        """Returns the action, and the subscription before it (None if there is none).
+        """Returns the action, and the subscription before the action (None if the subscription does
+        not exist yet).
 
         A Become Subscriber without a number gets the next free number. Raises Refused if the
         subscription does not have the expected revision.
@@ -202,7 +204,7 @@ def free_number(transaction: Transaction) -> str:
     """Returns the next unused subscription number.
 
     The CRM may have chosen numbers itself, so the next number may be in use. If the call is refused
-    or is a preview, this number is usually skipped: the next call gets a later number.
+    or is a preview, the returned number is usually skipped: the next call gets a later number.
     """
     while True:
         number = f"S{transaction.take('subscription'):010d}"
@@ -223,7 +225,7 @@ def created_requests(transaction: Transaction, change: Transition) -> tuple[Requ
 
 
 def _check_items(transaction: Transaction, aggregate: Aggregate) -> None:
-    """Refuses items of another subscription.
+    """Refuses items that are reserved for another subscription.
 
     An item stays reserved until its removal is settled and no platform is expected to hold it.
     """

@@ -54,8 +54,8 @@ class CreateProvider(Value, frozen=True, kw_only=True):
 class UpdateProvider(Value, frozen=True, kw_only=True):
     """Changes a provider.
 
-    The command runs after the other commands of the group, because a part of the provider that
-    these commands name is in use too.
+    The command runs after the other commands of the group, because those commands may begin to use
+    a part of the provider that this command would remove or change.
     """
 
     provider: Provider
@@ -156,7 +156,7 @@ class PartInUse(Refused):
 
 class ChangedThing(NamedTuple):
     """A part of a provider that a change names, a text that names the part for people, and what
-    happens to it: `changed` or `removed`.
+    happens to the part: `changed` or `removed`.
     """
 
     thing: str

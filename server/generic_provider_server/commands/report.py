@@ -20,7 +20,7 @@ class Outcome(Enum):
 
 
 class EntryResult(Value, frozen=True, kw_only=True):
-    """The outcome of one entry.
+    """The outcome of one entry of a platform report.
 
     `why`: the reason why the subscriber in the entry is unknown. `unknown`: ids in the entry that
     the provider does not have. `repeat_after`: for a skipped entry, the earliest time at which the
@@ -69,7 +69,8 @@ class Report(Value, frozen=True, kw_only=True):
         Raises Unprocessable for the first subscription that cannot be processed.
         """
         unnamed = [entry.subscription for entry in self.entries if entry.unnamed]
-        # Another complete report may have named these subscriptions since they were found.
+        # Another complete report may have named these subscriptions since this report found them
+        # unnamed.
         named = transaction.reported(self.provider, unnamed, since=self.report_time)
         numbers = transaction.one_by_one([entry.subscription for entry in self.entries])
         return tuple(

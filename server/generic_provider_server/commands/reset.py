@@ -38,9 +38,9 @@ class ResetSubscription(Value, frozen=True, kw_only=True):
     """Resets one subscription.
 
     `provider`: the provider at which the subscription is reset. If `provider` is empty, the
-    subscription is reset at every effective provider that serves it; with `recreate`, providers
-    with leased requests of the subscription are left out. `digest`: the digest of the call; a
-    repeat has the same digest.
+    subscription is reset at every effective provider that serves the subscription, but with
+    `recreate` not at providers with leased requests of the subscription. `digest`: the digest of
+    the call; a repeat has the same digest.
     """
 
     subscription: str

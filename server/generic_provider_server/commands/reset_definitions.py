@@ -135,7 +135,9 @@ class SetDefinitionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
-    """Schedules the definition. If the definition has no schedule, begins a run immediately."""
+    """Schedules the runs of the definition. If the definition has no schedule, begins a run
+    immediately.
+    """
 
     id: int
     digest: bytes
@@ -202,7 +204,8 @@ class BeginDue:
         record = transaction.resets.definition(self.id)
         if record is None or record.next_run_time is None or record.next_run_time > transaction.now:
             return None
-        # computed first, because a command that is refused must not have changed anything
+        # the time is computed before any change, because `_due` may refuse the command, and a
+        # refused command must have changed nothing
         due = _due(replace(record.definition, run_at=None), now=transaction.now)
         run = None
         if transaction.resets.open_run(self.id) is None:

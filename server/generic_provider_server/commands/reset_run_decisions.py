@@ -20,8 +20,8 @@ from .reset_runs import also, ended
 class Approve:
     """Lets a held run continue.
 
-    `proven`: true if credentials prove who calls. Then the caller must not be the caller who
-    submitted the run.
+    `proven`: true if credentials prove the identity of the caller. A caller with a proven identity
+    must not approve a run that the same caller has submitted.
     """
 
     run_number: int
@@ -109,7 +109,7 @@ class DropHeld:
         if found is None or found.held_since is None:
             return
         if found.held_since <= transaction.now - HELD_AT_MOST:
-            dropped = replace(found, message=also(found, "nobody approved it within 24 h"))
+            dropped = replace(found, message=also(found, "nobody approved the run within 24 h"))
             transaction.resets.put_run(ended(dropped, RunState.CANCELLED, now=transaction.now))
 
 

@@ -41,8 +41,8 @@ def share(losing: int, holding: int) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
-    """Makes `server` the process that works on the run, unless another living process works
-    on it.
+    """Makes `server` the process that works on the run, unless another living process works on the
+    run.
     """
 
     run_number: int
@@ -69,7 +69,7 @@ class Step:
     """One step of a run.
 
     A step changes nothing if another server works on the run, or if the run has ended. `before`:
-    the record of the run that the server has.
+    the record of the run as this server has read or stored it last.
     """
 
     before: RunRecord
@@ -78,8 +78,7 @@ class Step:
         """Returns the current record of the run.
 
         Returns None if another server works on the run, or if the stage or the cursor of the run
-        differs from `before`. If the run cannot continue, it becomes FAILED, and the result is None
-        too.
+        differs from `before`. If the run cannot continue, makes the run FAILED and returns None.
         """
         found = transaction.resets.run(self.before.id)
         if found is None or found.state is not RunState.RUNNING:
@@ -203,8 +202,8 @@ def _decided(run: RunRecord, *, now: Instant) -> RunRecord:
     percent, most = share(run.losing, run.holding), run.definition.guard_percent
     too_many = run.holding >= GUARD_LEAST and 0 < most < percent
     why = (
-        f"it would take an entitlement from {run.losing} of {run.holding} subscriptions that hold "
-        f"one, {percent:.1f} %, and {most:g} % are allowed"
+        f"the run would take an entitlement from {run.losing} of {run.holding} subscriptions that "
+        f"hold one, {percent:.1f} %, and {most:g} % are allowed"
     )
     if run.stage is Stage.PLAN:
         message = why if too_many else "its plan needs an approval"

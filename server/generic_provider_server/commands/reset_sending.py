@@ -38,8 +38,8 @@ SKIPPING = frozenset(
 class Send(Step):
     """Resets the next subscriptions.
 
-    `last`: true if these are the last subscriptions of the run. `broken`: subscriptions that cannot
-    be read.
+    `last`: true if `numbers` contains the last subscriptions of the run. `broken`: subscriptions
+    that cannot be read.
     """
 
     numbers: tuple[str, ...]
@@ -93,8 +93,8 @@ class Send(Step):
 
 
 def _left(run: RunRecord) -> int:
-    """Returns the number of entries that the run may still create. The definition may limit this
-    number (`first`).
+    """Returns the number of entries that the run may still create. The field `first` of the
+    definition may limit this number.
     """
     first = run.definition.first
     if run.stage is Stage.SEND_PLANNED or first is None:
@@ -155,13 +155,14 @@ def _send(
 
 
 def _nothing_to_send(entry: Entry, aggregate: Aggregate, run: RunRecord) -> Entry:
-    """Returns the entry of a planned subscription for which the run creates no requests now: it is
-    in sync, or the filters of the run do not select it any more.
+    """Returns the entry of a planned subscription for which the run creates no requests now,
+    because the subscription needs no requests any more, or because the filters of the run do not
+    select the subscription any more.
     """
     link = aggregate.link(run.definition.provider)
     if link is not None and link.sync_state is SyncState.OUT_OF_SYNC:
-        changed = EntryOutcome.CHANGED_SINCE_PREVIEW
-        return replace(entry, outcome=changed, message="the run's filters do not find it any more")
+        message = "the filters of the run do not find the subscription any more"
+        return replace(entry, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=message)
     return replace(entry, outcome=EntryOutcome.SUPERSEDED)
 
 
@@ -176,7 +177,7 @@ def _changes(planned: Sequence[Difference], found: Sequence[Difference]) -> str:
 
 
 def _leased(entry: Entry, lane: Lane) -> Entry:
-    message = f"its requests are on a live lease of adapter {lane.adapter}"
+    message = f"requests of the subscription are on a live lease of adapter {lane.adapter}"
     return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
 
 

@@ -24,8 +24,8 @@ LARGEST_REVISION = 2**63 - 1
 class Schedule(Value, frozen=True, kw_only=True):
     """Stores an action that will be performed at `time`.
 
-    If `time` is not in the future, performs the action now. `bulk`: true if the action has the
-    priority BULK when it is performed later.
+    If `time` is not in the future, performs the action now. `bulk`: true if the action gets the
+    priority BULK when the action is performed later.
     """
 
     perform: Perform
@@ -72,8 +72,8 @@ class Schedule(Value, frozen=True, kw_only=True):
 
 
 def _storable(revision: int | None) -> int | None:
-    """Returns the revision. If it is too large for the database, returns a smaller revision that no
-    subscription reaches.
+    """Returns the revision. If the revision is too large for the database, returns a smaller
+    revision that no subscription reaches.
     """
     return revision if revision is None else min(revision, LARGEST_REVISION)
 
@@ -118,8 +118,8 @@ class CancelScheduled(Value, frozen=True, kw_only=True):
 
 
 def perform_scheduled(transaction: Transaction, record: ActionRecord) -> None:
-    """Performs a scheduled action that is due. If the action is not allowed any more,
-    rejects it.
+    """Performs a scheduled action that is due. Rejects the action if the action is not allowed any
+    more.
     """
     if record.action is None:
         raise LookupError(f"scheduled action {record.id} has no contents")

@@ -1,4 +1,4 @@
-"""Refuses actions that make a subscription, or the messages about it, too large."""
+"""Refuses actions that make a subscription, or the messages about the subscription, too large."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
 MOST_REQUEST_BYTES = 1024 * 1024
 """A limit in bytes for two sizes. All requests of an action together are limited, because the
-response to the call contains them. All services of a subscription at one provider together are
-limited, because one request may contain them.
+result of the call contains these requests. All services of a subscription at one provider together
+are limited, because one request may contain all these services.
 """
 
 
@@ -24,7 +24,8 @@ def check_size(
     change: Transition, former: SubscriptionRecord | None, *, catalogues: Catalogues
 ) -> None:
     """Refuses a change if the subscription or the requests of the change are too large. Also
-    refuses a change that enlarges the services of a provider, with their items, beyond the limit.
+    refuses a change that enlarges the services at one provider, together with their items, beyond
+    MOST_REQUEST_BYTES.
 
     The size of a single part has a limit of its own, so a subscription with few parts is not too
     large.
@@ -50,8 +51,8 @@ def check_size(
 
 def _size_together(state: Subscription, catalogues: Catalogues) -> int:
     """Returns the greatest number of bytes that all services of one provider need in one request. A
-    reset or an action such as End Resting may send such a request. Each service carries the items
-    that its distributor requires.
+    reset or an action such as End Resting may create a request with all these services. Each
+    service carries the items that its distributor requires.
     """
     items, sizes = Counter[tuple[str, str]](), Counter[str]()
     for item in state.items:

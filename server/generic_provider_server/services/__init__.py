@@ -1,3 +1,3 @@
 """Contains the parts of the server that run on the event loop: streams, duties, the coordination
-with other processes, and callers that wait.
+with other processes, and calls that wait.
 """

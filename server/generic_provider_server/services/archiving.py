@@ -1,10 +1,10 @@
 """Makes archives in the background, one after the other.
 
-First the whole file is written, while the tables stay unchanged. When the file is complete and
-durable, its checksum is stored. Then the file gets its final name, and the rows that it contains
-are removed from the tables, a few in each transaction. So each request is at any time in the tables
-or in one complete file. If a process is killed, another process continues, because the record of
-the archive shows the progress.
+First the whole file of an archive is written, while the tables stay unchanged. When the file is
+complete and durable, its checksum is stored. Then the file gets its final name, and the rows that
+the file contains are removed from the tables, a limited number of rows in each transaction. So each
+request is at any time in the tables or in one complete file. If the process that makes an archive
+is killed, another process continues, because the record of the archive shows the progress.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ POLL_SECONDS = 1.0
 AFTER_TROUBLE_SECONDS = 10.0
 LEAST_MOVED, MOST_MOVED = 250, 1_000
 """The smallest and the greatest number of rows that one transaction removes. `TransactionSize`
-chooses the number between them.
+chooses a number between these limits.
 """
 
 PROGRESS_SECONDS = 1.0
@@ -65,7 +65,7 @@ class Archiving:
 
     async def step(self) -> None:
         """Makes the next archive. Pauses after an error, because perhaps only a person can remove
-        its cause.
+        the cause of the error.
         """
         try:
             await self.work()
@@ -76,7 +76,9 @@ class Archiving:
             raise
 
     async def work(self) -> None:
-        """Makes the next archive, unless there is none or another process works on it."""
+        """Makes the next archive, unless no archive has to be made, or another process works on the
+        archive.
+        """
         server = self._store.server
         if not await self._store.read(lambda queries: queries.archive_waits_for(server)):
             return
@@ -89,13 +91,13 @@ class Archiving:
             await self._move(archive)
 
     async def _written(self, archive: ArchiveRecord) -> ArchiveRecord | None:
-        """Writes the file. Returns None if the file cannot be written."""
+        """Writes the file of the archive. Returns None if the file cannot be written."""
         try:
             writer, part = await self._threads.run(self._folder.writer, archive)
             try:
                 archive = await self._fill(writer, archive)
                 size, checksum = await self._threads.run(writer.finish)
-            finally:  # nobody waits for it, because the folder may hang
+            finally:  # closed by another thread, because the folder may hang
                 Thread(target=writer.close, name="close archive", daemon=True).start()
             written = replace(archive, size=size, checksum=checksum)
             await self._threads.run(self._folder.finished, written, part)
@@ -152,14 +154,15 @@ class Archiving:
         await self._threads.run(self._folder.clear, archive)
 
     def _contents(self, archive: ArchiveRecord) -> Iterator[Content]:
-        """Returns the lines whose rows are still in the tables."""
+        """Returns the lines of the archive file whose rows are still in the tables."""
         contents = self._folder.open(archive).contents()
         deque(islice(contents, archive.moved), maxlen=0)
         return contents
 
     async def _stop_at(self, archive: ArchiveRecord, why: str) -> None:
-        """Handles a file that cannot be read. If no row was removed from the tables yet, the
-        archive becomes FAILED. Otherwise only the message is stored, and the next step tries again.
+        """Handles an archive file that cannot be read. If no row was removed from the tables yet,
+        the archive becomes FAILED. Otherwise only the message is stored, and the next step tries
+        again.
         """
         if archive.moved:
             await self._put(replace(archive, message=why))
@@ -200,7 +203,9 @@ def _still_ours(archive: ArchiveRecord | None) -> ArchiveRecord:
 
 
 def _counted(archive: ArchiveRecord, lines: Sequence[Content]) -> ArchiveRecord:
-    """Returns the record after adding the requests in these lines to its counts and times."""
+    """Returns the record of the archive, with the requests in these lines added to its counts and
+    times.
+    """
     requests = [line for line in lines if isinstance(line, RequestLine)]
     if not requests:
         return archive

@@ -1,9 +1,9 @@
 """Writes the audit entries of calls that changed nothing, and logs every written entry.
 
-The entry of a change is written in the transaction of the change. Entries of refused calls, and of
-calls that are counted together, are collected here and written twice a second. Refused calls cannot
-cause an unlimited number of entries: after a few refused calls of a caller in the same minute, one
-entry for each RPC and reason counts the further calls.
+The entry of a change is written in the transaction of the change. This module collects the entries
+of refused calls, and of calls that are counted together, and writes these entries twice a second.
+Refused calls cannot cause an unlimited number of entries: after a few refused calls of a caller in
+the same minute, one entry for each RPC and reason counts the further calls.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ MOST_CALLERS = 1_000
 """In one minute, the refused calls of at most this number of callers without a proven identity are
 counted separately. Refused calls of a caller whose identity is proven are always counted
 separately, even after many refused calls from other hosts. The file of callers limits the number of
-these callers.
+callers whose identity is proven.
 """
 
 MOST_WAITING = 10_000
 UNAUTHENTICATED = 16
-"""The gRPC status code."""
+"""The number of the gRPC status code UNAUTHENTICATED."""
 
 log = structlog.get_logger()
 
@@ -101,8 +101,8 @@ class Auditing:
         self._add_alike(replace(entry, code=UNAUTHENTICATED, reason=wrong))
 
     def _counted(self, name: str, *, proven: bool) -> int:
-        """Counts a refused call. Returns the number of such calls of the caller in this minute, or
-        0 if there are too many callers.
+        """Counts a refused call. Returns the number of refused calls of this caller in this minute,
+        or 0 if the calls of too many callers were refused.
         """
         minute = _minute_of(self.now())
         if minute != self._minute:
@@ -125,8 +125,9 @@ class Auditing:
     async def _write(self) -> None:
         """Writes the collected entries.
 
-        If the store cannot be reached, the next attempt writes the entries. A call may then be
-        counted twice, because nobody knows whether its entry was committed.
+        If the store cannot be reached, the next attempt writes the entries. After a failed attempt
+        a call may be counted twice, because nobody knows whether this attempt has committed the
+        entry of the call.
         """
         waiting, self._waiting = self._waiting, {}
         if self._lost:

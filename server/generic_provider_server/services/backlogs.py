@@ -1,4 +1,6 @@
-"""Counts the pending requests of providers for heartbeats and pulls."""
+"""Counts the pending requests of providers, for heartbeats and for pulls (calls of
+PullPendingRequests).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ An adapter begins no request after 12 s without a message, so a heartbeat must n
 """
 
 COUNT_SECONDS = 2.0
-"""The seconds for which all streams and pulls of a provider share one count; they share it for
-longer if counting takes long.
+"""The seconds for which all streams and pulls of a provider share one count of the pending
+requests. If counting takes long, the streams and pulls share the count for longer.
 """
 
 Backlog = tuple[int, int]
@@ -33,7 +35,8 @@ class Backlogs:
     async def count(self, provider: str) -> Backlog:
         """Returns a count that is at most COUNT_SECONDS old, or older if counting takes long.
 
-        The callers share one query, which goes on if a caller does not wait any more.
+        All calls of this function share one query. The query goes on if a call does not wait any
+        more.
         """
         counting = self._counting.get(provider)
         if counting is None:
@@ -44,7 +47,7 @@ class Backlogs:
     def _forget(self, provider: str, counting: asyncio.Task[Backlog]) -> None:
         del self._counting[provider]
         if not counting.cancelled():
-            counting.exception()  # otherwise asyncio logs the error if no caller waits any more
+            counting.exception()  # otherwise asyncio logs an error that no task got
 
     async def _count(self, provider: str) -> Backlog:
         with self._turns[provider].turn() as due:

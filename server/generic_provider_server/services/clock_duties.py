@@ -23,8 +23,9 @@ TICK = 0.25
 FULL_SCAN_SECONDS = 5.0
 """The seconds between two searches for leases that ran out long ago.
 
-The search is rare, because it is slow during a long transaction in PostgreSQL: the index then keeps
-the entries of leases that have ended, and the search reads these entries too.
+The search is rare, because the search is slow during a long transaction in PostgreSQL: during such
+a transaction the index keeps the entries of leases that have ended, and the search reads these
+entries too.
 """
 
 ENTRIES_SECONDS = 5.0
@@ -37,8 +38,8 @@ class Duty:
     The clock calls `due`, runs the commands that `due` returns, pauses for `seconds`, and begins
     again. Every process has every duty, so another process may have done the work first. Therefore
     each command locks its rows, and checks again whether the change is due. A command changes a
-    bounded number of rows. `due` returns at most MOST_DUE commands; if it returns MOST_DUE
-    commands, and not all of them fail, it is called again immediately.
+    bounded number of rows. `due` returns at most MOST_DUE commands. If `due` returns MOST_DUE
+    commands, and not all of these commands fail, the clock calls `due` again immediately.
     """
 
     name: str
@@ -53,8 +54,8 @@ def duties(
     days_of_events: int = DAYS_OF_EVENTS,
     days_of_audit: int = DAYS_OF_AUDIT,
 ) -> tuple[Duty, ...]:
-    """Returns all duties. `server`: this process; the duty `leases` ends only leases of this
-    process, and leases of no process.
+    """Returns all duties. `server`: this process. The duty `leases` ends only leases of this
+    process, and leases that belong to no process.
     """
     return (
         Duty(name="leases", due=RanOut(server).due),
@@ -71,17 +72,18 @@ def duties(
 def is_mass(commands: Sequence[Command[object]]) -> bool:
     """Tells whether at least MOST_DUE changes of subscriptions were due within one TICK.
 
-    Returns False if the due times of MOST_DUE changes span a TICK or more: then these changes have
-    accumulated while the process was stopped or slow. Further changes will soon be due, so these
-    changes must not run one by one.
+    Returns False if the due times of MOST_DUE changes span a TICK or more. Changes with such due
+    times have accumulated while the process was stopped or slow. Accumulated changes must not run
+    one by one, because further changes will soon be due.
     """
     times = [each.due_time for each in commands if isinstance(each, PerformDue)]
     return len(times) >= MOST_DUE and times[-1] - times[0] < TICK * SECOND
 
 
 class RanOut:
-    """Ends leases that ran out. Keeps the time at which the last search found no such lease,
-    because the next search, unless it is a full scan, begins at this time.
+    """Ends leases that ran out. Keeps the time of the last search that found no such lease. The
+    next search finds only leases that ran out after the kept time, unless the next search is a full
+    scan.
     """
 
     def __init__(self, server: str) -> None:

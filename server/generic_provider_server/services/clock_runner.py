@@ -25,8 +25,8 @@ ONE, FEW, MANY = 1, 6, 30
 three numbers.
 """
 BURST = 1_000
-"""If very many commands are due at the same time, only those after the first BURST run one by one.
-So a burst of hundreds of commands is not late.
+"""If very many commands are due at the same time, the first BURST commands run in portions, and
+only the later commands run one by one. So a burst of hundreds of commands is not late.
 """
 BUSY_SECONDS = 0.02
 """If commands take longer than this time in seconds, the writer is busy."""
@@ -47,8 +47,8 @@ class Clock:
         ]
         self._calls = CallsPerSecond()
         self._in_mass = Counter[str]()
-        """For each duty: how many commands have run since very many became due at the same time; 0
-        if the last commands were not so many.
+        """For each duty, the number of commands that have run since very many commands became due
+        at the same time (`is_mass`); 0 if the last commands of the duty were not very many.
         """
         store.listeners.committed.append(self._calls.note)
 
@@ -77,9 +77,9 @@ class Clock:
         return len(done) >= MOST_DUE and len(failed) < len(done)
 
     async def _do_each(self, commands: Sequence[Command[object]], *, mass: bool) -> list[object]:
-        """Runs all commands in portions. Pauses after each portion while calls change something, or
-        if other processes use the database. So no call waits for many of the commands. `mass`: see
-        `_most`.
+        """Runs all commands in portions, so that no call waits for many of the commands. Pauses
+        after each portion while calls change something, or if other processes use the database.
+        `mass`: see `_most`.
         """
         done, took = list[object](), 0.0
         while len(done) < len(commands):
@@ -95,12 +95,13 @@ class Clock:
         """Returns the number of commands in the next portion.
 
         `took`: the duration of the last commands in seconds. While the writer is busy, many
-        commands run together, because large groups take less time for each command. `mass`: very
-        many commands were due at the same time, and at least BURST of them have run. Then, while
-        calls change something, the remaining commands run one by one: together they take longer,
-        but each call waits for only one command. Other commands do not run one by one, because then
-        more commands might become due than run. If other processes use the database, the portion is
-        small too, because those processes may have calls.
+        commands run together, because large groups take less time for each command. If other
+        processes use the database, the portion is small, because those processes may have calls.
+        `mass`: true if very many commands were due at the same time, and at least BURST of these
+        commands have run. If `mass` is true and calls change something, the remaining commands run
+        one by one: the commands take longer in all, but each call waits for only one command. If
+        `mass` is false, the commands do not run one by one, because more commands might become due
+        than run.
         """
         calls = self._calls.latest()
         if took > BUSY_SECONDS or not (calls or self._store.shared):
@@ -118,8 +119,8 @@ class Clock:
 
 
 class CallsPerSecond:
-    """Counts the calls that change something. Of the calls of adapters, only platform reports
-    count.
+    """Counts the commands of calls that change something. The commands of adapters do not count,
+    except platform reports.
     """
 
     def __init__(self) -> None:
@@ -131,7 +132,7 @@ class CallsPerSecond:
         self._now += notice.tally.of_callers
 
     def latest(self) -> int:
-        """Returns the greater of two numbers: the calls in the last full second, and the calls in
+        """Returns the greater of two numbers: the count of the last full second, and the count of
         the second that has begun.
         """
         self._advance()
@@ -145,9 +146,10 @@ class CallsPerSecond:
 
 
 def _was_set_aside(error: BaseException) -> bool:
-    """Tells whether the store has set the subscription aside.
+    """Tells whether the store has set the subscription of the command aside.
 
-    Then the store has logged the error, and the duty tries again later.
+    If the store has set a subscription aside, the store has logged the error, and the duty tries
+    again later.
     """
     if isinstance(error, Refused):
         return error.reason is not Reason.STORE_UNAVAILABLE

@@ -1,8 +1,8 @@
 """Counts the used credit of a stream.
 
-The thread that commits a group, or receives a notification of another process's commit, counts
-before it does anything else. So a claim can use the credit that earlier commits and notifications
-have freed.
+The thread that has committed a group, or has received the notification of another process's commit,
+counts the credit before the thread does anything else. So a claim can use all credit that earlier
+commits and notifications have freed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ NOTHING = Notice()
 class Credit:
     """The credit of a stream, which may have `most` requests in flight.
 
-    `in_flight`: the number of requests on its live leases. `ran_out`: the number of requests on
-    leases that ran out since the adapter last sent something; these requests use credit too.
+    `in_flight`: the number of requests on the live leases of the stream. `ran_out`: the number of
+    requests on leases that ran out since the adapter last sent something; these requests use credit
+    too.
     """
 
     def __init__(self, most: int, *, stream: str) -> None:

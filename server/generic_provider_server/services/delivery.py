@@ -49,10 +49,10 @@ class Delivery:
         store.listeners.missed.append(self.cut)
 
     def hand_over(self, transaction: Transaction) -> None:
-        """When a transaction makes requests ready, gives leases on them to streams with unused
-        credit, so that no claim has to find these requests later. The function leaves out providers
-        with other ready requests, because those requests became ready earlier. The writer's thread
-        calls this function before the changes are written.
+        """When a transaction makes requests ready, gives leases on these requests to streams with
+        unused credit, so that no claim has to find the requests later. The function leaves out
+        providers with other ready requests, because those requests became ready earlier. The
+        writer's thread calls this function before the changes are written.
         """
         if self._draining:
             return
@@ -60,7 +60,8 @@ class Delivery:
             streams = self._waiting(provider, transaction.notice)
             if streams:
                 claim = self._claim_of(provider, tuple([stream.demand() for stream in streams]))
-                # one by one, so that the leases that were given before a failure are known
+                # the leases are recorded one by one, so that the leases that were given before a
+                # failure are known
                 for stream_id, handed in claim.hand_over(transaction, subscriptions):
                     transaction.notice.handed_over[stream_id].append(handed)
 
@@ -115,8 +116,8 @@ class Delivery:
 
     @contextmanager
     def stream(self, stream: AdapterStream) -> Iterator[AdapterStream]:
-        """Serves the stream while the `with` block runs. When the stream ends, its leases end. If
-        the server drains, only the leases that were not sent end.
+        """Serves the stream while the `with` block runs. When the stream ends, its leases end too.
+        But if the server drains, only the leases that were not sent end.
         """
         self._refuse_while_draining()
         catalogue_of(self._store.catalogues, stream.provider)
@@ -151,8 +152,8 @@ class Delivery:
                 await self._wait(ready, most=left)
 
     async def _pull(self, provider: str, demand: Demand) -> tuple[Handed, ...]:
-        """Claims requests for a pull. If the caller is cancelled meanwhile, withdraws the leases,
-        because nobody will send them.
+        """Claims requests for a pull. If the pull is cancelled during the claim, withdraws the
+        claimed leases, because nobody will send these leases.
         """
         claiming = asyncio.create_task(self._claim(provider, (demand,)))
         try:
@@ -188,7 +189,9 @@ class Delivery:
         return tuple(good)
 
     def cut(self) -> None:
-        """Ends every stream, because the state of the leases is unknown. The adapters reconnect."""
+        """Ends every stream, because this process does not know the state of the leases any more.
+        The adapters connect again.
+        """
         for stream in self.streams.values():
             stream.stopping = True
             stream.events.put_nowait(Cut())

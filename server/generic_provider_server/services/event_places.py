@@ -1,4 +1,6 @@
-"""Defines the filter of a watcher, its place in the order of events, and what the watcher gets."""
+"""Defines the filter of a watcher, the watcher's place in the order of events, and the values that
+the watcher gets.
+"""
 
 from __future__ import annotations
 

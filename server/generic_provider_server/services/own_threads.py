@@ -16,10 +16,10 @@ P = ParamSpec("P")
 
 
 class OwnThreads:
-    """Runs each function on a daemon thread of its own, at most `most` at the same time.
+    """Runs each function on a daemon thread of its own, at most `most` functions at the same time.
 
-    The threads of `asyncio.to_thread` are few, and the process waits for them when it ends. So if
-    functions hang there, other work and the end of the process wait too.
+    `asyncio.to_thread` has only a few threads, and a process that ends waits for these threads. So
+    a function that hangs on such a thread would delay other work and the end of the process.
     """
 
     def __init__(self, *, most: int) -> None:
@@ -28,8 +28,8 @@ class OwnThreads:
     async def run(
         self, function: Callable[P, Result], /, *args: P.args, **kwargs: P.kwargs
     ) -> Result:
-        """Returns the function's result, or raises its exception. If the caller is cancelled, the
-        function goes on.
+        """Returns the function's result, or raises its exception. If the task that waits for the
+        result is cancelled, the function goes on.
         """
         await self._free.acquire()
         loop = asyncio.get_running_loop()
@@ -37,13 +37,13 @@ class OwnThreads:
 
         def end(tell: Callable[[], None]) -> None:
             self._free.release()
-            if not ended.done():  # the caller may have been cancelled
+            if not ended.done():  # the waiting task may have been cancelled
                 tell()
 
         def work() -> None:
             try:
                 tell = partial(ended.set_result, function(*args, **kwargs))
-            except Exception as error:  # noqa: BLE001 - the caller gets the error
+            except Exception as error:  # noqa: BLE001 - the waiting task gets the error
                 tell = partial(ended.set_exception, error)
             with suppress(RuntimeError):  # the event loop has ended
                 loop.call_soon_threadsafe(end, tell)

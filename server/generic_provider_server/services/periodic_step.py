@@ -16,8 +16,8 @@ class Loop:
     """Runs `step` again `seconds` after `step` has ended, or immediately if `step` returns a true
     value.
 
-    `step` also runs again after it has failed. The error is logged, unless the store cannot be
-    reached.
+    `step` also runs again after it has failed. An error of `step` is logged, unless the error is
+    that the store cannot be reached.
     """
 
     def __init__(self, name: str, step: Callable[[], Awaitable[object]], *, seconds: float) -> None:

@@ -56,8 +56,8 @@ class Presence:
     """Coordinates this process with the other processes on its database.
 
     Within the `with` block of `announced`, this process publishes its streams. When another process
-    is silent, this process ends the leases of that process as soon as they have certainly run out,
-    whichever process measures the time.
+    is silent, this process ends the leases of the silent process as soon as these leases have run
+    out by the clock of every process.
     """
 
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:
@@ -108,11 +108,11 @@ class Presence:
         return [*self._streams(), *elsewhere]
 
     async def _sign_off(self) -> None:
-        """Gives up the leases of this process, so that they belong to no process. The leases stay
-        live until they run out.
+        """Separates the leases from this process, so that the leases belong to no process. The
+        leases stay live until they run out.
 
         If the database cannot be reached, the leases still belong to this process. Other processes
-        end them when they have run out.
+        end these leases after the leases have run out.
         """
         try:
             await until_none_is_found(self._store, Disown(server=self._store.server))

@@ -73,8 +73,8 @@ class Example(Value, frozen=True, kw_only=True):
 @dataclass(slots=True)
 class Reporting:
     """A report that is being applied. `outcomes`: the number of subscriptions for each outcome.
-    `_broken`: the subscriptions that could not be processed; if the report names them, they are not
-    missing.
+    `_broken`: the subscriptions that could not be processed. These subscriptions do not count as
+    missing, because the report may have named them.
     """
 
     store: Store
@@ -112,7 +112,8 @@ class Reporting:
                 self._count(each, number, result)
 
     async def finish(self) -> int:
-        """Ends a report after its last part.
+        """Ends a report after its last part. If the report is complete, records that the platform
+        does not know the subscriptions that the report should name and does not name.
 
         Returns how many subscriptions are OUT_OF_SYNC now.
         """
@@ -156,7 +157,7 @@ class Reporting:
         return named, doubtful
 
     async def _apply(self, entries: Sequence[Entry], *, audit: Audit | None) -> list[EntryResult]:
-        """Applies the entries, and returns the outcome of each.
+        """Applies the entries, and returns the outcome of each entry.
 
         Subscriptions that cannot be processed are set aside; all other entries are applied.
         """
@@ -233,7 +234,8 @@ class Reporting:
 
     async def _missing(self) -> AsyncIterator[list[str]]:
         """Yields the numbers of the linked subscriptions that the report should name and does not
-        name. Subscriptions with newer changes are counted as skipped instead.
+        name. Leaves out subscriptions that requests or another report may have changed since
+        `observed_time`, and counts these subscriptions in `unnamed_skipped`.
         """
         provider, observed = self.terms.provider, self.terms.observed_time
         self.unnamed_skipped = 0
@@ -263,8 +265,8 @@ class Reporting:
 
 
 def _unclear(numbers: Sequence[str]) -> str:
-    """Returns the reason why an account number does not name exactly one subscription; empty if it
-    does.
+    """Returns the reason why an account number does not name exactly one subscription. Returns an
+    empty text if the account number names exactly one subscription.
     """
     if not numbers:
         return "no subscription has this account number"

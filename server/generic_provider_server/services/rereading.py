@@ -22,8 +22,8 @@ log = structlog.get_logger()
 class Rereading(Loop):
     """Calls `read` at once, and again whenever the contents of the files have changed.
 
-    Raises OSError if the first call of `read` raises it. If a later call raises OSError, the error
-    is logged, and the earlier contents stay in force.
+    Raises OSError if the first call of `read` raises OSError. If a later call raises OSError, the
+    error is logged, and the earlier contents stay in force.
     """
 
     def __init__(self, name: str, files: Sequence[Path], read: Callable[[], None]) -> None:
@@ -65,8 +65,8 @@ class Rereading(Loop):
 
 
 def _content(file: Path) -> bytes | str:
-    """Returns the contents of the file, or the reason why it cannot be read. A new reason counts as
-    a change too.
+    """Returns the contents of the file, or the reason why the file cannot be read. A new reason
+    counts as a change of the contents.
     """
     try:
         check_regular(file)

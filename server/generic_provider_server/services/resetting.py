@@ -85,7 +85,8 @@ class Resetting:
         """Begins runs that are due, ends runs that have waited too long for an approval, and starts
         to work on running runs on which no other server works.
 
-        If this fails for one definition or run, does the rest, and then raises the error.
+        If a command fails for one definition or run, the other commands run nevertheless. At the
+        end the function raises the first error.
         """
         server, errors = self._store.server, list[Exception]()
         due = await self._store.read(lambda queries: queries.resets_due(server))
@@ -156,13 +157,14 @@ class Resetting:
                 return await self._send(run, pace)
 
     async def _count(self, run: RunRecord) -> RunRecord | None:
-        """Counts subscriptions for the guard. Examines no subscription if so few are out of sync
-        that the guard cannot hold the run.
+        """Counts subscriptions for the guard. Examines no subscription if so few subscriptions are
+        OUT_OF_SYNC that the guard cannot hold the run.
         """
         definition = run.definition
         if definition.plain and not run.cursor:
             besides = await holding_besides(self._store, definition)
-            # counted last: a subscription that changes in between is counted twice, and not missed
+            # the candidates are counted last, so that a subscription that changes between the two
+            # counts is counted twice rather than missed
             candidates = await self._store.read(lambda q: q.count_candidates(definition))
             if passes_guard(definition, candidates=candidates, besides=besides):
                 enough = Count(before=run, cursor="", examined=0, holding=0, losing=0, last=True)
@@ -170,8 +172,8 @@ class Resetting:
         return await self._survey(run)
 
     async def _surveyed(self, run: RunRecord) -> Survey:
-        """Examines the next subscriptions. In the stage PLAN, runs one query, because the findings
-        are then written as entries. In the stage COUNT, runs several queries.
+        """Examines the next subscriptions. In the stage PLAN, runs one query only, because the
+        findings of this stage are written as entries. In the stage COUNT, runs several queries.
         """
         definition, first = run.definition, run.definition.first
         planned = run.stage is Stage.PLAN

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 class Survey(NamedTuple):
     """The findings among the next subscriptions, up to the number `cursor`.
 
-    `examined`: how many subscriptions were examined; `holding`: the number of examined
+    `examined`: the number of examined subscriptions. `holding`: the number of examined
     subscriptions that hold an entitlement. `losing`: the number of examined subscriptions that
     would lose an entitlement. `last`: true if the examination is complete, because there is no
     further subscription, or because there are already as many findings as the run may have.
@@ -68,7 +68,7 @@ def survey(
     most: int | None = None,
     described: bool = False,
 ) -> Survey:
-    """Examines the next subscriptions after the number `after`: at most AT_ONCE subscriptions.
+    """Examines at most AT_ONCE subscriptions: the next subscriptions after the number `after`.
     Stops earlier when there are `most` findings.
     """
     records = queries.reset_candidates(definition, after=after, limit=AT_ONCE)
@@ -109,7 +109,7 @@ def _examined(
     and would lose one. `record`: None if the subscription cannot be read.
     """
     if record is None:
-        raise LookupError("its row cannot be read")
+        raise LookupError("the row of the subscription cannot be read")
     aggregate, provider = record.aggregate, definition.provider
     found = examine(
         aggregate, definition, circumstances=circumstances, lost=lost, described=described
@@ -131,8 +131,8 @@ def _lost(
 
 
 class Totals(NamedTuple):
-    """The totals of a whole run. `unknown`: the sorted numbers of the subscriptions that the
-    definition lists, but that do not exist or are not served by the provider.
+    """The totals of a whole run. `unknown`: the sorted numbers of subscriptions that the definition
+    lists although they do not exist or the provider does not serve them.
     """
 
     subscriptions: int

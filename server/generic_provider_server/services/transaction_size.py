@@ -1,4 +1,4 @@
-"""Decides how many items of background work one transaction processes."""
+"""Decides how many pieces of background work (rows or subscriptions) one transaction processes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ otherwise up to LONG.
 """
 GROWTH = 1.5
 TURNS = 4
-"""A task may process at least one item for every TURNS other commands, so that the task never
-starves.
+"""A task may process at least one piece for every TURNS other commands, so that the task always
+makes progress.
 """
 
 
 class TransactionSize:
     """The size of the transactions of one background task.
 
-    `size`: how many items the next transaction of the task processes, from `least` to `most`. The
-    task calls `done` after each transaction. `others`: whether other commands have used the writer
-    since the previous call of `done`. `seconds`: the duration of the last transaction, which may
-    also have run other commands.
+    `size`: how many pieces of work (rows or subscriptions) the next transaction of the task
+    processes, from `least` to `most`. The task calls `done` after each transaction. `others`:
+    whether other commands have used the writer since the previous call of `done`. `seconds`: the
+    duration of the last transaction, which may also have run other commands.
     """
 
     def __init__(self, store: Store, *, least: int, most: int) -> None:
@@ -37,8 +37,8 @@ class TransactionSize:
     def done(self, size: int = 0, *, commands: int = 1) -> None:
         """Computes the next size.
 
-        `size`: the number of items that the last transaction processed. `commands`: the number of
-        the task's commands in that transaction.
+        `size`: the number of pieces of work that the last transaction processed. `commands`: the
+        number of the task's commands in that transaction.
         """
         others, self._commands = self._commands - commands, 0
         self.others = others > 0

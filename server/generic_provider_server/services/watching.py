@@ -48,7 +48,7 @@ class _Watcher:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     """A watcher that has got all events. The watcher waits for a row that may contain an event for
-    its filter. The number of the row is at least `first`.
+    its filter. `first`: the smallest number that this row can have.
     """
 
     wanted: Wanted
@@ -62,8 +62,8 @@ class Watching:
     """Reads new rows of events while there are watchers. Use this object only on the event loop.
 
     Each new row is read once for all watchers that wait. A watcher that has not got all events yet
-    reads the rows that it needs by itself, several with one query, unless they are among the cached
-    rows. Only one such watcher reads at a time.
+    reads the missing rows by itself, several rows with one query, unless the cache contains these
+    rows. Only one watcher reads rows by itself at a time.
     """
 
     def __init__(self, store: Store) -> None:
@@ -114,7 +114,7 @@ class Watching:
         return f"{self._store.id}-{place.row}-{place.events}"
 
     def place(self, cursor: str) -> EventPlace:
-        """Returns the place that the cursor names. Raises Refused if the cursor is not one of this
+        """Returns the place that the cursor names. Raises Refused if the cursor is not from this
         store.
         """
         found = _CURSOR.fullmatch(cursor)
@@ -132,8 +132,8 @@ class Watching:
     async def watch(self, wanted: Wanted, start: EventPlace | None) -> AsyncIterator[Sent]:
         """Yields the events after `start`, with heartbeats in between.
 
-        If `start` is None, yields new events only. Raises Refused if the place is unknown, or if
-        events after it were removed.
+        If `start` is None, yields new events only. Raises Refused if the place `start` is unknown,
+        or if events after this place were removed.
         """
         bounds = await self.read(methodcaller("event_bounds"))
         place = self._checked(start, bounds)
@@ -187,9 +187,9 @@ class Watching:
 
         Returns the number of this row or, if no such row arrives in time, the number that the next
         row will get. The watcher needs no row with a smaller number. A timer ends the wait and sets
-        the number of the next row at the same moment. If an asyncio timeout ended the wait, the
-        number would be read only when the task runs again, and the watcher would miss the rows that
-        arrive in between.
+        the number of the next row at the same moment. If a timeout of asyncio ended the wait, the
+        task would read the number only when the task runs again, and the watcher would miss the
+        rows that arrive in between.
         """
         waiting = _Waiting(wanted, place.row)
         loop = asyncio.get_running_loop()
@@ -214,8 +214,8 @@ class Watching:
     async def _follow(self) -> None:
         """Reads new rows, and announces them to the waiting watchers.
 
-        If the store cannot be reached, ends the streams of these watchers, because another server
-        may reach the store.
+        If the store cannot be reached, ends the streams of the waiting watchers, because another
+        server may reach the store.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
@@ -232,7 +232,8 @@ class Watching:
                     waiting.found.set_exception(lost)
             raise
         if self._next < first:
-            # After the last watcher left, a new watcher began, and needs rows before `first`.
+            # During the query the last watcher left, and a new watcher began. The new watcher needs
+            # rows before `first`.
             self._changed.set()
             return
         for row in read.rows:
@@ -283,8 +284,8 @@ def _set_row(waiting: _Waiting, row: int) -> None:
 def _placed(row: StoredEvents, place: EventPlace, wanted: Wanted) -> list[PlacedEvent]:
     """Returns the events of the row that follow the place and pass the filter.
 
-    The place after the last event of a row is the start of the next row, so it remains valid when
-    the row is removed.
+    The place after the last event of a row is the start of the next row, so this place remains
+    valid when the row is removed.
     """
     skipped = place.events if place.row == row.number else 0
     places = [EventPlace(row.number, n + 1) for n in range(len(row.events) - 1)]

@@ -21,8 +21,8 @@ RETRY_SECONDS = 1.0
 """The seconds between two attempts while the store cannot be reached."""
 
 FINISH_SECONDS = 1.0
-"""The longest time in seconds that a drain waits for the running commit, because this commit may
-still give leases to streams. After that, the drain waits at most the same time again for the
+"""The longest time, in seconds, that a drain waits for the running commit, because this commit may
+still give leases to streams. After the commit, the drain waits at most the same time again for the
 withdrawal of the leases that were not sent.
 """
 
@@ -42,13 +42,13 @@ class Withdrawals:
             self._in_background(self._withdraw(handed))
 
     def end_leases(self, stream: AdapterStream) -> None:
-        """Ends the leases of a stream that has ended. Withdraws its leases that were not sent."""
+        """Withdraws the leases of an ended stream that were not sent, and ends its other leases."""
         self._in_background(self._end_leases(stream))
 
     async def finish(self) -> None:
         """Waits until all withdrawals are committed, including the withdrawals of leases that a
-        running commit gives. Otherwise these leases would stay live until they run out. Gives up if
-        the database does not answer.
+        running commit gives. Leases that are not withdrawn would stay live until they run out.
+        Gives up if the database does not answer.
         """
         with suppress(TimeoutError, Refused):
             async with asyncio.timeout(FINISH_SECONDS):
@@ -58,9 +58,9 @@ class Withdrawals:
 
     async def _end_leases(self, stream: AdapterStream) -> None:
         await stream.claimed.wait()
-        # A running commit may have given further leases to the stream. The withdrawal ends after
-        # this commit, even if it withdraws nothing. So these leases are withdrawn before the other
-        # leases of the stream end.
+        # A running commit may have given further leases to the stream. The withdrawal ends only
+        # after the running commit, even if there is nothing to withdraw. So the leases of the
+        # running commit are withdrawn before the other leases of the stream end.
         await self._withdraw(stream.take_unsent())
         end = end_of_stream(stream.provider, stream.id)
         await _persistently(lambda: until_none_is_found(self._store, end))

@@ -39,8 +39,8 @@ SECONDS = 10.0
 
 
 class Cas:
-    """The only connection to the CAS. The first command opens it, and so does the next command
-    after a fault. Commands are sent one after the other.
+    """The only connection to the CAS. The first command opens the connection, and so does the next
+    command after a fault. Commands are sent one after the other.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -49,8 +49,8 @@ class Cas:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def command(self, number: str, verb: str, *words: str) -> None:
-        """Sends one command. Raises Reject if the CAS refuses it, and PlatformDown if the CAS
-        cannot be reached or does not answer.
+        """Sends one command. Raises Reject if the CAS refuses the command, and PlatformDown if the
+        CAS cannot be reached or does not answer.
         """
         # a blank in a serial number would begin another word of the command
         line = " ".join([number, verb, *[quote(word, safe="") for word in words]])

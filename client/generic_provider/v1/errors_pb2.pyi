@@ -7,8 +7,9 @@ A refused call ends with a gRPC status and a google.rpc.ErrorInfo. In the ErrorI
 "generic_provider", `reason` is the name of an ErrorReason without the prefix, and `metadata`
 names the objects that caused the refusal. With INVALID_ARGUMENT there is also a
 google.rpc.BadRequest with the first ten violations. Programs should use the reason; the message
-is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE or
-INTERNAL.
+is for people. A refused call has changed nothing, with two exceptions: after STORE_UNAVAILABLE
+or INTERNAL nobody knows whether the change was made, and the earlier messages of a refused
+ReportPlatformState may have been applied.
 
 After these outcomes nobody knows whether the change was made: UNAVAILABLE (with
 STORE_UNAVAILABLE or without a reason), DEADLINE_EXCEEDED, INTERNAL, and a CANCELLED that the
@@ -92,9 +93,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DISTRIBUTOR_OCCUPIED: _ErrorReason.ValueType  # 46
     """The distributor already has an item of that goods type."""
     ERROR_REASON_ITEM_IN_USE: _ErrorReason.ValueType  # 47
-    """The item is on another subscription, its removal from that subscription is not settled, or it
-    is already on a distributor of the same provider. Metadata: subscription (the subscription that
-    the item belongs to); and request, if a request that removes the item is pending.
+    """The item is on another subscription, or its removal from another subscription is not settled,
+    or the item is already on a distributor of the same provider. Metadata: subscription (the
+    subscription that the item belongs to); and request, if a request that removes the item is
+    pending.
     """
     ERROR_REASON_PROVIDER_NOT_EFFECTIVE: _ErrorReason.ValueType  # 48
     ERROR_REASON_PROVIDER_INCOMPLETE: _ErrorReason.ValueType  # 49
@@ -109,13 +111,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """An adapter has the request on a live lease. Metadata: adapter."""
     ERROR_REASON_REQUEST_NOT_FIRST: _ErrorReason.ValueType  # 53
     """An earlier request of the subscription must be resolved first. Metadata: first (the number of
-    that request).
+    the earlier request).
     """
     ERROR_REASON_TOO_MANY_UNSETTLED: _ErrorReason.ValueType  # 68
     """The subscription has 5,000 pending requests, or 500 unsettled actions (automatic ends and
-    scheduled actions do not count), or 200 scheduled actions. In the first two cases, check
-    whether an adapter is connected.
-    Metadata: subscription; unsettled and pending, or scheduled.
+    scheduled actions do not count), or 200 scheduled actions. If there are too many pending
+    requests or unsettled actions, check whether an adapter is connected.
+    Metadata: subscription; and either unsettled and pending, or scheduled.
     """
     ERROR_REASON_RUN_NOT_EDITABLE: _ErrorReason.ValueType  # 54
     """The reset run definition cannot be deleted, because a run of it exists. Set its state to
@@ -140,7 +142,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     report.
     """
     ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: _ErrorReason.ValueType  # 69
-    """This server has no archive folder, or cannot write in it; the message says why."""
+    """This server has no archive folder, or cannot write in its archive folder; the message says why."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
     """ABORTED: read the object again, and decide again"""
     ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 71
@@ -173,8 +175,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: every call can be refused with this reason
 
     The caller has no role that allows this call for this provider, or the call would approve a
-    reset run that the same caller has submitted. Metadata: caller. In the first case also rpc, and
-    provider if the caller may make the call for other providers; in the second case also
+    reset run that the same caller has submitted. Metadata: caller. For a missing role also rpc,
+    and provider if the caller may make the call for other providers; for a refused approval also
     reset_run.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 90
@@ -197,7 +199,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     The platform rejected a request of the action.
     """
     ERROR_REASON_DEPENDS_ON_REJECTED: _ErrorReason.ValueType  # 121
-    """An earlier action was taken back, and this action is impossible without it."""
+    """An earlier action was taken back, and this action is impossible without the earlier action."""
     ERROR_REASON_CHANGED_BY_ROLLBACK: _ErrorReason.ValueType  # 122
     """An earlier action was taken back. This action is still valid, but it has another effect now."""
     ERROR_REASON_CANCELLED_BY_OPERATOR: _ErrorReason.ValueType  # 123
@@ -260,9 +262,10 @@ ERROR_REASON_GOODS_TYPE_NOT_MAPPED: ErrorReason.ValueType  # 45
 ERROR_REASON_DISTRIBUTOR_OCCUPIED: ErrorReason.ValueType  # 46
 """The distributor already has an item of that goods type."""
 ERROR_REASON_ITEM_IN_USE: ErrorReason.ValueType  # 47
-"""The item is on another subscription, its removal from that subscription is not settled, or it
-is already on a distributor of the same provider. Metadata: subscription (the subscription that
-the item belongs to); and request, if a request that removes the item is pending.
+"""The item is on another subscription, or its removal from another subscription is not settled,
+or the item is already on a distributor of the same provider. Metadata: subscription (the
+subscription that the item belongs to); and request, if a request that removes the item is
+pending.
 """
 ERROR_REASON_PROVIDER_NOT_EFFECTIVE: ErrorReason.ValueType  # 48
 ERROR_REASON_PROVIDER_INCOMPLETE: ErrorReason.ValueType  # 49
@@ -277,13 +280,13 @@ ERROR_REASON_REQUEST_LEASED: ErrorReason.ValueType  # 52
 """An adapter has the request on a live lease. Metadata: adapter."""
 ERROR_REASON_REQUEST_NOT_FIRST: ErrorReason.ValueType  # 53
 """An earlier request of the subscription must be resolved first. Metadata: first (the number of
-that request).
+the earlier request).
 """
 ERROR_REASON_TOO_MANY_UNSETTLED: ErrorReason.ValueType  # 68
 """The subscription has 5,000 pending requests, or 500 unsettled actions (automatic ends and
-scheduled actions do not count), or 200 scheduled actions. In the first two cases, check
-whether an adapter is connected.
-Metadata: subscription; unsettled and pending, or scheduled.
+scheduled actions do not count), or 200 scheduled actions. If there are too many pending
+requests or unsettled actions, check whether an adapter is connected.
+Metadata: subscription; and either unsettled and pending, or scheduled.
 """
 ERROR_REASON_RUN_NOT_EDITABLE: ErrorReason.ValueType  # 54
 """The reset run definition cannot be deleted, because a run of it exists. Set its state to
@@ -308,7 +311,7 @@ received, unchanged, changed, skipped and unknown_subscriptions, as in the respo
 report.
 """
 ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: ErrorReason.ValueType  # 69
-"""This server has no archive folder, or cannot write in it; the message says why."""
+"""This server has no archive folder, or cannot write in its archive folder; the message says why."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 """ABORTED: read the object again, and decide again"""
 ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71
@@ -341,8 +344,8 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call can be refused with this reason
 
 The caller has no role that allows this call for this provider, or the call would approve a
-reset run that the same caller has submitted. Metadata: caller. In the first case also rpc, and
-provider if the caller may make the call for other providers; in the second case also
+reset run that the same caller has submitted. Metadata: caller. For a missing role also rpc,
+and provider if the caller may make the call for other providers; for a refused approval also
 reset_run.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 90
@@ -365,7 +368,7 @@ ERROR_REASON_REJECTED_BY_PLATFORM: ErrorReason.ValueType  # 120
 The platform rejected a request of the action.
 """
 ERROR_REASON_DEPENDS_ON_REJECTED: ErrorReason.ValueType  # 121
-"""An earlier action was taken back, and this action is impossible without it."""
+"""An earlier action was taken back, and this action is impossible without the earlier action."""
 ERROR_REASON_CHANGED_BY_ROLLBACK: ErrorReason.ValueType  # 122
 """An earlier action was taken back. This action is still valid, but it has another effect now."""
 ERROR_REASON_CANCELLED_BY_OPERATOR: ErrorReason.ValueType  # 123
@@ -375,8 +378,8 @@ Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
 class ItemError(_message.Message):
-    """The reason why one item of a batch was refused. The fields contain what the status of a refused
-    single call contains.
+    """The reason why one item of a batch was refused. The fields have the same contents as the status
+    of a refused single call.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -442,7 +445,7 @@ class FieldViolation(_message.Message):
     FIELD_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The path within the request, e.g. `add_services.services[2].distributor`."""
+    """The path of the wrong field within the request, e.g. `add_services.services[2].distributor`."""
     description: _builtins.str
     def __init__(
         self,

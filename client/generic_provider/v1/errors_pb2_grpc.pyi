@@ -7,8 +7,9 @@ A refused call ends with a gRPC status and a google.rpc.ErrorInfo. In the ErrorI
 "generic_provider", `reason` is the name of an ErrorReason without the prefix, and `metadata`
 names the objects that caused the refusal. With INVALID_ARGUMENT there is also a
 google.rpc.BadRequest with the first ten violations. Programs should use the reason; the message
-is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE or
-INTERNAL.
+is for people. A refused call has changed nothing, with two exceptions: after STORE_UNAVAILABLE
+or INTERNAL nobody knows whether the change was made, and the earlier messages of a refused
+ReportPlatformState may have been applied.
 
 After these outcomes nobody knows whether the change was made: UNAVAILABLE (with
 STORE_UNAVAILABLE or without a reason), DEADLINE_EXCEEDED, INTERNAL, and a CANCELLED that the

@@ -28,7 +28,7 @@ class CreateProviderRequest(_message.Message):
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a repeated call safe. 1 to 100 characters, unique among all callers. The server keeps the
-    id as long as the provider. If empty, a repeat is a new call.
+    id as long as the provider. If the id is empty, a repeat is a new call.
     """
     performed_by: _builtins.str
     """The person or system that makes this change, as the caller names it. Up to 100 characters."""
@@ -174,8 +174,8 @@ class UpdateProviderRequest(_message.Message):
     performed_by: _builtins.str
     @_builtins.property
     def provider(self) -> _resources_pb2.Provider:
-        """The code names the provider to replace. Output fields are ignored. If `etag` is not empty, it
-        must be the current etag.
+        """The field `code` names the provider to replace. Output fields are ignored. If `etag` is not
+        empty, it must be the current etag of the provider.
         """
 
     def __init__(

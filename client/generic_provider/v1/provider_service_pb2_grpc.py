@@ -104,7 +104,8 @@ class ProviderServiceServicer(object):
         to add distributors, services and goods; to change display names, parameters, delivery settings
         and request methods; to allow more services on a distributor (allowed_services, max_services).
         Any other change of a distributor, service or goods type is allowed only while no live
-        subscription, no unsettled or scheduled action and no confirmed image of a platform names it.
+        subscription, no unsettled or scheduled action and no confirmed image of a platform names this
+        distributor, service or goods type.
         An effective provider must keep at least one distributor and one service.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
@@ -115,10 +116,10 @@ class ProviderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetProviderState(self, request, context):
-        """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, the service
-        creates and hands over no requests for it. The streams of its adapters stay open, requests on
-        live leases may still be answered, and pending requests wait until the provider is effective
-        again.
+        """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While a provider is not effective, the Generic
+        Provider creates and hands over no requests for this provider. The streams of its adapters stay
+        open, requests on live leases may still be answered, and pending requests wait until the
+        provider is effective again.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
         """

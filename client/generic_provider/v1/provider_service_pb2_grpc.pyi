@@ -57,17 +57,18 @@ class ProviderServiceStub:
     to add distributors, services and goods; to change display names, parameters, delivery settings
     and request methods; to allow more services on a distributor (allowed_services, max_services).
     Any other change of a distributor, service or goods type is allowed only while no live
-    subscription, no unsettled or scheduled action and no confirmed image of a platform names it.
+    subscription, no unsettled or scheduled action and no confirmed image of a platform names this
+    distributor, service or goods type.
     An effective provider must keep at least one distributor and one service.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
     PROVIDER_INCOMPLETE, ETAG_MISMATCH.
     """
     SetProviderState: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.SetProviderStateRequest, _provider_service_pb2.SetProviderStateResponse]
-    """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, the service
-    creates and hands over no requests for it. The streams of its adapters stay open, requests on
-    live leases may still be answered, and pending requests wait until the provider is effective
-    again.
+    """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While a provider is not effective, the Generic
+    Provider creates and hands over no requests for this provider. The streams of its adapters stay
+    open, requests on live leases may still be answered, and pending requests wait until the
+    provider is effective again.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
     """
@@ -101,17 +102,18 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     to add distributors, services and goods; to change display names, parameters, delivery settings
     and request methods; to allow more services on a distributor (allowed_services, max_services).
     Any other change of a distributor, service or goods type is allowed only while no live
-    subscription, no unsettled or scheduled action and no confirmed image of a platform names it.
+    subscription, no unsettled or scheduled action and no confirmed image of a platform names this
+    distributor, service or goods type.
     An effective provider must keep at least one distributor and one service.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
     PROVIDER_INCOMPLETE, ETAG_MISMATCH.
     """
     SetProviderState: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.SetProviderStateRequest, _provider_service_pb2.SetProviderStateResponse]  # type: ignore[assignment]
-    """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, the service
-    creates and hands over no requests for it. The streams of its adapters stay open, requests on
-    live leases may still be answered, and pending requests wait until the provider is effective
-    again.
+    """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While a provider is not effective, the Generic
+    Provider creates and hands over no requests for this provider. The streams of its adapters stay
+    open, requests on live leases may still be answered, and pending requests wait until the
+    provider is effective again.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
     """
@@ -166,7 +168,8 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         to add distributors, services and goods; to change display names, parameters, delivery settings
         and request methods; to allow more services on a distributor (allowed_services, max_services).
         Any other change of a distributor, service or goods type is allowed only while no live
-        subscription, no unsettled or scheduled action and no confirmed image of a platform names it.
+        subscription, no unsettled or scheduled action and no confirmed image of a platform names this
+        distributor, service or goods type.
         An effective provider must keep at least one distributor and one service.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
@@ -179,10 +182,10 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.SetProviderStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.SetProviderStateResponse, _abc.Awaitable[_provider_service_pb2.SetProviderStateResponse]]:
-        """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While the provider is not effective, the service
-        creates and hands over no requests for it. The streams of its adapters stay open, requests on
-        live leases may still be answered, and pending requests wait until the provider is effective
-        again.
+        """Makes a provider EFFECTIVE or NOT_EFFECTIVE. While a provider is not effective, the Generic
+        Provider creates and hands over no requests for this provider. The streams of its adapters stay
+        open, requests on live leases may still be answered, and pending requests wait until the
+        provider is effective again.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
         """

@@ -60,7 +60,7 @@ class _ResponseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Response
     RESPONSE_CODE_DUPLICATE: _ResponseCode.ValueType  # 2
     """The request already has the outcome that this answer gives."""
     RESPONSE_CODE_STALE: _ResponseCode.ValueType  # 3
-    """The lease has ended. The request is sent again if it is still wanted."""
+    """The lease of the answer has ended. The request is sent again if it is still wanted."""
     RESPONSE_CODE_CONFLICT: _ResponseCode.ValueType  # 4
     """The request is COMPLETED or archived, and this answer contradicts its outcome."""
     RESPONSE_CODE_OUT_OF_ORDER: _ResponseCode.ValueType  # 5
@@ -83,7 +83,7 @@ RESPONSE_CODE_APPLIED: ResponseCode.ValueType  # 1
 RESPONSE_CODE_DUPLICATE: ResponseCode.ValueType  # 2
 """The request already has the outcome that this answer gives."""
 RESPONSE_CODE_STALE: ResponseCode.ValueType  # 3
-"""The lease has ended. The request is sent again if it is still wanted."""
+"""The lease of the answer has ended. The request is sent again if it is still wanted."""
 RESPONSE_CODE_CONFLICT: ResponseCode.ValueType  # 4
 """The request is COMPLETED or archived, and this answer contradicts its outcome."""
 RESPONSE_CODE_OUT_OF_ORDER: ResponseCode.ValueType  # 5
@@ -115,7 +115,7 @@ class StreamPendingRequestsRequest(_message.Message):
     max_in_flight: _builtins.int
     """The greatest number of unanswered requests on this stream. 1 to 10,000. Default 100."""
     include_target: _builtins.bool
-    """Asks the server to send `target` with each subscription."""
+    """Asks the server to set `target` in each SubscriptionRequests."""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
         """The duration of a lease that is not extended. 1 second to 1 hour. Default 30 seconds."""
@@ -168,8 +168,8 @@ class StreamPendingRequestsResponse(_message.Message):
 
     @_typing.final
     class Heartbeat(_message.Message):
-        """The server sends a heartbeat when the stream opens, and then whenever it has sent nothing for 5 to
-        10 seconds.
+        """The server sends a heartbeat when the stream opens, and then whenever it has sent nothing for 5
+        to 10 seconds.
         """
 
         DESCRIPTOR: _descriptor.Descriptor
@@ -205,9 +205,7 @@ class StreamPendingRequestsResponse(_message.Message):
 
     @_typing.final
     class Drain(_message.Message):
-        """The server process is shutting down: open a new stream. The leases given on this stream stay
-        valid.
-        """
+        """The server process is shutting down: open a new stream. The leases of this stream stay live."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -236,9 +234,9 @@ class StreamPendingRequestsResponse(_message.Message):
     def drain(self) -> Global___StreamPendingRequestsResponse.Drain: ...
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:
-        """When the message was sent, by the clock that measures the leases of this stream. Compare this
-        time only with the `sent_time` of other messages of the same stream, because this clock does
-        not follow a change of the system clock.
+        """The time at which the message was sent, by the clock that measures the leases of this stream.
+        Compare this time only with the `sent_time` of other messages of the same stream, because the
+        clock of the leases does not follow a change of the system clock.
         """
 
     def __init__(
@@ -278,7 +276,9 @@ class SubscriptionRequests(_message.Message):
     lease_token: _builtins.str
     """Each answer must carry this token."""
     delivery_attempt: _builtins.int
-    """Tells which hand-over of the first request this is: 1 for the first, 2 for the second …"""
+    """The number of this hand-over of the first request: 1 for its first hand-over, 2 for its second
+    …
+    """
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
         """The duration of the lease from the `sent_time` of the message, if the lease is not extended.
@@ -292,7 +292,7 @@ class SubscriptionRequests(_message.Message):
 
     @_builtins.property
     def target(self) -> _resources_pb2.PlatformTarget:
-        """The contents that the platform should hold after these requests. Set only with include_target."""
+        """The contents that the platform should hold after `requests`. Set only with include_target."""
 
     def __init__(
         self,
@@ -335,7 +335,7 @@ class PullPendingRequestsRequest(_message.Message):
     most 500 requests.
     """
     include_target: _builtins.bool
-    """Asks the server to send `target` with each subscription."""
+    """Asks the server to set `target` in each SubscriptionRequests."""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
         """The duration of a lease that is not extended. 1 second to 1 hour. Default 30 seconds."""
@@ -388,13 +388,13 @@ class PullPendingRequestsResponse(_message.Message):
 
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:
-        """When the answer was sent, by the clock that measures its leases."""
+        """The time at which this response was sent, by the clock that measures its leases."""
 
     @_builtins.property
     def waited(self) -> _duration_pb2.Duration:
         """The time for which the server worked on the call or waited, until `sent_time`. Count the
-        duration of the leases from this instant: the time at which you made the call, plus `waited`.
-        The leases cannot have begun earlier, even if the answer was on its way for a long time.
+        duration of the leases from the time at which you made the call, plus `waited`. The leases
+        cannot have begun earlier, even if the response arrived late.
         """
 
     def __init__(
@@ -473,8 +473,8 @@ class ProvisioningResponse(_message.Message):
     """The platform's own transaction number. Up to 64 characters."""
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:
-        """The delay of RETRY_LATER: 0 to 24 hours. If unset, the delay is 0 after the first attempt, then
-        1 s, 2 s, 4 s … up to 5 minutes.
+        """The delay after RETRY_LATER: 0 to 24 hours. If unset, the delay is 0 after the first attempt,
+        then 1 s, 2 s, 4 s … up to 5 minutes.
         """
 
     def __init__(
@@ -563,8 +563,8 @@ class ExtendLeasesRequest(_message.Message):
 
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """The duration of the leases from now on. 1 second to 1 hour. If unset, each lease gets the
-        duration of its hand-over or of its last extension again.
+        """The duration of the leases, counted from this call. 1 second to 1 hour. If unset, each lease
+        gets the duration of its hand-over or of its last extension again.
         """
 
     def __init__(
@@ -643,8 +643,8 @@ class ReleaseLeasesRequest(_message.Message):
     LEASE_TOKENS_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
     stop: _builtins.bool
-    """Stops the streams on which these leases were given: the server hands over no more requests on
-    these streams, and ends each stream when the last lease given on it has ended.
+    """Stops the streams of the named leases: the server hands over no more requests on these streams,
+    and ends each stream when its last lease has ended.
     """
     @_builtins.property
     def lease_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -696,29 +696,29 @@ class ReportPlatformStateRequest(_message.Message):
     MAX_MISSING_PERCENT_FIELD_NUMBER: _builtins.int
     PLATFORM_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """A provider's code. Mandatory in the first message. The server reads `provider` and the next
-    three fields only from the first message.
+    """A provider's code. Mandatory in the first message. The server reads `provider`,
+    `observed_time`, `complete` and `max_missing_percent` only from the first message.
     """
     complete: _builtins.bool
     """True if the report names every subscriber whom the platform knows. When you have closed the
     stream normally, every subscription that is linked to the provider and was not named is treated
-    as `missing`. Four kinds of subscriptions are excepted: those that were created after
-    `observed_time`, those that would be skipped if the report named them, those for which the
-    platform has confirmed nothing, and those that are CANCELLED or REGRETTED and hold nothing on
-    the platform. A malformed or ambiguous entry changes nothing, but the subscriptions that it
-    names count as named.
+    as `missing`. Four kinds of subscriptions are excepted: subscriptions that were created after
+    `observed_time`, that would be skipped if the report named them, for which the platform has
+    confirmed nothing, or that are CANCELLED or REGRETTED and hold nothing on the platform. A
+    malformed or ambiguous entry changes nothing, but the subscriptions that it names count as
+    named.
     """
     max_missing_percent: _builtins.float
     """With `complete`: the greatest share of the linked subscriptions, in percent, that may be
-    treated as `missing` because the report did not name them. If there are more, none of them is
-    treated as `missing`, and the call is refused with REPORT_INCOMPLETE; the entries of the report
-    stay applied. 0 to 100. Default 5.
+    treated as `missing` because the report did not name them. If more subscriptions were not
+    named, none of them is treated as `missing`, and the call is refused with REPORT_INCOMPLETE;
+    the entries of the report stay applied. 0 to 100. Default 5.
     """
     @_builtins.property
     def observed_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which you began to read the platform, by the clock of the platform or the adapter.
         Mandatory in the first message. At most five minutes ahead of the server's clock: with a later
-        time, the report would overrule changes that the platform got after you had read it.
+        `observed_time`, the report would overrule changes that the platform got after you had read it.
         """
 
     @_builtins.property
@@ -762,8 +762,9 @@ class PlatformSubscription(_message.Message):
     subscription: _builtins.str
     """The CRM's number."""
     missing: _builtins.bool
-    """True if the platform does not know the subscriber. Then *confirmed* becomes empty, and the next
-    reset sends BECOME_SUBSCRIBER. The server ignores `items` and `entitlements`.
+    """True if the platform does not know the subscriber. After such an entry, *confirmed* is empty,
+    and the next reset sends BECOME_SUBSCRIBER. If `missing` is true, the server ignores `items`
+    and `entitlements`.
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformItem]:
@@ -772,8 +773,8 @@ class PlatformSubscription(_message.Message):
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformEntitlement]:
         """All entitlements that are on, also those of usage services. At most 2000. An entitlement of a
-        usage service is ignored if it is neither confirmed nor wanted by the CRM, because it may belong
-        to a usage record.
+        usage service is ignored if it is neither confirmed nor wanted by the CRM, because it may
+        belong to a usage record.
         """
 
     def __init__(
@@ -812,9 +813,9 @@ class PlatformItem(_message.Message):
     provider_goods_type: _builtins.str
     """The platform's goods type."""
     distributor: _builtins.str
-    """A distributor's code. If it is empty, the server uses the distributor at which the item is
-    confirmed, otherwise the distributor of the item in the CRM. If neither exists, the item has no
-    distributor, and a reset removes the item.
+    """A distributor's code. If the code is empty, the server uses the distributor at which the item
+    is confirmed, otherwise the distributor of the item in the CRM. If neither distributor exists,
+    the item has no distributor, and a reset removes the item.
     """
     def __init__(
         self,
@@ -845,16 +846,16 @@ class PlatformEntitlement(_message.Message):
     provider_service_id: _builtins.str
     """The platform's own id of the service. Mandatory."""
     distributor: _builtins.str
-    """A distributor's code. If it is empty, the server uses the distributor of the items in
-    `serial_numbers`. If there are no serial numbers either, the server uses the distributor at
-    which this entitlement is confirmed, otherwise the distributor in the CRM.
+    """A distributor's code. If the code is empty, the server uses the distributor of the items in
+    `serial_numbers`. If `serial_numbers` is empty too, the server uses the distributor at which
+    this entitlement is confirmed, otherwise the distributor in the CRM.
     """
     @_builtins.property
     def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The items for which the service is on. If the distributor requires further items and has them,
-        the entitlement belongs to all required items, so the serial number of the card alone is
-        enough. If two items of the distributor have the same serial number, the server chooses the
-        item whose goods type the distributor requires.
+        """The serial numbers of the items for which the service is on. If the distributor requires and
+        has further items, the entitlement belongs to all required items, so the serial number of the
+        card alone is enough. If two items of the distributor have the same serial number, the server
+        chooses the item whose goods type the distributor requires.
         """
 
     @_builtins.property
@@ -940,12 +941,12 @@ class ReportPlatformStateResponse(_message.Message):
     changed: _builtins.int
     """The number of subscriptions for which the report has changed *confirmed*."""
     skipped: _builtins.int
-    """The number of subscriptions that were skipped, because requests may have changed them since the
-    platform was read, or because a later report has found a difference.
+    """The number of subscriptions that were skipped, because requests may have changed their contents
+    on the platform since it was read, or because a later report has found a difference.
     """
     missing: _builtins.int
-    """The number of subscriptions that the platform does not know any more. The report names them as
-    missing, or the report is complete and does not name them.
+    """The number of subscriptions that the platform does not know any more: the report names these
+    subscriptions as missing, or the report is complete and does not name them.
     """
     unknown_subscriptions: _builtins.int
     """The number of entries that are malformed, or that name a subscription or an account number that
@@ -961,8 +962,8 @@ class ReportPlatformStateResponse(_message.Message):
     """The number of subscriptions in `skipped` that have pending requests."""
     unnamed_skipped: _builtins.int
     """The number of subscriptions that a complete report does not name, but that do not count as
-    missing, because requests may have changed them since the platform was read, or because a later
-    report has found a difference. `skipped` does not contain them.
+    missing, because requests may have changed their contents on the platform since it was read, or
+    because a later report has found a difference. `skipped` does not count these subscriptions.
     """
     @_builtins.property
     def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportPlatformStateResponse.Example]:

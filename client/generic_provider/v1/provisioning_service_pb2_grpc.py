@@ -35,7 +35,7 @@ class ProvisioningServiceStub(object):
     must be idempotent.
 
     If the server has a file of callers, the role operator may make all calls of this service. The
-    role adapter may make them too, but only for its own provider.
+    role adapter:PROVIDER may make all these calls too, but only for its own provider.
     """
 
     def __init__(self, channel):
@@ -86,60 +86,68 @@ class ProvisioningServiceServicer(object):
     must be idempotent.
 
     If the server has a file of callers, the role operator may make all calls of this service. The
-    role adapter may make them too, but only for its own provider.
+    role adapter:PROVIDER may make all these calls too, but only for its own provider.
     """
 
     def StreamPendingRequests(self, request, context):
         """Hands over first the requests that are pending already, then each new request, until the stream
-        ends. The stream never has more than `max_in_flight` unanswered requests. When the stream ends,
-        the leases given on it end too, unless the server ended the stream by a drain.
+        ends. The stream never has more than `max_in_flight` unanswered requests. When a stream ends,
+        its leases end too, unless the server ended the stream by a drain.
 
         The rules for an adapter:
 
         1. Keep one stream open for each process and provider, without a deadline. When the stream has
-        ended, wait for a random time of at most 0.5 s (full jitter) and reconnect; double this
-        limit after each failure, up to 30 s. When no message has arrived for 30 s (three
-        heartbeats), cancel the stream and reconnect. You may connect to any server process.
+        ended, wait for a random time of at most 0.5 s (full jitter), and open a new stream. After
+        each stream without a message, double this greatest wait, up to 30 s. When no message has
+        arrived for 30 s (three heartbeats), cancel the stream, wait in the same way, and open a
+        new stream. You may connect to any server process.
         2. Send a keepalive ping after 20 s of silence on the connection, with a timeout of 10 s; the
         server allows a ping every 10 s. No message exceeds 2 MiB, so gRPC's default limits are
         enough. If you hold many streams, send answers on a second channel.
-        3. Apply the requests of one SubscriptionRequests one after the other, and answer them in
-        order. Work on different subscriptions in parallel.
+        3. Apply the requests of one SubscriptionRequests one after the other, and answer these
+        requests in order. Work on different subscriptions in parallel.
         4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
         5. Be idempotent, with the request's `number` as the key. Pass the number to the platform as
-        the transaction id; for ADD_UDR this is mandatory. Answer ACCEPTED if the platform already
-        holds the element that you should add, or does not hold the element that you should remove;
-        this includes CANCEL_UDR for a card that is gone. BECOME_SUBSCRIBER means "create the
-        subscriber, or change it to exactly this state": an existing subscriber gets all elements in
-        the request and loses all other elements. Between two requests of one unit, a distributor can
-        be without its card: for example in a card swap on MAIN, while TWIN1, which requires MAIN, is
-        in use. If the platform forbids that, the adapter must combine the two requests.
+        the transaction id; for ADD_UDR the transaction id is mandatory. Answer ACCEPTED if the
+        platform already holds the element that you should add, or does not hold the element that
+        you should remove. For example, accept CANCEL_UDR for a card that the platform does not
+        hold any more. BECOME_SUBSCRIBER means "create the subscriber, or change it to exactly this
+        state": an existing subscriber gets all elements in the request and loses all other
+        elements. Between two requests of one unit, a distributor can be without its card: for
+        example in a card swap on MAIN, while TWIN1, which requires MAIN, is in use. If the
+        platform forbids a distributor without its card, the adapter must combine the two requests
+        into one change of the platform.
         6. Keep the newest `lease_token` of each request number. If a request arrives again while you
         work on it, do not start it again; answer it once, with the newest token.
-        7. While you work on a lease, extend it after each third of its `lease_duration`. If the result
-        is not `live`, finish and answer the requests that you have begun, and begin no other request
-        of that lease.
+        7. While you work on a lease, extend the lease after each third of its `lease_duration`. If
+        the result of ExtendLeases is not `live`, finish and answer the requests that you have
+        begun, and begin no other request of that lease.
         8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same request.
-        9. APPLIED and DUPLICATE: drop the request. STALE: drop the request; it is sent again if it
-        is still wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer
-        was given before; log this. NOT_FOUND and INVALID: the adapter has a fault; log an error.
-        10. If the platform is down, release all leases, close the stream, and open a new one later.
-        RETRY_LATER is for a single request.
-        11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
-        12. Answer a type that you do not know with RETRY_LATER and the error code `UNKNOWN_TYPE`,
-        never with ACCEPTED.
+        9. Each answer gets a ResponseCode. APPLIED and DUPLICATE: drop the request. STALE: drop the
+        request; the server sends it again if it is still wanted. OUT_OF_ORDER: answer the earlier
+        request first. CONFLICT: another answer was given before; log the request and the code.
+        NOT_FOUND and INVALID: the adapter has a fault; log an error.
+        10. If the platform is down, send no answer: release all leases, close the stream, and open a
+        new stream when the platform works again. RETRY_LATER is for a single request.
+        11. After `drain`, open a new stream at once. Finish and answer the requests of the stream that
+        has sent `drain` as usual.
+        12. Answer a request of a type that you do not know with RETRY_LATER and the error code
+        `UNKNOWN_TYPE`, never with ACCEPTED.
         13. The duration of a lease counts from the `sent_time` of its message, by the server's clock,
         not from the moment at which you read the message. Compute the server's time: the
         `sent_time` of the stream's first message plus the time since you opened the stream. If
         both clocks run equally fast, the computed time is never behind the server's clock. If a
         later message nevertheless has a `sent_time` ahead of the computed time, correct the
-        computed time to this `sent_time`. Begin no request of a lease whose duration is over.
-        Unless the stream has sent `drain`, begin no request of its leases after the stream has
-        ended, or while no message has arrived on it for 12 s. In these cases release the requests
-        that you have not begun, through any server: no attempt is counted, and these requests are
-        handed over again immediately. If a lease seems to be over, or more than half over, when it
-        arrives, release it and open a new stream, because then you compute the server's time anew.
+        computed time to this `sent_time`. Begin no request of a lease whose duration is over. When
+        a stream has ended, begin no more requests of its leases. While no message has arrived on a
+        stream for 12 s, begin no requests of its leases either. These two rules do not apply to a
+        stream that has sent `drain`, because its leases stay live. If you may not begin the
+        remaining requests of a lease, answer the requests that you have begun, and then release
+        the lease through any server process: no attempt is counted, and the remaining requests are
+        handed over again immediately. If more than half of a lease's duration seems to be over
+        when the lease arrives, release the lease and open a new stream, because on a new stream
+        you compute the server's time again.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -149,9 +157,9 @@ class ProvisioningServiceServicer(object):
 
     def PullPendingRequests(self, request, context):
         """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
-        A lease that this call gives belongs to no stream. It ends when all its requests are answered,
-        after an answer REJECTED or RETRY_LATER, or when it is released, runs out, or is ended by an
-        operator.
+        A lease that PullPendingRequests gives belongs to no stream. Such a lease ends when all its
+        requests are answered, after an answer REJECTED or RETRY_LATER, or when it is released, runs
+        out, or is ended by an operator.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
         """
@@ -160,9 +168,9 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SendResponses(self, request, context):
-        """Takes many answers, which may belong to several leases. After the commit the call returns one
-        result for each answer, in order. Each answer is judged separately, and a wrong answer does not
-        affect the other answers. It is safe to send the same answers again.
+        """Takes many answers, which may belong to several leases. After the commit SendResponses returns
+        one result for each answer, in order. Each answer is judged separately, and a wrong answer does
+        not affect the other answers. It is safe to send the same answers again.
 
         ACCEPTED: the request becomes COMPLETED. REJECTED: the request becomes REJECTED, and the change
         is taken back in the CRM. RETRY_LATER: the request is handed over again after a delay, and a
@@ -184,8 +192,8 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseLeases(self, request, context):
-        """Ends leases early. Their unanswered requests are handed over again, to any adapter, and no
-        attempt is counted.
+        """Ends leases early. The unanswered requests of these leases are handed over again, to any
+        adapter, and no attempt is counted.
 
         Errors: INVALID_FIELD.
         """
@@ -199,21 +207,21 @@ class ProvisioningServiceServicer(object):
         existing accounts whose contents are unknown (see ExistingAccount).
 
         For each named subscription, the report replaces only the confirmed items and entitlements:
-        holder, address and usage are not reported. Afterwards it is certain whether the platform knows
-        the subscriber. The call sends nothing to the platform. If the platform differs from the CRM,
-        the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
-        subscription, brings the platform to the state of the CRM.
+        holder, address and usage are not reported. After the report it is certain whether the platform
+        knows the subscriber. ReportPlatformState sends nothing to the platform. If the platform
+        differs from the CRM, the subscription is OUT_OF_SYNC immediately, and the next reset, or the
+        next action on the subscription, brings the platform to the state of the CRM.
 
         A subscription is skipped if it has pending requests at the provider, because the platform may
         have changed since it was read. For the same reason, a subscription is skipped if one of its
-        requests reached a final state after `observed_time` or in the five minutes before. Report the
-        subscription again later. A subscription is also skipped if a report with a later
-        `observed_time` has found a difference.
+        requests reached a final state after `observed_time`, or in the five minutes before
+        `observed_time`. Report a skipped subscription again later. A subscription is also skipped if a
+        report with a later `observed_time` has found a difference.
 
-        Each message is applied when it arrives, so a report can name millions of subscriptions. If the
-        stream breaks or the call is refused, the applied messages stay applied, and `complete` has no
-        effect. It is harmless to send the whole report again. If a subscription is named twice, the
-        last entry counts.
+        Each message of a report is applied when it arrives, so a report can name millions of
+        subscriptions. If the stream breaks or the call is refused, the applied messages stay applied,
+        and `complete` has no effect. It is harmless to send the whole report again. If a report names
+        a subscription twice, the last entry counts.
 
         The service counts and ignores subscriptions and ids that it does not know; the report does not
         fail because of them.
@@ -276,7 +284,7 @@ class ProvisioningService(object):
     must be idempotent.
 
     If the server has a file of callers, the role operator may make all calls of this service. The
-    role adapter may make them too, but only for its own provider.
+    role adapter:PROVIDER may make all these calls too, but only for its own provider.
     """
 
     @staticmethod

@@ -134,7 +134,9 @@ class ListRequestsRequest(_message.Message):
     item_serial: _builtins.str
     """Only requests that carry this serial number."""
     oldest_first: _builtins.bool
-    """Default: newest first."""
+    """If true, the oldest requests are listed first. By default, the newest requests are listed
+    first.
+    """
     page_size: _builtins.int
     """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries, even
     if further entries follow.
@@ -239,8 +241,8 @@ class CancelRequestRequest(_message.Message):
     reason: _builtins.str
     """Mandatory. Up to 1000 characters."""
     end_lease: _builtins.bool
-    """If true and the request is on a live lease, the service first ends this lease without an answer.
-    If false, the call is refused with REQUEST_LEASED while the request is on a live lease.
+    """If true and the request is on a live lease, the service first ends this lease without an
+    answer. If false, the call is refused with REQUEST_LEASED while the request is on a live lease.
     """
     performed_by: _builtins.str
     def __init__(
@@ -301,8 +303,8 @@ class ResolveRequestRequest(_message.Message):
     account_number: _builtins.str
     """The platform's own account number, for an accepted BECOME_SUBSCRIBER. Up to 64 characters."""
     end_lease: _builtins.bool
-    """If true and the request is on a live lease, the service first ends this lease without an answer.
-    If false, the call is refused with REQUEST_LEASED while the request is on a live lease.
+    """If true and the request is on a live lease, the service first ends this lease without an
+    answer. If false, the call is refused with REQUEST_LEASED while the request is on a live lease.
     """
     performed_by: _builtins.str
     def __init__(
@@ -417,8 +419,8 @@ class GetBacklogResponse(_message.Message):
 
     @_typing.final
     class SetAside(_message.Message):
-        """A subscription that a duty could not process. The duty leaves it out until the next attempt,
-        and continues with all other subscriptions.
+        """A subscription that a duty could not process. The duty leaves this subscription out until the
+        next attempt, and continues with all other subscriptions.
         """
 
         DESCRIPTOR: _descriptor.Descriptor
@@ -644,8 +646,8 @@ class Archive(_message.Message):
     FILE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     provider: _builtins.str
-    """The archive contains requests of this provider only. If empty, it contains requests of all
-    providers.
+    """The archive contains requests of this provider only. If empty, the archive contains requests of
+    all providers.
     """
     state: Global___ArchiveState.ValueType
     requests_archived: _builtins.int
@@ -658,11 +660,13 @@ class Archive(_message.Message):
     """SHA-256 of the file, in hexadecimal. Empty until the file is written."""
     performed_by: _builtins.str
     caller: _builtins.str
-    """The name of the caller who created the archive, in the server's file of callers. Without that
-    file, the name in the client's certificate, or the client's address.
+    """The name of the caller who created the archive, in the server's file of callers. If the server
+    has no such file: the name in the client's certificate, or the client's address.
     """
     message: _builtins.str
-    """Why the archive FAILED, or why the service cannot continue, or who DELETED it and when."""
+    """Why the archive FAILED, or why the service cannot continue the work on the archive, or who
+    deleted the archive and when.
+    """
     file: _builtins.str
     """Name of the file in the archive folder. The name contains the first digits of the checksum."""
     @_builtins.property
@@ -719,7 +723,7 @@ class CreateArchiveRequest(_message.Message):
     actions that created no request and audit entries that name no provider.
     """
     request_id: _builtins.str
-    """Makes a repeated call safe. Up to 100 characters."""
+    """Makes a repeated call safe. Up to 100 characters. If empty, a repeat is a new call."""
     performed_by: _builtins.str
     @_builtins.property
     def created_before(self) -> _timestamp_pb2.Timestamp:
@@ -925,7 +929,7 @@ class DeleteArchiveRequest(_message.Message):
     archive: _builtins.str
     """An archive's id."""
     checksum: _builtins.str
-    """Mandatory. The archive's `checksum`, so that nobody deletes another archive by mistake."""
+    """Mandatory. The `checksum` of the archive, so that nobody deletes the wrong archive by mistake."""
     performed_by: _builtins.str
     def __init__(
         self,
@@ -998,8 +1002,8 @@ class AuditEntry(_message.Message):
     peer: _builtins.str
     """The caller's network address."""
     performed_by: _builtins.str
-    """The person or system that the caller named, without a proof. Empty for a batch whose items name
-    different persons or systems.
+    """The person or system that the caller named in `performed_by`, without a proof. Empty for a
+    batch whose items name different persons or systems.
     """
     provider: _builtins.str
     """The provider that the call named. If the call named no provider: the provider at which the
@@ -1010,7 +1014,9 @@ class AuditEntry(_message.Message):
     subscriptions.
     """
     resource: _builtins.str
-    """The id of the action, request, reset run, definition or archive that the call created or changed."""
+    """The id of the action, request, reset run, definition or archive that the call created or
+    changed.
+    """
     detail: _builtins.str
     """The kind of an action, the new state of a provider or a definition, or the `reason` that the
     caller gave. The text is cut off after 200 characters.
@@ -1023,7 +1029,7 @@ class AuditEntry(_message.Message):
     """Why the recorded call was refused."""
     done: _builtins.int
     """The number of items of a batch that were done; for other calls, the number of calls that were
-    not refused. For ReportPlatformState it is the number of subscriptions that the report
+    not refused. For ReportPlatformState, `done` is the number of subscriptions that the report
     confirmed or changed.
     """
     refused: _builtins.int

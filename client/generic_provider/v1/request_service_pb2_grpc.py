@@ -112,9 +112,9 @@ class RequestServiceServicer(object):
     """
 
     def GetRequest(self, request, context):
-        """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND; the
-        metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that archive
-        was deleted.
+        """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND;
+        the metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that
+        archive was deleted.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
         """
@@ -135,8 +135,8 @@ class RequestServiceServicer(object):
     def CancelRequest(self, request, context):
         """Rejects a request in the operator's name: the request becomes REJECTED with
         CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
-        over, the elements that it names are uncertain, and new requests correct them. A repeat with the
-        same `reason` and `performed_by` changes nothing and returns the request.
+        over, the elements that it names are uncertain, and new requests correct them. A repeat with
+        the same `reason` and `performed_by` changes nothing and returns the request.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
         """
@@ -145,9 +145,9 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResolveRequest(self, request, context):
-        """Answers a request in the name of the platform. The operator must have checked the platform. Only
-        the subscription's first pending request at the provider can be resolved. A repeat with the same
-        `status`, `reason` and `performed_by` changes nothing and returns the request.
+        """Answers a request in the name of the platform. The operator must have checked the platform.
+        Only the subscription's first pending request at the provider can be resolved. A repeat with
+        the same `status`, `reason` and `performed_by` changes nothing and returns the request.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
         REQUEST_NOT_FIRST.
@@ -183,12 +183,12 @@ class RequestServiceServicer(object):
 
         A request is archived if it was created before `created_before`, its action is settled, it has
         had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
-        subscription shows it as `last_error`. An action is archived together with the last of its
-        requests; from then on its `request_id` is unknown. A reset run is archived, with its entries,
-        if it ended before `created_before` and at least 24 hours plus the longest `max_lease_time`
-        ago. An entry of the audit trail is archived if its time meets the same two conditions. At any
-        time each request is either in the database or in exactly one complete file, even if a server
-        is killed.
+        subscription shows the request as `last_error`. An action is archived together with the last of
+        its requests; the `request_id` of an archived action is unknown. A reset run is archived, with
+        its entries, if it ended before `created_before` and at least 24 hours plus the longest
+        `max_lease_time` ago. An entry of the audit trail is archived if its time is before
+        `created_before` and at least 24 hours plus the longest `max_lease_time` ago. At any time each
+        request is either in the database or in exactly one complete file, even if a server is killed.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
         """
@@ -217,8 +217,8 @@ class RequestServiceServicer(object):
 
     def DownloadArchive(self, request, context):
         """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
-        again with the offset that was reached. If one stream sends the whole file, and the file was
-        altered, the stream ends with CHECKSUM_MISMATCH.
+        DownloadArchive again, with the number of bytes that have arrived as `offset`. If one stream
+        sends the whole file, and the file was altered, the stream ends with CHECKSUM_MISMATCH.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
         """

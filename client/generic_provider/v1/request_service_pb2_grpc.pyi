@@ -40,9 +40,9 @@ class RequestServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RequestServiceAsyncStub: ...
     GetRequest: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.GetRequestRequest, _request_service_pb2.GetRequestResponse]
-    """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND; the
-    metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that archive
-    was deleted.
+    """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND;
+    the metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that
+    archive was deleted.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
     """
@@ -55,15 +55,15 @@ class RequestServiceStub:
     CancelRequest: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.CancelRequestRequest, _request_service_pb2.CancelRequestResponse]
     """Rejects a request in the operator's name: the request becomes REJECTED with
     CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
-    over, the elements that it names are uncertain, and new requests correct them. A repeat with the
-    same `reason` and `performed_by` changes nothing and returns the request.
+    over, the elements that it names are uncertain, and new requests correct them. A repeat with
+    the same `reason` and `performed_by` changes nothing and returns the request.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
     """
     ResolveRequest: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ResolveRequestRequest, _request_service_pb2.ResolveRequestResponse]
-    """Answers a request in the name of the platform. The operator must have checked the platform. Only
-    the subscription's first pending request at the provider can be resolved. A repeat with the same
-    `status`, `reason` and `performed_by` changes nothing and returns the request.
+    """Answers a request in the name of the platform. The operator must have checked the platform.
+    Only the subscription's first pending request at the provider can be resolved. A repeat with
+    the same `status`, `reason` and `performed_by` changes nothing and returns the request.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
     REQUEST_NOT_FIRST.
@@ -87,12 +87,12 @@ class RequestServiceStub:
 
     A request is archived if it was created before `created_before`, its action is settled, it has
     had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
-    subscription shows it as `last_error`. An action is archived together with the last of its
-    requests; from then on its `request_id` is unknown. A reset run is archived, with its entries,
-    if it ended before `created_before` and at least 24 hours plus the longest `max_lease_time`
-    ago. An entry of the audit trail is archived if its time meets the same two conditions. At any
-    time each request is either in the database or in exactly one complete file, even if a server
-    is killed.
+    subscription shows the request as `last_error`. An action is archived together with the last of
+    its requests; the `request_id` of an archived action is unknown. A reset run is archived, with
+    its entries, if it ended before `created_before` and at least 24 hours plus the longest
+    `max_lease_time` ago. An entry of the audit trail is archived if its time is before
+    `created_before` and at least 24 hours plus the longest `max_lease_time` ago. At any time each
+    request is either in the database or in exactly one complete file, even if a server is killed.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -109,8 +109,8 @@ class RequestServiceStub:
     """
     DownloadArchive: _grpc.UnaryStreamMultiCallable[_request_service_pb2.DownloadArchiveRequest, _request_service_pb2.DownloadArchiveResponse]
     """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
-    again with the offset that was reached. If one stream sends the whole file, and the file was
-    altered, the stream ends with CHECKSUM_MISMATCH.
+    DownloadArchive again, with the number of bytes that have arrived as `offset`. If one stream
+    sends the whole file, and the file was altered, the stream ends with CHECKSUM_MISMATCH.
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
     """
@@ -143,9 +143,9 @@ class RequestServiceAsyncStub(RequestServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetRequest: _aio.UnaryUnaryMultiCallable[_request_service_pb2.GetRequestRequest, _request_service_pb2.GetRequestResponse]  # type: ignore[assignment]
-    """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND; the
-    metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that archive
-    was deleted.
+    """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND;
+    the metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that
+    archive was deleted.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
     """
@@ -158,15 +158,15 @@ class RequestServiceAsyncStub(RequestServiceStub):
     CancelRequest: _aio.UnaryUnaryMultiCallable[_request_service_pb2.CancelRequestRequest, _request_service_pb2.CancelRequestResponse]  # type: ignore[assignment]
     """Rejects a request in the operator's name: the request becomes REJECTED with
     CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
-    over, the elements that it names are uncertain, and new requests correct them. A repeat with the
-    same `reason` and `performed_by` changes nothing and returns the request.
+    over, the elements that it names are uncertain, and new requests correct them. A repeat with
+    the same `reason` and `performed_by` changes nothing and returns the request.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
     """
     ResolveRequest: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ResolveRequestRequest, _request_service_pb2.ResolveRequestResponse]  # type: ignore[assignment]
-    """Answers a request in the name of the platform. The operator must have checked the platform. Only
-    the subscription's first pending request at the provider can be resolved. A repeat with the same
-    `status`, `reason` and `performed_by` changes nothing and returns the request.
+    """Answers a request in the name of the platform. The operator must have checked the platform.
+    Only the subscription's first pending request at the provider can be resolved. A repeat with
+    the same `status`, `reason` and `performed_by` changes nothing and returns the request.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
     REQUEST_NOT_FIRST.
@@ -190,12 +190,12 @@ class RequestServiceAsyncStub(RequestServiceStub):
 
     A request is archived if it was created before `created_before`, its action is settled, it has
     had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
-    subscription shows it as `last_error`. An action is archived together with the last of its
-    requests; from then on its `request_id` is unknown. A reset run is archived, with its entries,
-    if it ended before `created_before` and at least 24 hours plus the longest `max_lease_time`
-    ago. An entry of the audit trail is archived if its time meets the same two conditions. At any
-    time each request is either in the database or in exactly one complete file, even if a server
-    is killed.
+    subscription shows the request as `last_error`. An action is archived together with the last of
+    its requests; the `request_id` of an archived action is unknown. A reset run is archived, with
+    its entries, if it ended before `created_before` and at least 24 hours plus the longest
+    `max_lease_time` ago. An entry of the audit trail is archived if its time is before
+    `created_before` and at least 24 hours plus the longest `max_lease_time` ago. At any time each
+    request is either in the database or in exactly one complete file, even if a server is killed.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -212,8 +212,8 @@ class RequestServiceAsyncStub(RequestServiceStub):
     """
     DownloadArchive: _aio.UnaryStreamMultiCallable[_request_service_pb2.DownloadArchiveRequest, _request_service_pb2.DownloadArchiveResponse]  # type: ignore[assignment]
     """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
-    again with the offset that was reached. If one stream sends the whole file, and the file was
-    altered, the stream ends with CHECKSUM_MISMATCH.
+    DownloadArchive again, with the number of bytes that have arrived as `offset`. If one stream
+    sends the whole file, and the file was altered, the stream ends with CHECKSUM_MISMATCH.
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
     """
@@ -249,9 +249,9 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.GetRequestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.GetRequestResponse, _abc.Awaitable[_request_service_pb2.GetRequestResponse]]:
-        """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND; the
-        metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that archive
-        was deleted.
+        """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND;
+        the metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that
+        archive was deleted.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
         """
@@ -276,8 +276,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_request_service_pb2.CancelRequestResponse, _abc.Awaitable[_request_service_pb2.CancelRequestResponse]]:
         """Rejects a request in the operator's name: the request becomes REJECTED with
         CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
-        over, the elements that it names are uncertain, and new requests correct them. A repeat with the
-        same `reason` and `performed_by` changes nothing and returns the request.
+        over, the elements that it names are uncertain, and new requests correct them. A repeat with
+        the same `reason` and `performed_by` changes nothing and returns the request.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
         """
@@ -288,9 +288,9 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.ResolveRequestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.ResolveRequestResponse, _abc.Awaitable[_request_service_pb2.ResolveRequestResponse]]:
-        """Answers a request in the name of the platform. The operator must have checked the platform. Only
-        the subscription's first pending request at the provider can be resolved. A repeat with the same
-        `status`, `reason` and `performed_by` changes nothing and returns the request.
+        """Answers a request in the name of the platform. The operator must have checked the platform.
+        Only the subscription's first pending request at the provider can be resolved. A repeat with
+        the same `status`, `reason` and `performed_by` changes nothing and returns the request.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
         REQUEST_NOT_FIRST.
@@ -332,12 +332,12 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A request is archived if it was created before `created_before`, its action is settled, it has
         had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
-        subscription shows it as `last_error`. An action is archived together with the last of its
-        requests; from then on its `request_id` is unknown. A reset run is archived, with its entries,
-        if it ended before `created_before` and at least 24 hours plus the longest `max_lease_time`
-        ago. An entry of the audit trail is archived if its time meets the same two conditions. At any
-        time each request is either in the database or in exactly one complete file, even if a server
-        is killed.
+        subscription shows the request as `last_error`. An action is archived together with the last of
+        its requests; the `request_id` of an archived action is unknown. A reset run is archived, with
+        its entries, if it ended before `created_before` and at least 24 hours plus the longest
+        `max_lease_time` ago. An entry of the audit trail is archived if its time is before
+        `created_before` and at least 24 hours plus the longest `max_lease_time` ago. At any time each
+        request is either in the database or in exactly one complete file, even if a server is killed.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
         """
@@ -372,8 +372,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_request_service_pb2.DownloadArchiveResponse], _abc.AsyncIterator[_request_service_pb2.DownloadArchiveResponse]]:
         """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
-        again with the offset that was reached. If one stream sends the whole file, and the file was
-        altered, the stream ends with CHECKSUM_MISMATCH.
+        DownloadArchive again, with the number of bytes that have arrived as `offset`. If one stream
+        sends the whole file, and the file was altered, the stream ends with CHECKSUM_MISMATCH.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
         """

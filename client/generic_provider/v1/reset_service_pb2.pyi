@@ -47,12 +47,14 @@ class _ResetRunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetRu
     DESCRIPTOR: _descriptor.EnumDescriptor
     RESET_RUN_STATE_UNSPECIFIED: _ResetRunState.ValueType  # 0
     RESET_RUN_STATE_HELD: _ResetRunState.ValueType  # 1
-    """The run waits for ApproveResetRun. After 24 hours without approval it is CANCELLED."""
+    """The run waits for ApproveResetRun. After 24 hours without approval the run is CANCELLED."""
     RESET_RUN_STATE_RUNNING: _ResetRunState.ValueType  # 2
     RESET_RUN_STATE_COMPLETED: _ResetRunState.ValueType  # 3
-    """All requests of the run exist. The platform may not have answered them yet."""
+    """The run has created all its requests. The platform may not have answered these requests yet."""
     RESET_RUN_STATE_COMPLETED_WITH_ERRORS: _ResetRunState.ValueType  # 4
-    """As COMPLETED, but some entries FAILED: the run created no requests for their subscriptions."""
+    """The run has ended, but some of its entries FAILED: for their subscriptions the run created no
+    requests.
+    """
     RESET_RUN_STATE_FAILED: _ResetRunState.ValueType  # 5
     """The run could not continue, for example because its provider is not effective any more;
     `message` gives the reason. Requests that the run has created are not cancelled.
@@ -64,12 +66,14 @@ class ResetRunState(_ResetRunState, metaclass=_ResetRunStateEnumTypeWrapper):
 
 RESET_RUN_STATE_UNSPECIFIED: ResetRunState.ValueType  # 0
 RESET_RUN_STATE_HELD: ResetRunState.ValueType  # 1
-"""The run waits for ApproveResetRun. After 24 hours without approval it is CANCELLED."""
+"""The run waits for ApproveResetRun. After 24 hours without approval the run is CANCELLED."""
 RESET_RUN_STATE_RUNNING: ResetRunState.ValueType  # 2
 RESET_RUN_STATE_COMPLETED: ResetRunState.ValueType  # 3
-"""All requests of the run exist. The platform may not have answered them yet."""
+"""The run has created all its requests. The platform may not have answered these requests yet."""
 RESET_RUN_STATE_COMPLETED_WITH_ERRORS: ResetRunState.ValueType  # 4
-"""As COMPLETED, but some entries FAILED: the run created no requests for their subscriptions."""
+"""The run has ended, but some of its entries FAILED: for their subscriptions the run created no
+requests.
+"""
 RESET_RUN_STATE_FAILED: ResetRunState.ValueType  # 5
 """The run could not continue, for example because its provider is not effective any more;
 `message` gives the reason. Requests that the run has created are not cancelled.
@@ -85,12 +89,12 @@ class _EntryOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryOut
     DESCRIPTOR: _descriptor.EnumDescriptor
     ENTRY_OUTCOME_UNSPECIFIED: _EntryOutcome.ValueType  # 0
     ENTRY_OUTCOME_PLANNED: _EntryOutcome.ValueType  # 1
-    """The requests are planned, and the run waits for its approval."""
+    """The run has planned requests for the subscription, and waits for its approval."""
     ENTRY_OUTCOME_REQUESTS_CREATED: _EntryOutcome.ValueType  # 2
     ENTRY_OUTCOME_SKIPPED: _EntryOutcome.ValueType  # 3
-    """The run could not create requests. The message gives the reason."""
+    """The run could not create requests. The `message` of the entry gives the reason."""
     ENTRY_OUTCOME_FAILED: _EntryOutcome.ValueType  # 4
-    """The service has a fault. The message describes it."""
+    """The service has a fault, which the `message` of the entry describes."""
     ENTRY_OUTCOME_SUPERSEDED: _EntryOutcome.ValueType  # 5
     """The subscription was in sync again before the run reached it, so the run created no request."""
     ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW: _EntryOutcome.ValueType  # 6
@@ -103,12 +107,12 @@ class EntryOutcome(_EntryOutcome, metaclass=_EntryOutcomeEnumTypeWrapper):
 
 ENTRY_OUTCOME_UNSPECIFIED: EntryOutcome.ValueType  # 0
 ENTRY_OUTCOME_PLANNED: EntryOutcome.ValueType  # 1
-"""The requests are planned, and the run waits for its approval."""
+"""The run has planned requests for the subscription, and waits for its approval."""
 ENTRY_OUTCOME_REQUESTS_CREATED: EntryOutcome.ValueType  # 2
 ENTRY_OUTCOME_SKIPPED: EntryOutcome.ValueType  # 3
-"""The run could not create requests. The message gives the reason."""
+"""The run could not create requests. The `message` of the entry gives the reason."""
 ENTRY_OUTCOME_FAILED: EntryOutcome.ValueType  # 4
-"""The service has a fault. The message describes it."""
+"""The service has a fault, which the `message` of the entry describes."""
 ENTRY_OUTCOME_SUPERSEDED: EntryOutcome.ValueType  # 5
 """The subscription was in sync again before the run reached it, so the run created no request."""
 ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW: EntryOutcome.ValueType  # 6
@@ -164,7 +168,9 @@ class ResetRunDefinition(_message.Message):
     first: _builtins.int
     """Limits the run to this many subscriptions: the first in the order of their numbers. At least 1."""
     full: _builtins.bool
-    """The same as `full` in ResetSubscription. The run examines all subscriptions of the provider."""
+    """The same as `full` in ResetSubscription. A run with `full` examines all subscriptions of the
+    provider.
+    """
     recreate: _builtins.bool
     """The same as `recreate` in ResetSubscription. A subscription with requests on a live lease is
     SKIPPED.
@@ -176,43 +182,46 @@ class ResetRunDefinition(_message.Message):
     `recreate` or `platform_restored_to` does not count the subscriptions after the sample. Any
     other run does not count the OUT_OF_SYNC subscriptions after the sample. If at least 100
     subscriptions are counted, and the run would take an entitlement from more than this percentage
-    of them, the run is HELD before it sends anything. 0 to 100. If unset, the percentage is 10. 0
-    switches this guard off.
+    of them, the run is HELD before it creates requests. 0 to 100. If unset, the percentage is 10.
+    0 switches the guard off.
     """
     subscriptions_per_second: _builtins.int
     """The greatest number of subscriptions that the run resets in a second. At least 1. If unset,
-    there is no limit. All requests of the run are bulk, so live requests have priority.
+    there is no limit. All requests of a run are bulk, so the server hands over more live requests
+    than requests of the run while both kinds wait.
     """
     cron: _builtins.str
     """Runs begin again and again. The five fields of the expression are minute, hour, day of month,
     month and day of week, e.g. `30 4 * * MON`. When clocks are put forward, some times do not
     exist; when clocks are put back, some times exist twice. If neither minute nor hour begins
     with `*`, a run whose time does not exist begins directly after the change, and a run whose
-    time exists twice begins once. Otherwise a time that does not exist is left out, and a time that
-    exists twice begins two runs.
+    time exists twice begins once. Otherwise a time that does not exist is left out, and a time
+    that exists twice begins two runs.
     """
     time_zone: _builtins.str
     """The time zone of `cron`, an IANA name, e.g. `Europe/Tallinn`. Default UTC."""
     state: Global___ResetRunDefinitionState.ValueType
     """Output."""
     submitted: _builtins.bool
-    """Output. True if the schedule of the definition is active, or if a call has begun a run of it."""
+    """Output. True if the schedule of the definition is active, or if a call of
+    SubmitResetRunDefinition has begun a run of the definition.
+    """
     version: _builtins.int
     """Output. The first version is 1. An update makes a new version if a run of the current version
     has begun.
     """
     etag: _builtins.str
-    """Every change of the definition changes the etag. UpdateResetRunDefinition does not check an
-    empty etag.
+    """Every change of the definition changes the etag. If the etag in a call of
+    UpdateResetRunDefinition is empty, it is not checked.
     """
     performed_by: _builtins.str
     """Output. The author of the last change, according to the call's `performed_by`."""
     caller: _builtins.str
     """Output. The author of the last change, according to the credentials."""
     hold: _builtins.bool
-    """Output. True if the definition was submitted with `hold`: then each of its runs is HELD until it
-    is approved. An update makes this false until the definition is submitted again. In a ResetRun,
-    this is true if the run needs an approval, even if only its guard requires the approval.
+    """Output. True if the definition was submitted with `hold`, so that each of its runs is HELD
+    until it is approved. An update of the definition sets `hold` to false. In a ResetRun, `hold`
+    is true if the run needs an approval, even if only its guard requires the approval.
     """
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:
@@ -233,21 +242,22 @@ class ResetRunDefinition(_message.Message):
     @_builtins.property
     def difference_kinds(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.DifferenceKind.ValueType]:
         """Only subscriptions with a difference of one of these kinds, at one of the `distributors` and of
-        one of the `services`. The whole subscription is reset, not only that difference.
+        one of the `services`. The whole subscription is reset, not only this difference.
         """
 
     @_builtins.property
     def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The CRM's codes of services; see `difference_kinds`. At most 1000. Services with the same
-        `provider_service_id` are one entitlement, so a difference of one of them is a difference of all
-        of them. If the provider does not have one of the services, a call that creates or updates the
-        definition, or previews a definition that has not been created, is refused with INVALID_FIELD.
+        `provider_service_id` are one entitlement, so a difference of one of them is a difference of
+        all of them. If the provider does not have one of the services, a call that creates or updates
+        the definition, or previews a definition that has not been created, is refused with
+        INVALID_FIELD.
         """
 
     @_builtins.property
     def distributors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Codes of distributors; see `difference_kinds`. At most 1000. The provider must have them, like
-        the `services`.
+        """Codes of distributors; see `difference_kinds`. At most 1000. A distributor that the provider
+        does not have is refused like an unknown service in `services`.
         """
 
     @_builtins.property
@@ -256,11 +266,11 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
-        """The platform was restored to its state of this time. The run repeats only the changes that the
-        platform accepted after that time, including removals. This field cannot be set together with
-        `full` or `recreate`. If an archive may contain requests that the platform accepted after that
-        time, the definition is refused with INVALID_FIELD when it is previewed or submitted, and a run
-        that has begun ends as FAILED.
+        """The time whose state of the platform was restored. The run repeats only the changes that the
+        platform accepted after `platform_restored_to`, including removals. This field cannot be set
+        together with `full` or `recreate`. If an archive may contain requests that the platform
+        accepted after `platform_restored_to`, the definition is refused with INVALID_FIELD when it is
+        previewed or submitted, and a run that has begun ends as FAILED.
         """
 
     @_builtins.property
@@ -371,7 +381,8 @@ class ResetRun(_message.Message):
     """The number of subscriptions that the run examines."""
     examined: _builtins.int
     """The number of subscriptions that the run has examined. A run with a guard, or with `hold`,
-    first examines all subscriptions; when it then creates requests, this number begins again at 0.
+    first examines all subscriptions; when the run then creates requests, `examined` begins again
+    at 0.
     """
     out_of_sync: _builtins.int
     """The number of subscriptions that needed requests."""
@@ -381,8 +392,8 @@ class ResetRun(_message.Message):
     """The number of entries that FAILED."""
     requests_created: _builtins.int
     requests_completed: _builtins.int
-    """This number and the next two numbers change while the platform answers, even after the end of
-    the run.
+    """The number of requests that are COMPLETED. `requests_completed`, `requests_rejected` and
+    `requests_pending` change while the platform answers, even after the end of the run.
     """
     requests_rejected: _builtins.int
     """The number of requests that are REJECTED, CANCELLED or EXPIRED."""
@@ -439,8 +450,8 @@ class CreateResetRunDefinitionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. If empty, a repeat is
-    a new call.
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. If empty, a repeat
+    is a new call.
     """
     performed_by: _builtins.str
     """The person or system that makes this change, as the caller names it. At most 100 characters."""
@@ -592,8 +603,8 @@ class UpdateResetRunDefinitionRequest(_message.Message):
     """The person or system that makes this change, as the caller names it. At most 100 characters."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
-        """The id names the definition to replace. If `etag` is not empty, it must be the current etag.
-        Output fields are ignored.
+        """The field `id` names the definition to replace. If `etag` is not empty, it must be the current
+        etag of the definition. Output fields are ignored.
         """
 
     def __init__(
@@ -734,8 +745,8 @@ class PreviewResetRunRequest(_message.Message):
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     without_totals: _builtins.bool
-    """If true, the first page has no totals. The call is then faster: only for the totals, the service
-    must examine all subscriptions of the run.
+    """If true, the first page has no totals. The call is then faster: only for the totals, the
+    service must examine all subscriptions of the run.
     """
     @_builtins.property
     def definition_fields(self) -> Global___ResetRunDefinition:
@@ -779,7 +790,7 @@ class PreviewResetRunResponse(_message.Message):
         """The platform's own account number."""
         @_builtins.property
         def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]:
-            """If not all differences fit into the message, it contains only the first of them."""
+            """If not all differences fit into the message, the message contains only the first differences."""
 
         @_builtins.property
         def request_types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
@@ -851,7 +862,7 @@ class PreviewResetRunResponse(_message.Message):
         def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewResetRunResponse.TypeCount]: ...
         @_builtins.property
         def unknown_subscription_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-            """The first of these numbers in alphabetical order, at most ten."""
+            """The numbers of the unknown subscriptions: at most ten, the first in alphabetical order."""
 
         def __init__(
             self,
@@ -910,8 +921,8 @@ class SubmitResetRunDefinitionRequest(_message.Message):
     hold: _builtins.bool
     """If true, each run only plans its requests, and is then HELD until it is approved."""
     request_id: _builtins.str
-    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. If empty, a repeat is
-    a new call.
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. If empty, a repeat
+    is a new call.
     """
     performed_by: _builtins.str
     """The person or system that makes this change, as the caller names it. At most 100 characters."""
@@ -1121,8 +1132,8 @@ class ListResetRunEntriesResponse(_message.Message):
         """The platform's own account number."""
         @_builtins.property
         def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]:
-            """The differences when the run was planned. Set only if the run was HELD. If not all differences
-            fit into the message, it contains only the first of them.
+            """The differences when the run was planned. Set only if the run was HELD. If not all
+            differences fit into the message, the message contains only the first differences.
             """
 
         @_builtins.property
@@ -1319,9 +1330,9 @@ class ResetSubscriptionRequest(_message.Message):
     """If empty, every effective provider of the subscription is reset."""
     full: _builtins.bool
     """Sends again all elements that the CRM wants, and removes all other elements that, as far as the
-    service knows, the platform holds or may hold. Elements that were added to the platform without
-    the service stay there until ReportPlatformState reports them. The service assumes that the
-    platform knows the subscriber.
+    service knows, the platform holds or may hold. A full reset cannot remove elements that were
+    added to the platform without the service, until ReportPlatformState has reported these
+    elements. A full reset assumes that the platform knows the subscriber.
     """
     recreate: _builtins.bool
     """Set `recreate` when the platform has lost the account. The reset cancels pending requests (the
@@ -1333,8 +1344,8 @@ class ResetSubscriptionRequest(_message.Message):
     validate_only: _builtins.bool
     """Returns the requests that would be created, and changes nothing."""
     request_id: _builtins.str
-    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. If empty, a repeat is
-    a new call.
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. If empty, a repeat
+    is a new call.
     """
     performed_by: _builtins.str
     """The person or system that wants the reset, as the caller names it. This name is stored with the
@@ -1374,8 +1385,8 @@ class ResetSubscriptionResponse(_message.Message):
     @_builtins.property
     def providers_left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Providers that serve the subscription but were skipped, because they are not effective or, for
-        `recreate`, because requests are on a live lease. Set only if no provider was named. Empty in the
-        answer to a repeat.
+        `recreate`, because requests are on a live lease. Set only if the call named no provider. Empty
+        in the response to a repeat.
         """
 
     def __init__(

@@ -137,8 +137,8 @@ class ResetServiceServicer(object):
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. With `validate_only` nothing changes, and the requests have no numbers.
 
-        Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
-        serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
+        Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does
+        not serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
         REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -174,9 +174,9 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateResetRunDefinition(self, request, context):
-        """Replaces all fields of a definition except its state. The definition must be submitted again
-        afterwards. If a run of it has begun, the update makes a new version; runs keep the version
-        with which they began.
+        """Replaces all fields of a definition except its state. After the update the definition must be
+        submitted again. If a run of the definition has begun, the update makes a new version; runs
+        keep the version with which they began.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
         """
@@ -195,8 +195,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetResetRunDefinitionState(self, request, context):
-        """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While the definition is NOT_EFFECTIVE, no run of
-        it begins, but a run that has begun continues.
+        """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While a definition is NOT_EFFECTIVE, none of its
+        runs begins, but a run that has begun continues.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
         """
@@ -207,7 +207,7 @@ class ResetServiceServicer(object):
     def PreviewResetRun(self, request, context):
         """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
         differences in words. The first page also contains the totals. For the totals the service must
-        examine all subscriptions of the run, which may take long. The call changes nothing.
+        examine all subscriptions of the run, which may take long. PreviewResetRun changes nothing.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
         """
@@ -216,10 +216,10 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SubmitResetRunDefinition(self, request, context):
-        """Schedules the runs of a definition. If the definition has no schedule, begins a run now. A
-        further call schedules or begins another run. At most one run of a definition is HELD or
-        RUNNING at a time: if a recurring run is due before the previous run has ended, the due run is
-        skipped.
+        """Schedules the runs of a definition. If the definition has no schedule, SubmitResetRunDefinition
+        begins a run now. A second SubmitResetRunDefinition schedules or begins another run. At most
+        one run of a definition is HELD or RUNNING at a time: if a recurring run is due before the
+        previous run has ended, the due run is skipped.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
         PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -247,9 +247,10 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListResetRunEntries(self, request, context):
-        """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-        entry if it needed no requests and the run planned none for it. Entries are removed two years
-        after the run has ended, unless a setting of the server says otherwise.
+        """Lists the entries of a run, which are its outcomes for single subscriptions, in the order of
+        the subscriptions' numbers. A subscription has no entry if it needed no requests and the run
+        planned no requests for it. Entries are removed two years after the run has ended, unless a
+        setting of the server says otherwise.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """
@@ -258,9 +259,9 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchResetRun(self, request, context):
-        """Sends the current state of the run, then again whenever it has changed, at most once a second.
-        The stream ends when the run has ended. The platform may not have answered all requests of the
-        run yet.
+        """Sends the current state of a run, and sends the state again whenever it has changed, at most
+        once a second. The stream ends when the run has ended, even if the platform has not answered
+        all requests of the run.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -281,8 +282,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelResetRun(self, request, context):
-        """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that has ended
-        does not change.
+        """Ends a run that is HELD or RUNNING. Requests that the run has created stay pending. A run that
+        has ended already does not change.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """

@@ -50,8 +50,8 @@ class ResetServiceStub:
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. With `validate_only` nothing changes, and the requests have no numbers.
 
-    Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
-    serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
+    Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does
+    not serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
     REQUEST_ID_REUSED.
     """
     CreateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]
@@ -71,9 +71,9 @@ class ResetServiceStub:
     Errors: INVALID_FIELD.
     """
     UpdateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.UpdateResetRunDefinitionRequest, _reset_service_pb2.UpdateResetRunDefinitionResponse]
-    """Replaces all fields of a definition except its state. The definition must be submitted again
-    afterwards. If a run of it has begun, the update makes a new version; runs keep the version
-    with which they began.
+    """Replaces all fields of a definition except its state. After the update the definition must be
+    submitted again. If a run of the definition has begun, the update makes a new version; runs
+    keep the version with which they began.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
     """
@@ -84,23 +84,23 @@ class ResetServiceStub:
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
     """
     SetResetRunDefinitionState: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.SetResetRunDefinitionStateRequest, _reset_service_pb2.SetResetRunDefinitionStateResponse]
-    """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While the definition is NOT_EFFECTIVE, no run of
-    it begins, but a run that has begun continues.
+    """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While a definition is NOT_EFFECTIVE, none of its
+    runs begins, but a run that has begun continues.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
     """
     PreviewResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.PreviewResetRunRequest, _reset_service_pb2.PreviewResetRunResponse]
     """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
     differences in words. The first page also contains the totals. For the totals the service must
-    examine all subscriptions of the run, which may take long. The call changes nothing.
+    examine all subscriptions of the run, which may take long. PreviewResetRun changes nothing.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
     """
     SubmitResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.SubmitResetRunDefinitionRequest, _reset_service_pb2.SubmitResetRunDefinitionResponse]
-    """Schedules the runs of a definition. If the definition has no schedule, begins a run now. A
-    further call schedules or begins another run. At most one run of a definition is HELD or
-    RUNNING at a time: if a recurring run is due before the previous run has ended, the due run is
-    skipped.
+    """Schedules the runs of a definition. If the definition has no schedule, SubmitResetRunDefinition
+    begins a run now. A second SubmitResetRunDefinition schedules or begins another run. At most
+    one run of a definition is HELD or RUNNING at a time: if a recurring run is due before the
+    previous run has ended, the due run is skipped.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
     PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -116,16 +116,17 @@ class ResetServiceStub:
     Errors: INVALID_FIELD.
     """
     ListResetRunEntries: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]
-    """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-    entry if it needed no requests and the run planned none for it. Entries are removed two years
-    after the run has ended, unless a setting of the server says otherwise.
+    """Lists the entries of a run, which are its outcomes for single subscriptions, in the order of
+    the subscriptions' numbers. A subscription has no entry if it needed no requests and the run
+    planned no requests for it. Entries are removed two years after the run has ended, unless a
+    setting of the server says otherwise.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
     WatchResetRun: _grpc.UnaryStreamMultiCallable[_reset_service_pb2.WatchResetRunRequest, _reset_service_pb2.WatchResetRunResponse]
-    """Sends the current state of the run, then again whenever it has changed, at most once a second.
-    The stream ends when the run has ended. The platform may not have answered all requests of the
-    run yet.
+    """Sends the current state of a run, and sends the state again whenever it has changed, at most
+    once a second. The stream ends when the run has ended, even if the platform has not answered
+    all requests of the run.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
@@ -138,8 +139,8 @@ class ResetServiceStub:
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
     CancelResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CancelResetRunRequest, _reset_service_pb2.CancelResetRunResponse]
-    """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that has ended
-    does not change.
+    """Ends a run that is HELD or RUNNING. Requests that the run has created stay pending. A run that
+    has ended already does not change.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
@@ -166,8 +167,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. With `validate_only` nothing changes, and the requests have no numbers.
 
-    Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
-    serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
+    Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does
+    not serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
     REQUEST_ID_REUSED.
     """
     CreateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]  # type: ignore[assignment]
@@ -187,9 +188,9 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD.
     """
     UpdateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.UpdateResetRunDefinitionRequest, _reset_service_pb2.UpdateResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Replaces all fields of a definition except its state. The definition must be submitted again
-    afterwards. If a run of it has begun, the update makes a new version; runs keep the version
-    with which they began.
+    """Replaces all fields of a definition except its state. After the update the definition must be
+    submitted again. If a run of the definition has begun, the update makes a new version; runs
+    keep the version with which they began.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
     """
@@ -200,23 +201,23 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
     """
     SetResetRunDefinitionState: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.SetResetRunDefinitionStateRequest, _reset_service_pb2.SetResetRunDefinitionStateResponse]  # type: ignore[assignment]
-    """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While the definition is NOT_EFFECTIVE, no run of
-    it begins, but a run that has begun continues.
+    """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While a definition is NOT_EFFECTIVE, none of its
+    runs begins, but a run that has begun continues.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
     """
     PreviewResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.PreviewResetRunRequest, _reset_service_pb2.PreviewResetRunResponse]  # type: ignore[assignment]
     """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
     differences in words. The first page also contains the totals. For the totals the service must
-    examine all subscriptions of the run, which may take long. The call changes nothing.
+    examine all subscriptions of the run, which may take long. PreviewResetRun changes nothing.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
     """
     SubmitResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.SubmitResetRunDefinitionRequest, _reset_service_pb2.SubmitResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Schedules the runs of a definition. If the definition has no schedule, begins a run now. A
-    further call schedules or begins another run. At most one run of a definition is HELD or
-    RUNNING at a time: if a recurring run is due before the previous run has ended, the due run is
-    skipped.
+    """Schedules the runs of a definition. If the definition has no schedule, SubmitResetRunDefinition
+    begins a run now. A second SubmitResetRunDefinition schedules or begins another run. At most
+    one run of a definition is HELD or RUNNING at a time: if a recurring run is due before the
+    previous run has ended, the due run is skipped.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
     PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -232,16 +233,17 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD.
     """
     ListResetRunEntries: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]  # type: ignore[assignment]
-    """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-    entry if it needed no requests and the run planned none for it. Entries are removed two years
-    after the run has ended, unless a setting of the server says otherwise.
+    """Lists the entries of a run, which are its outcomes for single subscriptions, in the order of
+    the subscriptions' numbers. A subscription has no entry if it needed no requests and the run
+    planned no requests for it. Entries are removed two years after the run has ended, unless a
+    setting of the server says otherwise.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
     WatchResetRun: _aio.UnaryStreamMultiCallable[_reset_service_pb2.WatchResetRunRequest, _reset_service_pb2.WatchResetRunResponse]  # type: ignore[assignment]
-    """Sends the current state of the run, then again whenever it has changed, at most once a second.
-    The stream ends when the run has ended. The platform may not have answered all requests of the
-    run yet.
+    """Sends the current state of a run, and sends the state again whenever it has changed, at most
+    once a second. The stream ends when the run has ended, even if the platform has not answered
+    all requests of the run.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
@@ -254,8 +256,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
     CancelResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CancelResetRunRequest, _reset_service_pb2.CancelResetRunResponse]  # type: ignore[assignment]
-    """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that has ended
-    does not change.
+    """Ends a run that is HELD or RUNNING. Requests that the run has created stay pending. A run that
+    has ended already does not change.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
@@ -285,8 +287,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. With `validate_only` nothing changes, and the requests have no numbers.
 
-        Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
-        serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
+        Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does
+        not serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
         REQUEST_ID_REUSED.
         """
 
@@ -330,9 +332,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.UpdateResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.UpdateResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.UpdateResetRunDefinitionResponse]]:
-        """Replaces all fields of a definition except its state. The definition must be submitted again
-        afterwards. If a run of it has begun, the update makes a new version; runs keep the version
-        with which they began.
+        """Replaces all fields of a definition except its state. After the update the definition must be
+        submitted again. If a run of the definition has begun, the update makes a new version; runs
+        keep the version with which they began.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
         """
@@ -355,8 +357,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.SetResetRunDefinitionStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.SetResetRunDefinitionStateResponse, _abc.Awaitable[_reset_service_pb2.SetResetRunDefinitionStateResponse]]:
-        """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While the definition is NOT_EFFECTIVE, no run of
-        it begins, but a run that has begun continues.
+        """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While a definition is NOT_EFFECTIVE, none of its
+        runs begins, but a run that has begun continues.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
         """
@@ -369,7 +371,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_reset_service_pb2.PreviewResetRunResponse, _abc.Awaitable[_reset_service_pb2.PreviewResetRunResponse]]:
         """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
         differences in words. The first page also contains the totals. For the totals the service must
-        examine all subscriptions of the run, which may take long. The call changes nothing.
+        examine all subscriptions of the run, which may take long. PreviewResetRun changes nothing.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
         """
@@ -380,10 +382,10 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.SubmitResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.SubmitResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.SubmitResetRunDefinitionResponse]]:
-        """Schedules the runs of a definition. If the definition has no schedule, begins a run now. A
-        further call schedules or begins another run. At most one run of a definition is HELD or
-        RUNNING at a time: if a recurring run is due before the previous run has ended, the due run is
-        skipped.
+        """Schedules the runs of a definition. If the definition has no schedule, SubmitResetRunDefinition
+        begins a run now. A second SubmitResetRunDefinition schedules or begins another run. At most
+        one run of a definition is HELD or RUNNING at a time: if a recurring run is due before the
+        previous run has ended, the due run is skipped.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
         PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -417,9 +419,10 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ListResetRunEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunEntriesResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunEntriesResponse]]:
-        """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
-        entry if it needed no requests and the run planned none for it. Entries are removed two years
-        after the run has ended, unless a setting of the server says otherwise.
+        """Lists the entries of a run, which are its outcomes for single subscriptions, in the order of
+        the subscriptions' numbers. A subscription has no entry if it needed no requests and the run
+        planned no requests for it. Entries are removed two years after the run has ended, unless a
+        setting of the server says otherwise.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """
@@ -430,9 +433,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.WatchResetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_reset_service_pb2.WatchResetRunResponse], _abc.AsyncIterator[_reset_service_pb2.WatchResetRunResponse]]:
-        """Sends the current state of the run, then again whenever it has changed, at most once a second.
-        The stream ends when the run has ended. The platform may not have answered all requests of the
-        run yet.
+        """Sends the current state of a run, and sends the state again whenever it has changed, at most
+        once a second. The stream ends when the run has ended, even if the platform has not answered
+        all requests of the run.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -457,8 +460,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.CancelResetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.CancelResetRunResponse, _abc.Awaitable[_reset_service_pb2.CancelResetRunResponse]]:
-        """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that has ended
-        does not change.
+        """Ends a run that is HELD or RUNNING. Requests that the run has created stay pending. A run that
+        has ended already does not change.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """

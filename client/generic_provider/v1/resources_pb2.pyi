@@ -8,16 +8,19 @@ Conventions of all services:
 * Business keys are plain strings: `provider` is a provider's code, `subscription` is a
   subscription's number, `request` is a provisioning request's number, `action` is a subscription
   action's id.
-* Instants are Timestamps (UTC), spans are Durations, periods are half-open: `_from` <= t < `_to`.
+* Instants are Timestamps (UTC), spans are Durations, periods are half-open: `_from` <= t <
+  `_to`.
 * Codes and numbers have up to 64 characters; names, lines and references have up to 200;
-  descriptions and reasons have up to 1000. Codes, numbers and serial numbers neither begin nor end
-  with a blank, and have no control or format characters; names, references and other single lines
-  have no control characters. Codes that differ in upper and lower case are different codes.
+  descriptions and reasons have up to 1000. Codes, numbers and serial numbers neither begin nor
+  end with a blank, and have no control or format characters; names, references and other single
+  lines have no control characters. Codes that differ in upper and lower case are different
+  codes.
 * `performed_by` is the person or system that makes the change, as the caller names it. Up to 100
   characters.
 * The server sets fields marked "Output", and ignores them in messages of callers.
 * A receiver treats an enum value that it does not know like UNSPECIFIED.
-* No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4 MiB.
+* No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4
+  MiB.
 """
 
 from collections import abc as _abc
@@ -46,8 +49,8 @@ class _ProviderStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Provide
     DESCRIPTOR: _descriptor.EnumDescriptor
     PROVIDER_STATE_UNSPECIFIED: _ProviderState.ValueType  # 0
     PROVIDER_STATE_NOT_EFFECTIVE: _ProviderState.ValueType  # 1
-    """No request is created or handed over. Changed subscriptions become OUT_OF_SYNC; a reset, or the
-    next action after the provider is effective again, sends the differences.
+    """No request of the provider is created or handed over. Changed subscriptions become OUT_OF_SYNC;
+    a reset, or the next action after the provider is effective again, removes the differences.
     """
     PROVIDER_STATE_EFFECTIVE: _ProviderState.ValueType  # 2
 
@@ -56,8 +59,8 @@ class ProviderState(_ProviderState, metaclass=_ProviderStateEnumTypeWrapper):
 
 PROVIDER_STATE_UNSPECIFIED: ProviderState.ValueType  # 0
 PROVIDER_STATE_NOT_EFFECTIVE: ProviderState.ValueType  # 1
-"""No request is created or handed over. Changed subscriptions become OUT_OF_SYNC; a reset, or the
-next action after the provider is effective again, sends the differences.
+"""No request of the provider is created or handed over. Changed subscriptions become OUT_OF_SYNC;
+a reset, or the next action after the provider is effective again, removes the differences.
 """
 PROVIDER_STATE_EFFECTIVE: ProviderState.ValueType  # 2
 Global___ProviderState: _TypeAlias = ProviderState  # noqa: Y015
@@ -74,7 +77,9 @@ class _ServiceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ServiceKi
     end.
     """
     SERVICE_KIND_USAGE: _ServiceKind.ValueType  # 2
-    """The service is charged by consumption, for example VOD or PPV. Each consumption is a usage record."""
+    """The service is charged by consumption, for example VOD or PPV. Each consumption is a usage
+    record.
+    """
 
 class ServiceKind(_ServiceKind, metaclass=_ServiceKindEnumTypeWrapper):
     """How a service is charged."""
@@ -85,7 +90,9 @@ SERVICE_KIND_TERMED: ServiceKind.ValueType  # 1
 end.
 """
 SERVICE_KIND_USAGE: ServiceKind.ValueType  # 2
-"""The service is charged by consumption, for example VOD or PPV. Each consumption is a usage record."""
+"""The service is charged by consumption, for example VOD or PPV. Each consumption is a usage
+record.
+"""
 Global___ServiceKind: _TypeAlias = ServiceKind  # noqa: Y015
 
 class _RequestMethod:
@@ -204,8 +211,8 @@ class _SyncStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncState.V
     SYNC_STATE_PENDING: _SyncState.ValueType  # 2
     """The platform will hold what the CRM wants when the pending requests are accepted."""
     SYNC_STATE_OUT_OF_SYNC: _SyncState.ValueType  # 3
-    """The platform does not hold what the CRM wants, or nobody knows whether it does. The pending
-    requests, if there are any, do not correct this; a reset does.
+    """The platform does not hold what the CRM wants, or nobody knows whether the platform holds what
+    the CRM wants. Pending requests, if there are any, do not remove the difference; a reset does.
     """
 
 class SyncState(_SyncState, metaclass=_SyncStateEnumTypeWrapper):
@@ -217,8 +224,8 @@ SYNC_STATE_IN_SYNC: SyncState.ValueType  # 1
 SYNC_STATE_PENDING: SyncState.ValueType  # 2
 """The platform will hold what the CRM wants when the pending requests are accepted."""
 SYNC_STATE_OUT_OF_SYNC: SyncState.ValueType  # 3
-"""The platform does not hold what the CRM wants, or nobody knows whether it does. The pending
-requests, if there are any, do not correct this; a reset does.
+"""The platform does not hold what the CRM wants, or nobody knows whether the platform holds what
+the CRM wants. Pending requests, if there are any, do not remove the difference; a reset does.
 """
 Global___SyncState: _TypeAlias = SyncState  # noqa: Y015
 
@@ -306,11 +313,11 @@ class _RequestStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestS
     """
     REQUEST_STATE_CANCELLED: _RequestState.ValueType  # 4
     """The request is not needed any more, for example because its change was already taken back in
-    the CRM. To cancel a request takes back nothing in the CRM.
+    the CRM. When a request becomes CANCELLED, nothing is taken back in the CRM.
     """
     REQUEST_STATE_EXPIRED: _RequestState.ValueType  # 5
     """The request was not answered within the provider's pending window. The CRM keeps the change; a
-    reset sends it again.
+    reset sends the change again.
     """
 
 class RequestState(_RequestState, metaclass=_RequestStateEnumTypeWrapper):
@@ -328,11 +335,11 @@ action was taken back in the CRM.
 """
 REQUEST_STATE_CANCELLED: RequestState.ValueType  # 4
 """The request is not needed any more, for example because its change was already taken back in
-the CRM. To cancel a request takes back nothing in the CRM.
+the CRM. When a request becomes CANCELLED, nothing is taken back in the CRM.
 """
 REQUEST_STATE_EXPIRED: RequestState.ValueType  # 5
 """The request was not answered within the provider's pending window. The CRM keeps the change; a
-reset sends it again.
+reset sends the change again.
 """
 Global___RequestState: _TypeAlias = RequestState  # noqa: Y015
 
@@ -491,7 +498,9 @@ class Provider(_message.Message):
     state: Global___ProviderState.ValueType
     """Output. SetProviderState changes it."""
     etag: _builtins.str
-    """Every change of the provider changes the etag. UpdateProvider does not check an empty etag."""
+    """Every change of the provider changes the etag. If the etag in a call of UpdateProvider is
+    empty, it is not checked.
+    """
     performed_by: _builtins.str
     """Output. The author of the last change, according to the call's `performed_by`."""
     caller: _builtins.str
@@ -575,15 +584,15 @@ class Distributor(_message.Message):
     """The greatest number of live services on the distributor. If unset, there is no limit."""
     @_builtins.property
     def allowed_services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Codes of the services that the distributor offers. If empty, it offers all services of the
-        provider.
+        """Codes of the services that the distributor offers. If empty, the distributor offers all
+        services of the provider.
         """
 
     @_builtins.property
     def required_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The CRM's goods types that the distributor requires. While an item of one of these types is
         missing, the services of the distributor are off on the platform. Requests contain the items in
-        the order of this list. Each type must have a mapping in `goods`.
+        the order of these goods types. Each goods type must have a mapping in `goods`.
         """
 
     def __init__(
@@ -609,8 +618,8 @@ Global___Distributor: _TypeAlias = Distributor  # noqa: Y015
 @_typing.final
 class Service(_message.Message):
     """A service of the CRM, with its id on the platform. Several services may have the same
-    `provider_service_id`. On one distributor, all services with the same `provider_service_id` are one
-    entitlement, which is on while at least one of these services is on.
+    `provider_service_id`. On one distributor, all services with the same `provider_service_id` are
+    one entitlement, which is on while at least one of these services is on.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -716,8 +725,8 @@ class RequestSettings(_message.Message):
     Deactivation. Default PER_SERVICE.
     """
     deactivation_method: Global___RequestMethod.ValueType
-    """The method for the actions Deactivate, Terminate, Rest, Short-Term Deactivate and End Short-Term
-    Activation. Default PER_SERVICE.
+    """The method for the actions Deactivate, Terminate, Rest, Short-Term Deactivate and End
+    Short-Term Activation. Default PER_SERVICE.
     """
     term_end_on_platform: _builtins.bool
     """If true, requests contain the term end, and the platform switches the service off by itself
@@ -967,8 +976,8 @@ Global___Address: _TypeAlias = Address  # noqa: Y015
 
 @_typing.final
 class InstalledItem(_message.Message):
-    """A card, box or other item at a viewing point. Its goods type and serial number identify it. An item
-    is on at most one subscription, and on at most one distributor of each provider.
+    """A card, box or other item at a viewing point. Its goods type and serial number identify it. An
+    item is on at most one subscription, and on at most one distributor of each provider.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1003,7 +1012,7 @@ class InstalledItem(_message.Message):
     """May be empty in an action if the subscription has exactly one provider."""
     distributor: _builtins.str
     """The code of the viewing point. The code is empty only in a request that removes an item which
-    ReportPlatformState reported without a known viewing point: then find the item by its serial
+    ReportPlatformState reported without a known viewing point: find such an item by its serial
     number.
     """
     serial_number: _builtins.str
@@ -1120,7 +1129,7 @@ class Usage(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
-    """Unique on the subscription. 1 to 200 characters."""
+    """The CRM's key of the record, unique on the subscription. 1 to 200 characters."""
     provider: _builtins.str
     distributor: _builtins.str
     service: _builtins.str
@@ -1203,14 +1212,15 @@ class ProviderLink(_message.Message):
     """The platform's own account number, from the answer to BECOME_SUBSCRIBER."""
     sync_state: Global___SyncState.ValueType
     repair_rejected: _builtins.bool
-    """True if the platform has rejected a request that corrects a difference, and the link was not in
-    sync and not reset since then. Later actions do not correct the difference; only a reset does.
+    """True if the platform has rejected a request that corrects a difference, and the link was
+    neither in sync nor reset since the rejection. Later actions do not correct the difference;
+    only a reset does.
     """
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
         """The differences between the CRM and the platform that will remain when all pending requests are
-        accepted. Set only in GetSubscription. If not all differences fit into the message, it contains
-        only the first of them.
+        accepted. Set only in GetSubscription. If not all differences fit into the message, the message
+        contains only the first differences.
         """
 
     @_builtins.property
@@ -1282,8 +1292,8 @@ Global___Difference: _TypeAlias = Difference  # noqa: Y015
 
 @_typing.final
 class PlatformTarget(_message.Message):
-    """All contents that a platform should hold, or holds, for one subscription. Adapters need this
-    message if the interface of the platform overwrites the whole subscriber.
+    """All contents that a platform should hold, or holds, for one subscription. An adapter needs the
+    PlatformTarget if the interface of its platform overwrites the whole subscriber.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1357,7 +1367,7 @@ class ProvisionedService(_message.Message):
     """The platform's own id of the service."""
     distributor: _builtins.str
     """The code of the viewing point. The code is empty only in a request that switches off an
-    entitlement which ReportPlatformState reported without a known viewing point: then find the
+    entitlement which ReportPlatformState reported without a known viewing point: find such an
     entitlement by `provider_service_id` and `items`.
     """
     kind: Global___ServiceKind.ValueType
@@ -1450,11 +1460,11 @@ class ProvisioningRequest(_message.Message):
     """The platform's error code. While the request is pending: the code of the last RETRY_LATER."""
     error_description: _builtins.str
     """The platform's description of the error. While the request is pending: the description of the
-    last RETRY_LATER. If an operator cancelled or resolved the request: the operator and the
-    reason.
+    last RETRY_LATER. If an operator cancelled or resolved the request: the name of the operator
+    and the reason.
     """
     reference_number: _builtins.str
-    """The platform's own transaction number, from the answer."""
+    """The platform's own transaction number, from the answer of the adapter."""
     delivery_attempts: _builtins.int
     """The number of hand-overs of the request that were answered or failed. The current hand-over
     counts too.
@@ -1496,7 +1506,7 @@ class ProvisioningRequest(_message.Message):
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which the action was performed; for requests of the origins RESET and ROLLBACK,
-        their create_time. Requests with an earlier time are handed over first.
+        their create_time. Requests with an earlier schedule_time are handed over first.
         """
 
     @_builtins.property

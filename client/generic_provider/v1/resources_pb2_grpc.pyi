@@ -8,16 +8,19 @@ Conventions of all services:
 * Business keys are plain strings: `provider` is a provider's code, `subscription` is a
   subscription's number, `request` is a provisioning request's number, `action` is a subscription
   action's id.
-* Instants are Timestamps (UTC), spans are Durations, periods are half-open: `_from` <= t < `_to`.
+* Instants are Timestamps (UTC), spans are Durations, periods are half-open: `_from` <= t <
+  `_to`.
 * Codes and numbers have up to 64 characters; names, lines and references have up to 200;
-  descriptions and reasons have up to 1000. Codes, numbers and serial numbers neither begin nor end
-  with a blank, and have no control or format characters; names, references and other single lines
-  have no control characters. Codes that differ in upper and lower case are different codes.
+  descriptions and reasons have up to 1000. Codes, numbers and serial numbers neither begin nor
+  end with a blank, and have no control or format characters; names, references and other single
+  lines have no control characters. Codes that differ in upper and lower case are different
+  codes.
 * `performed_by` is the person or system that makes the change, as the caller names it. Up to 100
   characters.
 * The server sets fields marked "Output", and ignores them in messages of callers.
 * A receiver treats an enum value that it does not know like UNSPECIFIED.
-* No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4 MiB.
+* No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4
+  MiB.
 """
 
 from collections import abc as _abc

@@ -102,16 +102,16 @@ class _ActionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionSta
     ACTION_STATE_EXECUTED: _ActionState.ValueType  # 2
     """The action was performed and is not settled."""
     ACTION_STATE_SETTLED: _ActionState.ValueType  # 3
-    """The action is settled, and no part of it was taken back. This does not prove that the platform
-    has applied the action, because an expired request settles its action too. The sync state of the
-    subscription tells whether the platform holds what it should hold; ListRequests with this action
-    shows which requests have expired.
+    """The action is settled, and no part of it was taken back. SETTLED does not prove that the
+    platform has applied the action, because an expired request settles its action too. The sync
+    state of the subscription tells whether the platform holds what the CRM wants; ListRequests
+    with the id of the action shows which requests have expired.
     """
     ACTION_STATE_PARTLY_REJECTED: _ActionState.ValueType  # 4
     """The action is settled, and `taken_back` lists the parts of it that were taken back."""
     ACTION_STATE_REJECTED: _ActionState.ValueType  # 5
     """The whole action was taken back; or the action was scheduled, and was not allowed when it was
-    due. In the second case the action has no execute_time.
+    due. A scheduled action that was not allowed has no execute_time.
     """
     ACTION_STATE_CANCELLED: _ActionState.ValueType  # 6
     """The action was cancelled before it was performed."""
@@ -127,16 +127,16 @@ ACTION_STATE_SCHEDULED: ActionState.ValueType  # 1
 ACTION_STATE_EXECUTED: ActionState.ValueType  # 2
 """The action was performed and is not settled."""
 ACTION_STATE_SETTLED: ActionState.ValueType  # 3
-"""The action is settled, and no part of it was taken back. This does not prove that the platform
-has applied the action, because an expired request settles its action too. The sync state of the
-subscription tells whether the platform holds what it should hold; ListRequests with this action
-shows which requests have expired.
+"""The action is settled, and no part of it was taken back. SETTLED does not prove that the
+platform has applied the action, because an expired request settles its action too. The sync
+state of the subscription tells whether the platform holds what the CRM wants; ListRequests
+with the id of the action shows which requests have expired.
 """
 ACTION_STATE_PARTLY_REJECTED: ActionState.ValueType  # 4
 """The action is settled, and `taken_back` lists the parts of it that were taken back."""
 ACTION_STATE_REJECTED: ActionState.ValueType  # 5
 """The whole action was taken back; or the action was scheduled, and was not allowed when it was
-due. In the second case the action has no execute_time.
+due. A scheduled action that was not allowed has no execute_time.
 """
 ACTION_STATE_CANCELLED: ActionState.ValueType  # 6
 """The action was cancelled before it was performed."""
@@ -177,9 +177,10 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     """The priority for migrations and campaigns."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """Tells whether the requests of the action are live or bulk. While both kinds wait, the server
-    hands over the requests of four subscriptions with live requests, then of one subscription that
-    has only bulk requests. A live action makes all pending requests of its subscription live.
+    """Tells whether the requests of an action are live or bulk. While live and bulk requests wait, the
+    server hands over the requests of four subscriptions with live requests, then those of one
+    subscription that has only bulk requests. A live action makes all pending requests of its
+    subscription live.
     """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
@@ -285,7 +286,7 @@ class PerformActionRequest(_message.Message):
     action is due.
     """
     priority: Global___Priority.ValueType
-    """The default is LIVE; for a scheduled action it is BULK."""
+    """The default is LIVE; for a scheduled action the default is BULK."""
     validate_only: _builtins.bool
     """Returns a preview of the result, and changes nothing."""
     @_builtins.property
@@ -454,8 +455,8 @@ Global___BecomeSubscriber: _TypeAlias = BecomeSubscriber  # noqa: Y015
 
 @_typing.final
 class ExistingAccount(_message.Message):
-    """An account that the customer already has on a platform. This action creates no requests for that
-    platform.
+    """An account that the customer already has on a platform. BecomeSubscriber creates no requests for
+    this platform.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -467,9 +468,9 @@ class ExistingAccount(_message.Message):
     account_number: _builtins.str
     """The platform's own account number."""
     holds_everything: _builtins.bool
-    """If true, the platform holds everything that this action names. If false, the contents of the
-    account are unknown, and the subscription is OUT_OF_SYNC at the provider until a report names
-    the contents, a reset sends all elements, or the platform accepts a BECOME_SUBSCRIBER.
+    """If true, the platform holds everything that BecomeSubscriber names. If false, the contents of
+    the account are unknown, and the subscription is OUT_OF_SYNC at the provider until a report
+    names the contents, a reset sends all elements, or the platform accepts a BECOME_SUBSCRIBER.
     """
     def __init__(
         self,
@@ -567,8 +568,8 @@ Global___EndResting: _TypeAlias = EndResting  # noqa: Y015
 
 @_typing.final
 class ShortTermActivate(_message.Message):
-    """Changes DRAFT or NOT_EFFECTIVE to SHORT_TERM_EFFECTIVE. The short term ends by itself at `until`.
-    A second ShortTermActivate changes the end.
+    """Changes DRAFT or NOT_EFFECTIVE to SHORT_TERM_EFFECTIVE. The short term ends automatically at
+    `until`. A second ShortTermActivate changes the end of the short term.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -610,8 +611,8 @@ Global___EndShortTermActivation: _TypeAlias = EndShortTermActivation  # noqa: Y0
 
 @_typing.final
 class ShortTermDeactivate(_message.Message):
-    """Changes EFFECTIVE to SHORT_TERM_NOT_EFFECTIVE. The short term ends by itself at `until`. A second
-    ShortTermDeactivate changes the end.
+    """Changes EFFECTIVE to SHORT_TERM_NOT_EFFECTIVE. The short term ends automatically at `until`. A
+    second ShortTermDeactivate changes the end of the short term.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -716,8 +717,8 @@ Global___AddServices: _TypeAlias = AddServices  # noqa: Y015
 @_typing.final
 class StartServices(_message.Message):
     """Starts live services that are not on: they get the state of the subscription. If the subscription
-    is NOT_EFFECTIVE, it becomes EFFECTIVE, and only these services are on. A service whose term has
-    ended is refused: use ChangeTerms instead.
+    is NOT_EFFECTIVE, it becomes EFFECTIVE, and only the started services are on. A service whose
+    term has ended is refused: use ChangeTerms instead.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -795,9 +796,9 @@ class ChangeTerms(_message.Message):
     """Sets the term ends of termed services. If term_end is unset, the service has no term end any
     more. A service that has stopped at its term end starts again (a late renewal): it gets the state
     of the subscription. If the old term end made the subscription NOT_EFFECTIVE, because no other
-    service was on, the subscription becomes EFFECTIVE again. This does not happen if the state of
-    the subscription was changed in the meantime. Services that Stop Services switched off stay off,
-    and a subscription that Deactivate switched off stays off too.
+    service was on, the subscription becomes EFFECTIVE again, unless its state was changed after the
+    old term end. Services that Stop Services switched off stay off, and a subscription that
+    Deactivate switched off stays off too.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -896,7 +897,7 @@ class RemoveItems(_message.Message):
     DISTRIBUTOR_FIELD_NUMBER: _builtins.int
     goods_type: _builtins.str
     """If empty, items with these serial numbers are removed whatever their goods types are. But if
-    items with one serial number match and have two goods types, the action is refused with
+    items with the same serial number have different goods types, the action is refused with
     INVALID_FIELD.
     """
     provider: _builtins.str
@@ -937,7 +938,9 @@ class SwapItem(_message.Message):
     """The goods type of the old item. If empty, the old item may have any goods type."""
     @_builtins.property
     def new_item(self) -> _resources_pb2.InstalledItem:
-        """If the provider or the distributor is empty, the new item gets that of the old item."""
+        """If `provider` or `distributor` is empty, the new item gets the provider or the distributor of
+        the old item.
+        """
 
     def __init__(
         self,
@@ -1260,8 +1263,8 @@ class PerformActionResponse(_message.Message):
     REPEATED_FIELD_NUMBER: _builtins.int
     PROVIDERS_LEFT_OUT_FIELD_NUMBER: _builtins.int
     repeated: _builtins.bool
-    """True if an earlier call with the same request_id performed the action; then this call changed
-    nothing.
+    """True if an earlier call with the same request_id performed the action, so that this call
+    changed nothing.
     """
     @_builtins.property
     def action(self) -> Global___SubscriptionAction: ...
@@ -1341,7 +1344,7 @@ class SubscriptionAction(_message.Message):
     @_builtins.property
     def performed(self) -> Global___PerformActionRequest:
         """The message of the call that performed the action; for an automatic end, a message with the
-        same effect. Unset in answers to BatchPerformActions.
+        same effect. Unset in responses to BatchPerformActions.
         """
 
     @_builtins.property
@@ -1529,11 +1532,13 @@ class BatchPerformActionsResponse(_message.Message):
         ERROR_FIELD_NUMBER: _builtins.int
         REPEATED_FIELD_NUMBER: _builtins.int
         repeated: _builtins.bool
-        """True if an earlier call performed the action; then this call changed nothing."""
+        """True if an earlier call with the same request_id performed the action, so that this call
+        changed nothing.
+        """
         @_builtins.property
         def action(self) -> Global___SubscriptionAction:
-            """Without `performed`. If the answer would exceed 2 MiB, also without `requests`, `taken_back`
-            and `error`; GetAction returns them.
+            """The action without `performed`. If the response would exceed 2 MiB, the action is also
+            without `requests`, `taken_back` and `error`; GetAction returns these fields.
             """
 
         @_builtins.property
@@ -1748,8 +1753,8 @@ class ListSubscriptionsRequest(_message.Message):
 
     @_builtins.property
     def sync_states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.SyncState.ValueType]:
-        """Only subscriptions in one of these sync states: at `provider`, if that is set; otherwise at any
-        provider.
+        """Only subscriptions in one of these sync states: at `provider`, if `provider` is set; otherwise
+        at any provider.
         """
 
     @_builtins.property
@@ -2040,14 +2045,17 @@ Global___WatchEventsResponse: _TypeAlias = WatchEventsResponse  # noqa: Y015
 @_typing.final
 class Event(_message.Message):
     """One event. Actions, requests, subscriptions and runs are sent in their current state, which may
-    be later than the event. If they were archived in the meantime, only the id or number is sent.
+    be later than the event. For an object that was archived in the meantime, only its id or number
+    is sent.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
     class ActionExecuted(_message.Message):
-        """A caller, or the service, has performed an action. A scheduled action is executed when it is due."""
+        """A caller, or the service, has performed an action. A scheduled action is executed when it is
+        due.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -2068,7 +2076,8 @@ class Event(_message.Message):
     @_typing.final
     class ActionSettled(_message.Message):
         """The action has its final state: SETTLED, PARTLY_REJECTED, REJECTED, or CANCELLED if it was
-        scheduled. A scheduled action that was REJECTED when it was due, or CANCELLED, was not executed.
+        scheduled. A scheduled action that was REJECTED when it was due, or CANCELLED, was not
+        executed.
         """
 
         DESCRIPTOR: _descriptor.Descriptor

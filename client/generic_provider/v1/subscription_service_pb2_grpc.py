@@ -99,16 +99,16 @@ class SubscriptionServiceServicer(object):
         numbers.
 
         With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
-        within a second after that time. The scheduled actions and the automatic ends of a subscription
-        are performed in the order of their due times. Until a scheduled action is due, it reserves
-        nothing, for example no item. When the action is scheduled, the call checks only that the
-        providers, distributors, services and goods types exist. If the action is not allowed when it
-        is due, it becomes REJECTED, and its error says why. `validate_only` always returns what the
+        within a second after `schedule_time`. The scheduled actions and the automatic ends of a
+        subscription are performed in the order of their due times. Until a scheduled action is due, it
+        reserves nothing, for example no item. When the action is scheduled, the call checks only that
+        the providers, distributors, services and goods types exist. If the action is not allowed when
+        it is due, it becomes REJECTED, and its error says why. `validate_only` always returns what the
         action would do now.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
-        SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
-        ACTION_NOT_ALLOWED, REQUIRED_DISTRIBUTOR_MISSING, REQUIRED_SERVICE_MISSING,
+        SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS,
+        REQUEST_ID_REUSED, ACTION_NOT_ALLOWED, REQUIRED_DISTRIBUTOR_MISSING, REQUIRED_SERVICE_MISSING,
         SERVICE_NOT_AVAILABLE, SERVICE_LIMIT_EXCEEDED, GOODS_TYPE_NOT_MAPPED, DISTRIBUTOR_OCCUPIED,
         ITEM_IN_USE, REVISION_MISMATCH, TOO_MANY_UNSETTLED.
         """
@@ -178,10 +178,11 @@ class SubscriptionServiceServicer(object):
         last cursor, and resume after it whenever the stream has ended, at any server process that uses
         the same database. Events are kept for 7 days, unless a setting of the server says otherwise.
 
-        The first message is a heartbeat; the stream begins after its cursor. While there is no event,
-        a heartbeat follows at least every 10 seconds; its cursor is later than all events that were
-        sent or that the filters excluded. A server that shuts down sends `drain` and ends the stream:
-        open another stream. Reconnect when no message has arrived for 30 seconds.
+        The first message is a heartbeat; the stream begins after the cursor of this heartbeat. While
+        there is no event, a heartbeat follows at least every 10 seconds. The cursor of a heartbeat is
+        later than all events that were sent or that the filters excluded. A server that shuts down
+        sends `drain` and ends the stream: open another stream. Also open another stream when no
+        message has arrived for 30 seconds.
 
         A watcher that reads slowly does not delay other watchers; it gets all events later.
 

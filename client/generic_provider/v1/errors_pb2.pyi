@@ -175,7 +175,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: every call can be refused with this reason
 
     The caller has no role that allows this call for this provider, or the call would approve a
-    reset run that the same caller has submitted. Metadata: caller. For a missing role also rpc,
+    reset run that the same caller has submitted. Metadata: caller; for a missing role also rpc,
     and provider if the caller may make the call for other providers; for a refused approval also
     reset_run.
     """
@@ -344,7 +344,7 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call can be refused with this reason
 
 The caller has no role that allows this call for this provider, or the call would approve a
-reset run that the same caller has submitted. Metadata: caller. For a missing role also rpc,
+reset run that the same caller has submitted. Metadata: caller; for a missing role also rpc,
 and provider if the caller may make the call for other providers; for a refused approval also
 reset_run.
 """

@@ -73,7 +73,7 @@ class ProviderServiceServicer(object):
     """
 
     def CreateProvider(self, request, context):
-        """Creates a provider. Its state is NOT_EFFECTIVE.
+        """Creates a provider. The state of the new provider is NOT_EFFECTIVE.
 
         Errors: INVALID_FIELD, PROVIDER_EXISTS, REQUEST_ID_REUSED.
         """

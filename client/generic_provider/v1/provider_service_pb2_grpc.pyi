@@ -38,7 +38,7 @@ class ProviderServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ProviderServiceAsyncStub: ...
     CreateProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.CreateProviderRequest, _provider_service_pb2.CreateProviderResponse]
-    """Creates a provider. Its state is NOT_EFFECTIVE.
+    """Creates a provider. The state of the new provider is NOT_EFFECTIVE.
 
     Errors: INVALID_FIELD, PROVIDER_EXISTS, REQUEST_ID_REUSED.
     """
@@ -83,7 +83,7 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.CreateProviderRequest, _provider_service_pb2.CreateProviderResponse]  # type: ignore[assignment]
-    """Creates a provider. Its state is NOT_EFFECTIVE.
+    """Creates a provider. The state of the new provider is NOT_EFFECTIVE.
 
     Errors: INVALID_FIELD, PROVIDER_EXISTS, REQUEST_ID_REUSED.
     """
@@ -131,7 +131,7 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.CreateProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.CreateProviderResponse, _abc.Awaitable[_provider_service_pb2.CreateProviderResponse]]:
-        """Creates a provider. Its state is NOT_EFFECTIVE.
+        """Creates a provider. The state of the new provider is NOT_EFFECTIVE.
 
         Errors: INVALID_FIELD, PROVIDER_EXISTS, REQUEST_ID_REUSED.
         """

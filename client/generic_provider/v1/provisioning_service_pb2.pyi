@@ -466,7 +466,9 @@ class ProvisioningResponse(_message.Message):
     error_code: _builtins.str
     """The platform's error code. Up to 64 characters."""
     error_description: _builtins.str
-    """The platform's description of the error. The server cuts it at 1000 characters."""
+    """The platform's description of the error. The server cuts off the description after 1000
+    characters.
+    """
     account_number: _builtins.str
     """The platform's own account number, for BECOME_SUBSCRIBER. Up to 64 characters."""
     reference_number: _builtins.str

@@ -141,13 +141,13 @@ class ProvisioningServiceServicer(object):
         later message nevertheless has a `sent_time` ahead of the computed time, correct the
         computed time to this `sent_time`. Begin no request of a lease whose duration is over. When
         a stream has ended, begin no more requests of its leases. While no message has arrived on a
-        stream for 12 s, begin no requests of its leases either. These two rules do not apply to a
-        stream that has sent `drain`, because its leases stay live. If you may not begin the
-        remaining requests of a lease, answer the requests that you have begun, and then release
-        the lease through any server process: no attempt is counted, and the remaining requests are
-        handed over again immediately. If more than half of a lease's duration seems to be over
-        when the lease arrives, release the lease and open a new stream, because on a new stream
-        you compute the server's time again.
+        stream for 12 s, begin no requests of its leases either. The rules for an ended or silent
+        stream do not apply to a stream that has sent `drain`, because its leases stay live. If you
+        may not begin the remaining requests of a lease, answer the requests that you have begun,
+        and then release the lease through any server process: no attempt is counted, and the
+        remaining requests are handed over again immediately. If more than half of a lease's
+        duration seems to be over when the lease arrives, release the lease and open a new stream,
+        because on a new stream you compute the server's time again.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -157,9 +157,9 @@ class ProvisioningServiceServicer(object):
 
     def PullPendingRequests(self, request, context):
         """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
-        A lease that PullPendingRequests gives belongs to no stream. Such a lease ends when all its
-        requests are answered, after an answer REJECTED or RETRY_LATER, or when it is released, runs
-        out, or is ended by an operator.
+        A lease that PullPendingRequests gives belongs to no stream. A lease of PullPendingRequests
+        ends when all its requests are answered, after an answer REJECTED or RETRY_LATER, or when it is
+        released, runs out, or is ended by an operator.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
         """

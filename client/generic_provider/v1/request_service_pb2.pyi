@@ -209,8 +209,8 @@ class ListRequestsResponse(_message.Message):
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]: ...
     @_builtins.property
     def archives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the newest archives, at most 100, that contain older requests of the subscription. Set
-        only if the filter names a subscription. Deleted archives are left out.
+        """Ids of the newest archives, at most 100, that contain older requests of the subscription.
+        `archives` is set only if the filter names a subscription. Deleted archives are left out.
         """
 
     def __init__(
@@ -1019,7 +1019,7 @@ class AuditEntry(_message.Message):
     """
     detail: _builtins.str
     """The kind of an action, the new state of a provider or a definition, or the `reason` that the
-    caller gave. The text is cut off after 200 characters.
+    caller gave. `detail` is cut off after 200 characters.
     """
     code: _builtins.int
     """How the call ended: a google.rpc.Code, 0 for a call that was not refused. A batch with refused

@@ -191,12 +191,12 @@ class ResetRunDefinition(_message.Message):
     than requests of the run while both kinds wait.
     """
     cron: _builtins.str
-    """Runs begin again and again. The five fields of the expression are minute, hour, day of month,
-    month and day of week, e.g. `30 4 * * MON`. When clocks are put forward, some times do not
-    exist; when clocks are put back, some times exist twice. If neither minute nor hour begins
-    with `*`, a run whose time does not exist begins directly after the change, and a run whose
-    time exists twice begins once. Otherwise a time that does not exist is left out, and a time
-    that exists twice begins two runs.
+    """Runs begin at all times that match this cron expression. Its five fields are minute, hour,
+    day of month, month and day of week, e.g. `30 4 * * MON`. When clocks are put forward, some
+    times do not exist; when clocks are put back, some times exist twice. If neither minute nor
+    hour begins with `*`, a run whose time does not exist begins directly after the change, and a
+    run whose time exists twice begins once. If minute or hour begins with `*`, a time that does
+    not exist is left out, and a time that exists twice begins two runs.
     """
     time_zone: _builtins.str
     """The time zone of `cron`, an IANA name, e.g. `Europe/Tallinn`. Default UTC."""
@@ -207,8 +207,8 @@ class ResetRunDefinition(_message.Message):
     SubmitResetRunDefinition has begun a run of the definition.
     """
     version: _builtins.int
-    """Output. The first version is 1. An update makes a new version if a run of the current version
-    has begun.
+    """Output. The version of a new definition is 1. An update makes a new version if a run of the
+    current version has begun.
     """
     etag: _builtins.str
     """Every change of the definition changes the etag. If the etag in a call of
@@ -745,8 +745,8 @@ class PreviewResetRunRequest(_message.Message):
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     without_totals: _builtins.bool
-    """If true, the first page has no totals. The call is then faster: only for the totals, the
-    service must examine all subscriptions of the run.
+    """If true, the first page has no totals, and the call is faster: only for the totals the service
+    must examine all subscriptions of the run.
     """
     @_builtins.property
     def definition_fields(self) -> Global___ResetRunDefinition:

@@ -510,8 +510,8 @@ class Provider(_message.Message):
     """
     @_builtins.property
     def distributors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Distributor]:
-        """The distributors. Their codes are unique within the provider. Their `required_distributor` must
-        not form cycles.
+        """The distributors. Their codes are unique within the provider, and their `required_distributor`
+        must not form cycles.
         """
 
     @_builtins.property
@@ -1009,7 +1009,9 @@ class InstalledItem(_message.Message):
     PROVIDER_GOODS_TYPE_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """May be empty in an action if the subscription has exactly one provider."""
+    """A provider's code, which may be empty in an action if the subscription has exactly one
+    provider.
+    """
     distributor: _builtins.str
     """The code of the viewing point. The code is empty only in a request that removes an item which
     ReportPlatformState reported without a known viewing point: find such an item by its serial
@@ -1379,7 +1381,7 @@ class ProvisionedService(_message.Message):
 
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """Set only for providers with term_end_on_platform."""
+        """`term_end` is set only if the provider has term_end_on_platform."""
 
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...

@@ -836,7 +836,7 @@ class SwapService(_message.Message):
     NEW_SERVICE_FIELD_NUMBER: _builtins.int
     TERM_END_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """May be empty if the subscription has exactly one provider."""
+    """A provider's code, which may be empty if the subscription has exactly one provider."""
     distributor: _builtins.str
     old_service: _builtins.str
     new_service: _builtins.str
@@ -979,7 +979,7 @@ class ChangeDistribution(_message.Message):
         serial_number: _builtins.str
         """An item's serial number."""
         provider: _builtins.str
-        """May be empty if the subscription has exactly one provider."""
+        """A provider's code, which may be empty if the subscription has exactly one provider."""
         from_distributor: _builtins.str
         to_distributor: _builtins.str
         def __init__(
@@ -1104,7 +1104,7 @@ class AddUsage(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """May be empty if the subscription has exactly one provider."""
+    """A provider's code, which may be empty if the subscription has exactly one provider."""
     distributor: _builtins.str
     """If empty, the server chooses the first distributor in use that offers both the usage service
     and the service that the usage service requires.
@@ -1228,12 +1228,12 @@ class ServiceSelection(_message.Message):
     SERVICE_FIELD_NUMBER: _builtins.int
     TERM_END_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """May be empty if the subscription has exactly one provider."""
+    """A provider's code, which may be empty if the subscription has exactly one provider."""
     distributor: _builtins.str
     service: _builtins.str
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the service stops automatically. It must be in the future. If unset, the
+        """The time at which the service stops automatically, which must be in the future. If unset, the
         service does not stop automatically. Only for termed services.
         """
 
@@ -1876,8 +1876,8 @@ class ListActionsResponse(_message.Message):
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionAction]: ...
     @_builtins.property
     def archives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the newest archives, at most 100, that contain older requests of the subscription. Set
-        only if the filter names a subscription. Deleted archives are left out.
+        """Ids of the newest archives, at most 100, that contain older requests of the subscription.
+        `archives` is set only if the filter names a subscription. Deleted archives are left out.
         """
 
     def __init__(
@@ -1917,8 +1917,8 @@ class WatchEventsRequest(_message.Message):
     """Only events of this subscription."""
     max_batch_size: _builtins.int
     """The greatest number of events in one message, at most 1,000. If 0, each message contains one
-    event, in `event`. Otherwise the events come in `batch`, which costs the server and the caller
-    much less time for each event.
+    event, in `event`. If `max_batch_size` is not 0, the events come in `batch`, which costs the
+    server and the caller much less time for each event.
     """
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___EventKind.ValueType]:
@@ -2286,8 +2286,8 @@ class Event(_message.Message):
     """The reference of the action."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the transaction of the event began. This time can be a little earlier than
-        the time of the previous event.
+        """The time at which the transaction of the event began. The `time` of an event can be a little
+        earlier than the `time` of the previous event.
         """
 
     @_builtins.property

@@ -199,7 +199,7 @@ class RemoveItems(Action, frozen=True, tag="remove_items"):
 
 class SwapItem(Action, frozen=True, kw_only=True, tag="swap_item"):
     """Replaces an item. `goods_type`, `provider` and `distributor` select the old item if several
-    items have its serial number. If `new_goods_type` is empty, the new item has the goods type of
+    items have this serial number. If `new_goods_type` is empty, the new item has the goods type of
     the old item.
     """
 
@@ -229,9 +229,9 @@ class ChangeSubscriber(Action, frozen=True, tag="change_subscriber"):
 
 
 class AddUsage(Action, frozen=True, kw_only=True, tag="add_usage"):
-    """Adds a usage record. If `distributor` is empty, the record belongs to the first distributor
-    in use that offers the service. If the service requires another service, this other service must
-    be on at the distributor.
+    """Adds a usage record. If the service requires another service, this other service must be on
+    at the distributor of the record. If `distributor` is empty, the record belongs to the first
+    distributor in use that offers the service and fulfils this condition.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.ADD_USAGE

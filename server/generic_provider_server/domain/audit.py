@@ -7,7 +7,9 @@ from msgspec.structs import replace
 from .values import Instant, Value
 
 DAYS_OF_AUDIT = 730
-"""The server keeps audit entries for this number of days if the setting is absent."""
+"""The server keeps audit entries for this number of days if the settings do not contain
+`audit_days`.
+"""
 
 
 class AuditEntry(Value, frozen=True, kw_only=True):

@@ -185,8 +185,9 @@ def _wrong_distributors(provider: Provider) -> Iterator[tuple[str, str]]:
 
 def _wrong_requirement(code: str, required: dict[str, str], fine: set[str]) -> str:
     """Describes the error in the chain of requirements that begins at the distributor. The text is
-    empty if there is no error, or if another distributor in the chain requires a distributor that
-    does not exist: then the text for that other distributor describes the error.
+    empty if there is no error. The text is also empty if another distributor in the chain requires
+    a distributor that does not exist, because the text for that other distributor describes this
+    error.
 
     `fine` collects the distributors without a cycle, so that no part of a long chain is checked
     twice.

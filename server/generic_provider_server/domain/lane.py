@@ -20,8 +20,8 @@ from .values import SECOND, Instant, Value
 
 UNANSWERED = -1
 """The row of a request contains this value in `handover` after a hand-over of the request has ended
-without an answer ACCEPTED or REJECTED that was applied. If such an answer is applied later, it
-replaces the value by the number of its hand-over.
+without an answer ACCEPTED or REJECTED that was applied. If an answer ACCEPTED or REJECTED is
+applied later, the number of its hand-over replaces this value.
 """
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})
@@ -74,8 +74,8 @@ class Lane(Value, frozen=True, kw_only=True):
 
     @property
     def is_leased(self) -> bool:
-        """Tells whether a lease is live. The function reads no clock, because the store ends a
-        lease that ran out when the store loads the lane.
+        """Tells whether a lease is live. The function reads no clock, because the store, when it
+        loads a lane, ends a lease that ran out.
         """
         return self.lease_until > 0
 
@@ -147,8 +147,8 @@ class LaneChange(Value, frozen=True, kw_only=True):
     of requests that leave the lease; for a claim, less than 0, because a claim adds requests.
     `answered` is True if the first request in `transition.finished` was answered under the lease.
     `unanswered`: the pending requests that were handed over and not answered before the lease
-    ended. `ran_out` is True if the lease ran out. Then its requests still use credit of the stream
-    until the adapter sends something.
+    ended. `ran_out` is True if the lease ran out. The requests of a lease that ran out still use
+    credit of the stream until the adapter sends something.
     """
 
     lane: Lane
@@ -254,7 +254,8 @@ def extend(
     Afterwards the lease belongs to `server`; `steady` is the time of that process's steady clock.
     """
     duration = duration or lane.lease_duration
-    # the steady clock of another process may be far from `now`, if the shared clock was set
+    # The `lease_until` of another process is a time of that process's steady clock, which may
+    # differ greatly from `now`. So at most `lease_duration` counts as the remaining time.
     left = min(lane.lease_until - (steady if lane.server == server else now), lane.lease_duration)
     lasts = max(min(duration, lane.lease_start + most - now), left)
     extended = replace(

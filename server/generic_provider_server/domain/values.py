@@ -38,7 +38,7 @@ class RequestMethod(IntEnum):
 class State(IntEnum):
     """The state of a subscription, and of a service on it.
 
-    Only services have the last two states.
+    Only services have the states SWAPPED and REMOVED.
     """
 
     DRAFT = 1
@@ -229,7 +229,7 @@ class Subscription(Value, frozen=True, kw_only=True):
 
     `linked`: the codes of the providers that serve the subscription. `stopped_by_term` is True if
     the subscription became NOT_EFFECTIVE because the last service that was on reached its term end.
-    Then a later term makes the subscription EFFECTIVE again.
+    A later term makes such a subscription EFFECTIVE again.
     """
 
     number: str

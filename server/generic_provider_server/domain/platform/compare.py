@@ -1,4 +1,4 @@
-"""Compares two platform images. No other module compares images."""
+"""Finds the differences between two platform images."""
 
 from __future__ import annotations
 

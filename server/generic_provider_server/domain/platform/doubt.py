@@ -74,8 +74,8 @@ def _doubted(there: tuple[Part, ...], named: tuple[Part, ...]) -> tuple[Part, ..
     """Returns all parts that are in `there` or in `named`. In the result, the parts in `named` are
     uncertain.
 
-    If both contain the same usage record with different ends, the record with the later end is
-    kept.
+    If `there` and `named` contain the same usage record with different ends, the record with the
+    later end is kept.
     """
     doubted = {part.key: part for part in there}
     for part in named:

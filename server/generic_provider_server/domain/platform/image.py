@@ -32,9 +32,9 @@ class Known(IntEnum):
 
 
 class ProvisionedItem(Value, frozen=True, kw_only=True):
-    """An item on the platform. Its distributor and goods identify it.
+    """An item on the platform. The distributor and the goods identify the item.
 
-    `certain` is False while nobody knows whether the platform holds it.
+    `certain` is False while nobody knows whether the platform holds the item.
     """
 
     distributor: str
@@ -58,8 +58,8 @@ class ProvisionedItem(Value, frozen=True, kw_only=True):
 
 
 class Entitlement(Value, frozen=True, kw_only=True):
-    """A platform service that is switched on for the goods of a distributor. Its distributor,
-    platform id and goods identify it.
+    """A platform service that is switched on for the goods of a distributor. The distributor, the
+    platform id and the goods identify the entitlement.
 
     `service`: the CRM's service with this platform id. If several services with this id are on,
     `service` is the alphabetically first of them. `term_end` is set only if the provider's settings
@@ -85,7 +85,7 @@ class Entitlement(Value, frozen=True, kw_only=True):
 class PostedUsage(Value, frozen=True, kw_only=True):
     """A usage record on the platform.
 
-    Its reference, and the goods for which it was posted, identify it.
+    The reference of the record, and the goods for which the record was posted, identify the record.
     """
 
     usage: Usage

@@ -31,10 +31,11 @@ PER_SERVICE = Methods()
 def plan(
     held: PlatformImage, wanted: PlatformImage, *, catalogue: Catalogue
 ) -> tuple[Request, ...]:
-    """Returns the requests that change a platform from `held` to `wanted`; no requests if both are
-    equal.
+    """Returns the requests that change a platform from `held` to `wanted`; no requests if the two
+    images are equal.
 
-    An uncertain element of `held` is sent again if it is wanted, and removed if it is not.
+    An uncertain element of `held` is sent again if `wanted` contains the element, and removed
+    otherwise.
     """
     found = compare(held, wanted)
     if not found:
@@ -116,8 +117,8 @@ def become(
 def _requests(
     found: Comparison, held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> Iterator[Request]:
-    """Yields the requests in an order in which no distributor in use ever lacks the distributors
-    and goods that it requires.
+    """Yields the requests in an order in which no distributor in use ever lacks the distributor
+    that it requires, and no entitlement ever lacks its goods.
     """
     if found.holder:
         yield Request(

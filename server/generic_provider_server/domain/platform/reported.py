@@ -15,7 +15,7 @@ class ReportedItem(Value, frozen=True, kw_only=True):
     """An item in a report.
 
     `goods_type` is the CRM's name of the goods type, `provider_goods_type` the platform's name. If
-    both are empty, the goods type is found by the serial number.
+    both names are empty, the goods type is found by the serial number.
     """
 
     serial_number: str
@@ -98,7 +98,7 @@ class ReportedElements:
     def _goods_of(self, serial_number: str) -> Goods:
         """Returns the item with the serial number.
 
-        Its goods type is empty if the serial number is unknown.
+        If the serial number is unknown, the goods type of the returned item is empty.
         """
         return next(iter(self._known(serial_number)), Goods("", serial_number))
 
@@ -113,12 +113,13 @@ class ReportedElements:
     def _goods_named(self, serial_numbers: Sequence[str], *, at: str) -> list[Goods]:
         """Returns the goods of one entitlement.
 
-        Their goods types must all be different, but items of different types may have the same
-        serial number. So the function chooses the items in this order: first for serial numbers
-        with exactly one reported item on the distributor `at` (on all distributors together, if
-        `at` is empty), then for the other serial numbers; in each group, first for serial numbers
-        with few possible items. For each serial number, the function prefers an item of a type that
-        the distributor requires, because a service is switched on for such items.
+        The goods types of one entitlement must all be different, but items of different types may
+        have the same serial number. So the function begins with the clearest serial numbers. It
+        chooses an item first for the serial numbers with exactly one reported item on the
+        distributor `at` (on all distributors together, if `at` is empty), then for the other serial
+        numbers. In each of these two groups, serial numbers with fewer possible items come first.
+        For each serial number, the function prefers an item of a type that the distributor
+        requires, because a service is switched on for such items.
         """
         place = self._catalogue.distributors.get(at)
         required = place.required_goods_types if place else ()
@@ -156,8 +157,8 @@ class ReportedElements:
 
         If the serial numbers fit both reported items and a confirmed entitlement with other goods,
         yields one entitlement with the reported items and one with the other goods. Yields no
-        entitlement if no service of the provider has this platform id. Also yields none if only
-        usage services have this id, and the subscription has none of them: then the entitlement
+        entitlement if no service of the provider has this platform id. Also yields no entitlement
+        if only usage services have this platform id, and no image contains it: such an entitlement
         belongs to a usage record, for example to a rented film, and usage is not reported.
         """
         platform_id = reported.provider_service_id
@@ -213,8 +214,9 @@ class ReportedElements:
         """Returns the distributors that have all these goods.
 
         If `goods` is empty, returns the distributors on which the confirmed image has the platform
-        service. If it does not have the service, the wanted image is used instead. If neither has
-        it, returns the provider's distributor if the provider has only one.
+        service. If the confirmed image does not have the service, the wanted image is used instead.
+        If neither image has the service, returns the provider's only distributor, or no distributor
+        if the provider has several.
         """
         if goods:
             return set.intersection(*map(self._places_of, goods))

@@ -85,7 +85,8 @@ def examine(
 def selects(
     definition: ResetDefinition, aggregate: Aggregate, *, circumstances: Circumstances
 ) -> bool:
-    """Tells whether the filters of the definition, which has `recreate`, select the subscription.
+    """Tells whether the filters of the definition select the subscription. `recreate` of the
+    definition must be True.
 
     Unlike `examine`, this function may be called while requests are leased.
     """

@@ -16,7 +16,9 @@ GUARD_LEAST = 100
 
 HELD_AT_MOST = 24 * 3_600 * SECOND
 DAYS_OF_ENTRIES = 730
-"""The server keeps the entries of a run for this number of days if the setting is absent."""
+"""The server keeps the entries of a run for this number of days if the settings do not contain
+`reset_entries_days`.
+"""
 
 
 def definition_id(number: int) -> str:

@@ -55,8 +55,8 @@ def stop_services(subscription: Subscription, action: StopServices, *, at: Insta
 def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant) -> Subscription:
     """Stops each listed service whose term has ended.
 
-    After a rollback, actions are applied again. Then a listed service may have a later term end, or
-    none; this function does not stop such a service.
+    A listed service whose term has not ended is not stopped: if the action is applied again after a
+    rollback, the service may have a later term end, or no term end.
     """
     over = {service.place for service in subscription.services if ended(service, at=at)}
     selected = [selection for selection in action.services if selection.place in over]

@@ -29,13 +29,14 @@ class Link(Value, frozen=True, kw_only=True):
 
     `delivered_unit`: the latest unit with a request that was handed over or answered; no older unit
     gets new requests. `refused_correction` is True if, since the link was last in sync or reset, a
-    request was rejected and nothing was taken back in the CRM. Then the next action does not heal
-    the platform. `withheld`: corrections that the platform has rejected; the service does
-    not create them again until the link is in sync or reset. `taken_over` is True if the platform
-    served the customer before Become Subscriber, and its contents are still unknown. `settle_time`:
-    the time at which a request at the provider last reached a final state. `observed_time`: the
-    time at which the contents of the platform were read for the last report that has changed the
-    link, or that has confirmed that the link is OUT_OF_SYNC; 0 if there is no such report.
+    request was rejected and nothing was taken back in the CRM. While `refused_correction` is True,
+    no action heals the platform. `withheld`: corrections that the platform has rejected; the
+    service does not create them again until the link is in sync or reset. `taken_over` is True if
+    the platform served the customer before Become Subscriber, and its contents are still unknown.
+    `settle_time`: the time at which a request at the provider last reached a final state.
+    `observed_time`: the time at which the contents of the platform were read for the last report
+    that has changed the link, or that has confirmed that the link is OUT_OF_SYNC; 0 if there is no
+    such report.
     """
 
     provider: str
@@ -70,7 +71,7 @@ class Link(Value, frozen=True, kw_only=True):
 class Aggregate(Value, frozen=True, kw_only=True):
     """A subscription with its unsettled actions and its links.
 
-    `base` is None while Become Subscriber is unsettled. It is also None while no action is
+    `base` is None while Become Subscriber is unsettled. `base` is also None while no action is
     unsettled, because *base* then equals *desired*.
     """
 

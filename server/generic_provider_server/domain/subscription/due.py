@@ -36,9 +36,9 @@ def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]])
     """Returns the earliest end of a usage record, a rest, a short term, or the term of a service;
     None if there is no such end.
 
-    `leased` returns, for a provider, the numbers of the requests that a live lease covers. The
-    usage records in these requests are left out, because such a request expires only after the
-    lease has ended.
+    `leased` returns, for a provider, the numbers of the requests that a live lease covers. Usage
+    records in leased requests are left out, because a leased request expires only after its lease
+    has ended.
     """
     subscription = aggregate.desired
     moments = [usage.end_time for usage in subscription.usages]
@@ -93,7 +93,7 @@ def first_end(subscription: Subscription) -> Instant | None:
 
 def overdue(queue: Sequence[Pending], catalogue: Catalogue, *, at: Instant) -> bool:
     """Tells whether the first pending request has waited longer than the provider's pending window.
-    Then all pending requests expire, unless a lease is live.
+    If it has, all pending requests of the queue expire, unless a lease is live.
     """
     window = catalogue.provider.delivery_settings.pending_window
     return bool(queue) and queue[0].create_time + window <= at

@@ -14,7 +14,7 @@ from .undone import Undone
 from .unsettled_actions import UnsettledAction
 
 DAYS_OF_EVENTS = 7
-"""The server keeps events for this number of days if the setting is absent."""
+"""The server keeps events for this number of days if the settings do not contain `event_days`."""
 
 
 class EventKind(IntEnum):
@@ -35,9 +35,9 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `kind`: an EventKind, or a number that a newer version has written. `number`: the number of the
     action, request or reset run; for a changed sync state or provider state, the new state.
     `providers`: the providers that the event concerns; for an action, all providers of its
-    subscription. `former`: the former sync state, or 0 for a new link. The last three fields are
-    only set for a rollback: the rejected request, the later actions that were rejected too, and the
-    parts of the action that were taken back.
+    subscription. `former`: the former sync state, or 0 for a new link. Three fields are only set
+    for a rollback: `request`, the rejected request; `dependents`, the later actions that were
+    rejected too; and `taken_back`, the parts of the action that were taken back.
     """
 
     kind: int
@@ -54,7 +54,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 def events_of(before: Aggregate | None, transition: Transition) -> list[Event]:
     """Returns the events of a change. The event of a cause precedes the events of its effects.
 
-    `before`: the subscription before the change, or None if it is new.
+    `before`: the subscription before the change, or None if the change creates the subscription.
     """
     aggregate, changes = transition.aggregate, transition.actions
     subscription = aggregate.desired.number

@@ -36,10 +36,10 @@ class _Fold(NamedTuple):
 class Expected:
     """Computes `Link.expected` for links that change.
 
-    A computation continues the previous computation for the same provider, unless the requests that
-    the previous computation used have changed, or do not all belong to earlier units. So the
-    computations for all units, in their order, together take only as long as the computation for
-    the last unit.
+    A computation continues the previous computation for the same provider if *confirmed* and the
+    requests that the previous computation used have not changed, and these requests all belong to
+    earlier units. So the computations for all units, in the order of the units, together take only
+    as long as the computation for the last unit.
     """
 
     def __init__(self, *, now: Instant) -> None:

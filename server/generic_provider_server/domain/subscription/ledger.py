@@ -287,8 +287,9 @@ class Ledger:
         """Tells whether the link is out of sync.
 
         If neither *expected* nor the state of the CRM has changed, the link is out of sync only if
-        it was so before. Usage records are the exception, because they end by themselves. Changes
-        of the provider cause no difference, because parts that are in use cannot change.
+        it was out of sync before the change. If there are usage records, *expected* and the state
+        of the CRM are always compared, because usage records end by themselves. Changes of the
+        provider cause no difference, because parts that are in use cannot change.
         """
         if link.provider in self.as_wanted:
             return False

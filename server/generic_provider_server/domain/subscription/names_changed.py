@@ -1,5 +1,5 @@
 """Tells whether a transition may change which items, services, distributors and goods types a
-subscription uses. Only after such a transition must the used items and parts be collected again.
+subscription uses. After any other transition, the used items and parts need not be collected again.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from .names_used import (
 from .transition import Transition
 
 LONG = 50
-"""If a queue has more requests than this, a call of `changed_names_stay_wanted` is cheaper than
-collecting the names anew.
+"""If a queue has more requests than this number, a call of `changed_names_stay_wanted` is cheaper
+than collecting the names anew.
 """
 
 
@@ -41,8 +41,8 @@ def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:
 
     A reset that only adds elements is such a transition: the CRM wants these elements, so the
     subscription already uses their items and parts. If a request removes an element, the result is
-    False: the service code in such a request may have been found in the catalogue, and not be in
-    use by the subscription.
+    False: such a request may contain a service code that was found in the catalogue and that the
+    subscription does not use.
     """
     after = transition.aggregate
     return (
@@ -55,8 +55,8 @@ def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:
 
 def changed_names_stay_wanted(former: Aggregate, transition: Transition) -> bool:
     """Tells whether the state of the CRM contains every name that the transition adds to queues and
-    images, or removes from them. Then the reserved items and the used parts of providers stay the
-    same.
+    images, or removes from them. If the result is True, the reserved items and the used parts of
+    providers stay the same.
     """
     after = transition.aggregate
     if after.desired is not former.desired or after.base is not former.base:

@@ -11,10 +11,10 @@ from ..values import Instant, RequestOrigin, Value
 class Pending(Value, frozen=True, kw_only=True):
     """A request that waits for its answer.
 
-    Its `number` is 0 until a number is assigned. (`unit`, `index`) is its place in the order of the
-    subscription's requests at the provider. `touched` is True if a hand-over ended without an
-    answer ACCEPTED or REJECTED, so that the platform may have applied the request. Two fields are
-    only for requests that no action created: `reset_run`, the run that created the request, and
+    `number` is 0 until a number is assigned. (`unit`, `index`) is the place of the request in the
+    order of the subscription's requests at the provider. `touched` is True if a hand-over ended
+    without an answer ACCEPTED or REJECTED, so the platform may have applied the request. Two fields
+    are only for requests that no action created: `reset_run`, the run that created the request, and
     `performed_by`, the person who reset the subscription.
     """
 

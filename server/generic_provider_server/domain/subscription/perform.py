@@ -57,10 +57,14 @@ rejection examines all pending requests.
 """
 
 WholeActivation = Activate | EndResting | ShortTermActivate | EndShortTermDeactivation
-"""Actions for which a provider gets one ACTIVATE_SUBSCRIBER, if its settings say so."""
+"""Actions for which a provider gets one ACTIVATE_SUBSCRIBER if its `activation_method` is
+WHOLE_SUBSCRIPTION.
+"""
 
 WholeDeactivation = Deactivate | Terminate | Rest | ShortTermDeactivate | EndShortTermActivation
-"""Actions for which a provider gets one DEACTIVATE_SUBSCRIBER, if its settings say so."""
+"""Actions for which a provider gets one DEACTIVATE_SUBSCRIBER if its `deactivation_method` is
+WHOLE_SUBSCRIPTION.
+"""
 
 WholeAction = WholeActivation | WholeDeactivation
 
@@ -80,7 +84,7 @@ PerServiceAction = (
     | Replace
 )
 """Actions for which a provider never gets ACTIVATE_SUBSCRIBER or DEACTIVATE_SUBSCRIBER, even if its
-settings say that it gets one request for the whole subscription.
+methods are WHOLE_SUBSCRIPTION.
 """
 
 
@@ -159,7 +163,7 @@ def _check_unsettled(aggregate: Aggregate) -> None:
         raise Refused(
             Reason.TOO_MANY_UNSETTLED,
             f"subscription {number} has {waiting} actions with {pending} requests that wait for a "
-            "platform; is there an adapter?",
+            "platform; is an adapter connected?",
             subscription=number,
             unsettled=str(waiting),
             pending=str(pending),
@@ -180,7 +184,7 @@ def with_action(action: AnyAction, refused: Refused) -> Refused:
 
 def _providers(before: Subscription | None, state: Subscription) -> Iterable[str]:
     """Returns the linked providers, and the other providers of services and items, because a replay
-    may link these.
+    may link these other providers.
     """
     states = (before, state) if before else (state,)
     named = [service.provider for each in states for service in each.services]

@@ -175,9 +175,10 @@ def _replaceable(
 
     None of the requests may be on a lease, or have a final state other than CANCELLED. The platform
     must not have received a request of a later unit, because requests of an older unit must not
-    follow. The provider must be effective now. It must also have been effective when the action was
-    performed, because otherwise the action created no requests for it. The last condition does not
-    apply to a provider that the action links in this replay, but did not link before.
+    follow. The provider must be effective now. The provider must also have been effective when the
+    action was performed, because otherwise the action created no requests for the provider. A
+    provider that the action links in this replay, but did not link before, need not have been
+    effective when the action was performed.
     """
     performed = ledger.action(replayed.action)
     links_now = replayed.links(provider) and provider not in performed.linked_then

@@ -25,9 +25,10 @@ Element = TypeVar("Element", bound=Part)
 class Applied(Value, frozen=True, kw_only=True):
     """The result of a report.
 
-    `changed`: whether the report differs from *confirmed*. If `changed` is False, the transition
-    may nevertheless record the time of the report. `unknown`: ids in the report that the provider
-    does not have, each with a text.
+    `changed` is True if the report differs from *confirmed*, or if the contents of the platform
+    were unknown until the report (`taken_over`). If `changed` is False, the transition may
+    nevertheless record the time of the report. `unknown`: ids in the report that the provider does
+    not have, each with a text.
     """
 
     transition: Transition
@@ -75,8 +76,8 @@ def report(
 
     If the report agrees with *confirmed*, the aggregate stays the same object, except in two cases:
     the contents of the platform were unknown until now (`taken_over`), or the link is OUT_OF_SYNC.
-    In the second case the time of the report is recorded, so that no older report hides the
-    difference.
+    If the link is OUT_OF_SYNC, the time of the report is recorded, so that no older report hides
+    the difference.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]

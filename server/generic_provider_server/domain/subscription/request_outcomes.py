@@ -138,7 +138,9 @@ def _error(reason: Reason, provider: str, last: LastError) -> ActionError:
 
 
 def expire(aggregate: Aggregate, provider: str, *, circumstances: Circumstances) -> Transition:
-    """Expires all pending requests at a provider. The changes remain in the CRM."""
+    """Expires all pending requests at a provider. The CRM keeps the changes that these requests
+    carried.
+    """
     ledger = Ledger(aggregate, circumstances)
     for pending in ledger.links[provider].queue:
         ledger.abandon(provider, pending, RequestState.EXPIRED)

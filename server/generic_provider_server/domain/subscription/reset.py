@@ -27,8 +27,9 @@ class PlannedReset(NamedTuple):
 
     @property
     def link(self) -> Link:
-        """The link with which the requests were planned. It has no pending requests that the reset
-        cancels. Read it before `transition`, which adds the new requests.
+        """The link with which the requests were planned. The requests that the reset cancels are
+        removed from the link. Read the link before the call of `transition`, which adds the new
+        requests.
         """
         return self.ledger.links[self.provider]
 

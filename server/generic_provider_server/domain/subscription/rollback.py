@@ -93,7 +93,7 @@ def refuse_correction(
     ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError
 ) -> None:
     """Records a rejected correction. The CRM keeps its state, and no action heals the platform
-    before the next reset.
+    until the link is in sync or reset.
 
     If the correction is a BECOME_SUBSCRIBER, the requests of the unsettled actions are planned
     again: the first action that needs a request at the provider gets a BECOME_SUBSCRIBER, which

@@ -50,7 +50,7 @@ def _undone(
 ) -> Subscription:
     """Returns the state after the whole action was taken back.
 
-    A new subscriber that was rejected stays in the state DRAFT.
+    If the action is Become Subscriber, the subscription stays, in the state DRAFT.
     """
     if before is not None:
         return before
@@ -148,8 +148,8 @@ def _item_back(before: Subscription | None, state: Subscription, part: ItemPart)
 def _provider_back(before: Subscription | None, state: Subscription, provider: str) -> Subscription:
     """Restores the provider's services, items and usage as they were before the action.
 
-    If the action is Become Subscriber, there were no services before it. Then the services of the
-    provider become DRAFT.
+    Before Become Subscriber there were no services: if the action is Become Subscriber, the
+    services of the provider become DRAFT, and its items stay.
     """
     if before is None:
         drafted = tuple([_drafted(s) if s.provider == provider else s for s in state.services])

@@ -13,7 +13,8 @@ Element = TypeVar("Element", Item, Usage)
 
 
 class Undone(Value, frozen=True, kw_only=True):
-    """One part of a subscription that was taken back. Its values are the values after the rollback.
+    """One part of a subscription that was taken back. The values of the part are its values after
+    the rollback.
 
     Exactly one field besides `provider` and `gone` is set. `link` is True if the provider does not
     serve the subscription any more. `gone` is True if the rollback has removed a service, item or

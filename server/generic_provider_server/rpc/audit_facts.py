@@ -41,7 +41,8 @@ FIELDS = (
 
 def counts_of(asked: Asked[Any]) -> tuple[int, int]:
     """Returns how many parts of the command were done, and how many were refused. Parts are
-    answers, entries of a report, or released leases; any other command is one part.
+    answers, entries of a report, or released leases. A command without such parts counts as one
+    part.
     """
     if getattr(asked.command, "validate_only", False):
         return 0, 0

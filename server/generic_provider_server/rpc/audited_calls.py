@@ -46,7 +46,7 @@ RECORDED_IF_REFUSED = frozenset(
 
 RECORDED_TOGETHER = frozenset({"DownloadArchive", "PullPendingRequests", "StreamPendingRequests"})
 """RPCs that a caller calls again and again. The calls that a server process has counted within a
-minute share an entry if they have the same RPC, caller, host, and provider or archive.
+minute share an entry if they have the same RPC, caller, roles, host, and provider or archive.
 """
 
 RECORDED_EACH = frozenset(
@@ -85,9 +85,9 @@ earlier call with the same `request_id`.
 class CallAudit:
     """Creates the audit entry of one call.
 
-    `request`: the message, or the first message of a stream; None if it could not be decoded.
-    `malformed`: the number of malformed answers in the message. They are counted here, because
-    no command contains them.
+    `request`: the message, or the first message of a stream; None if the message could not be
+    decoded. `malformed`: the number of malformed answers in the message. Malformed answers are
+    counted here, because no command contains them.
     """
 
     __slots__ = (
@@ -145,14 +145,14 @@ class CallAudit:
         return AuditEntry(**facts, done=done, refused=refused)
 
     def given_up(self, asked: Sequence[Asked[Any]]) -> None:
-        """Records the refusal of a call whose caller did not wait for it."""
+        """Records the refusal of a call whose caller did not wait for the outcome."""
         refusals = [each.error for each in asked if isinstance(each.error, Refused)]
         if refusals and not self._recorded:
             self.refused(refusals[0])
 
     def succeeded(self) -> None:
         """Records a successful call, unless a transaction has recorded it. For a stream from the
-        server, call this as soon as the stream is open.
+        server, call this function as soon as the stream is open.
         """
         if self._method in RECORDED_TOGETHER:
             self._auditing.count(AuditEntry(**self._known_facts(), done=1))

@@ -12,15 +12,16 @@ from ..domain.refusals import Reason, Refused
 CALL = 4
 """The size of a call that is no batch. The size of a batch is larger by 1 for each action."""
 MOST_TAKEN = 4_000
-"""The limit for the sum of the sizes of the running unary calls of a service: 1,000 single calls,
-or 38 batches of 100. Calls that wait have a second limit of the same size.
+"""The limit for the sum of the sizes of the running unary calls of a gRPC service: 1,000 single
+calls, or 38 batches of 100 actions. Calls that wait for an event have a second limit of the same
+size.
 """
 
 
 class CallLimit:
-    """Limits the sum of the sizes of the running unary calls of one service.
+    """Limits the sum of the sizes of the running unary calls of one gRPC service.
 
-    Each service has its own limit, so that calls of a CRM cannot cause the refusal of calls of
+    Each gRPC service has its own limit, so that calls of a CRM cannot cause the refusal of calls of
     adapters and operators. Calls that wait for an event have a limit of their own, because they run
     long without work, and must not cause the refusal of other calls.
     """
@@ -30,8 +31,8 @@ class CallLimit:
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Counts a call of this size while the `with` block runs. Raises Refused if the limit would
-        be exceeded.
+        """Counts a call of this size while the `with` block runs. Raises Refused if the call would
+        exceed the limit.
         """
         if self._taken + size > MOST_TAKEN:
             raise Refused(

@@ -32,9 +32,9 @@ class Calls:
     """Counts the running calls, and checks their callers.
 
     When a server drains, it refuses new calls and waits for the running calls. `access` is None if
-    every caller may make every call. `secure` is True if callers may have certificates. Otherwise
-    no call spends time on reading a certificate. `max_streams`: the greatest number of open streams
-    of each RPC.
+    every caller may make every call. `secure` is True if callers may have certificates. If `secure`
+    is False, no call spends time on reading a certificate. `max_streams`: the greatest number of
+    open streams of each RPC.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class Calls:
     def begin(self, call: IncomingCall) -> None:
         """Begins a call, and checks the caller before the message is decoded.
 
-        Raises Refused if the caller may not make the call, or if the server drains. Otherwise a
-        call of `end` must follow.
+        Raises Refused if the caller may not make the call, or if the server drains. If `begin`
+        returns, a call of `end` must follow.
         """
         self.let_in(call)
         self._count += 1
@@ -90,8 +90,9 @@ class Calls:
     def let_in(self, call: IncomingCall) -> None:
         """Checks the caller of a call.
 
-        Raises Refused if the caller may not make the call, or if the server drains. Otherwise a
-        call of `let_out` must follow. A drain waits only for calls that `begin` has begun.
+        Raises Refused if the caller may not make the call, or if the server drains. If `let_in`
+        returns, a call of `let_out` must follow. A drain waits only for calls that `begin` has
+        begun.
         """
         access, rpc = self._access, call.rpc.name
         admitted = call.admitted = access.admit(rpc, call.context) if access else None
@@ -111,8 +112,9 @@ class Calls:
             self._idle.set()
 
     def judge_again(self) -> None:
-        """Checks the callers of the lasting calls again, and ends each of these calls whose caller
-        has lost the right to make it. Other calls soon end by themselves.
+        """Checks again the callers of all streams and waiting calls (`Rpc.lasting`), and ends each
+        such call whose caller has lost the right to make it. All other calls soon end by
+        themselves.
         """
         for call, task in list(self._lasting.items()):
             try:
@@ -213,7 +215,7 @@ def _unary(
     calls: Calls,
     limits: tuple[CallLimit, CallLimit],
 ) -> Callable[[bytes, Context], Awaitable[Message]]:
-    """`limits`: the limit of calls that do not wait, and the limit of calls that wait."""
+    """`limits`: the limits of calls that do not wait for an event, and of calls that wait."""
 
     async def run(raw: bytes, context: Context) -> Message:
         call = calls.incoming(rpc, context)

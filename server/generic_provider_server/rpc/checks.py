@@ -45,10 +45,10 @@ line and paragraph separators.
 
 def forbidden(value: str, *, most: int) -> str:
     """Returns the first forbidden character in the text; an empty text if there is none. `most`:
-    the length limit of the text, which tells whether it is a code, a name or a description.
+    the length limit of the text, which tells whether the text is a code, a name or a description.
 
-    Codes contain no control or format characters; names and lines contain no control characters. A
-    description may have several lines, and contains no NUL.
+    A code must contain no control or format characters. A name, or any other text of one line, must
+    contain no control characters. A description may have several lines, but must contain no NUL.
     """
     if most >= TEXT:
         return "\x00" if "\x00" in value else ""

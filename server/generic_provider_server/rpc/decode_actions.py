@@ -18,10 +18,12 @@ from .incoming import IncomingCall
 
 LARGEST = 2**63 - 1
 MOST_BYTES = 512 * 1024
-"""The greatest size in bytes of an action. Larger actions would make a subscription too large."""
+"""The greatest size in bytes of an action. Larger actions would make the document of a subscription
+too large.
+"""
 LATER = Instant(0)
-"""The value in place of a missing or wrong instant. The value is never used, because `done` raises
-the violations first.
+"""The value in place of a missing or wrong instant. The value is never used, because `Checks.done`
+raises the violations first.
 """
 
 

@@ -85,8 +85,9 @@ def _put_services(
 
 
 def _put_missing(lacking: Sequence[str], into: pb.SubscribedService, *, room: int) -> int:
-    """Puts the goods types that a service lacks into the message, but only the first of them if
-    all together need more than `room` bytes. Returns the number of bytes that all need.
+    """Puts the goods types that a service lacks into the message, but only the first goods type if
+    all of them together need more than `room` bytes. Returns the number of bytes that all of them
+    need.
     """
     size = sum([len(goods_type.encode()) + 2 for goods_type in lacking])
     into.missing_goods_types.extend(lacking if size <= room else lacking[:1])

@@ -56,8 +56,8 @@ def action(
 def _put_performed(record: ActionRecord, into: api.PerformActionRequest) -> None:
     """Fills `into` with the message of the call that performed the action.
 
-    If the service performed the action by itself, there was no call. Then `into` becomes the
-    message of a call with the same effect.
+    If the service performed the action by itself, `into` becomes the message of a call with the
+    same effect.
     """
     if record.performed:
         into.ParseFromString(record.performed)

@@ -105,8 +105,8 @@ def violations_of(refused: Refused) -> list[tuple[str, str]]:
 
 
 def details_of(refused: Refused) -> Status:
-    """Returns the google.rpc.Status of a refusal. Its texts are shortened, so that gRPC can send
-    it.
+    """Returns the google.rpc.Status of a refusal. The texts in the status are shortened, so that
+    gRPC can send the status.
     """
     code = STATUS[refused.reason].value[0]
     status = Status(code=code, message=shortened(refused.message, 300))

@@ -25,8 +25,8 @@ from .checks import Checks
 from .incoming import IncomingCall
 
 AT_ONCE = 100
-"""The greatest number of events whose objects are read from the database together. So no batch has
-more events.
+"""The greatest number of events whose objects are read from the database together, and therefore
+also the greatest number of events in a batch.
 """
 
 MOST_IN_BATCH = 1_000

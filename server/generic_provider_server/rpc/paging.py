@@ -54,9 +54,9 @@ class Page(Generic[Position]):
         """Returns the items that fit into the page, and the token of the next page.
 
         `shown`: the next items of the list, at most `size` + 1. `then`: the position after which
-        the list continues, if it may have more items after those in `shown`. `beside`: the size in
-        bytes of the other parts of the message. The token is empty if all items fit and `then` is
-        None.
+        the list continues, if the list may have more items after the items in `shown`. `beside`:
+        the size in bytes of the other parts of the message. The token is empty if all items fit and
+        `then` is None.
         """
         page: list[Shown] = []
         last, size = self.after, beside

@@ -21,12 +21,15 @@ MOST_EXAMINED = 1_000
 for one refusal.
 """
 AT_ONCE = 100
-"""The greatest number that one query examines, so that other queries do not wait long."""
+"""The greatest number of subscriptions or actions that one query examines, so that other queries do
+not wait long.
+"""
 
 
 async def with_users(store: Store, refused: PartInUse) -> PartInUse:
-    """Returns the refusal with up to MOST_NAMED users of the part in its text. The search ends
-    if the database, or one of the subscriptions or actions, cannot be read.
+    """Returns the refusal with up to MOST_NAMED users of the part in its text. Subscriptions are
+    searched first, then scheduled actions. Each of the two searches ends early if the database or
+    an examined object cannot be read.
     """
     found = list[str]()
     for page_of in _subscriptions, _scheduled:
@@ -59,7 +62,7 @@ def _subscriptions(queries: Queries, *, use: Use, last: str) -> tuple[list[str],
 
 
 def _scheduled(queries: Queries, *, use: Use, last: str) -> tuple[list[str], str]:
-    """Like `_subscriptions`, but for scheduled actions, beginning with the newest."""
+    """Does the same as `_subscriptions` for scheduled actions, beginning with the newest action."""
     wanted = ActionFilter(states=(ActionState.SCHEDULED,))
     page = queries.actions(wanted, before=int(last or 0), limit=AT_ONCE)
     found = [action_id(each.id) for each in page if each.action and use in uses_named(each.action)]

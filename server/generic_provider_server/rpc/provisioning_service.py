@@ -178,8 +178,8 @@ class ProvisioningServicer:
         """Returns the messages of the batch that may still be sent, each with the remaining time of
         its lease.
 
-        `now` is also the `sent_time` of the batch. So if this process is suspended between this
-        call and the sending, the adapter detects that the leases are old.
+        `now` is also the `sent_time` of the batch, so that the adapter detects old leases if this
+        process is suspended between this call and the sending of the batch.
         """
         handed_over = [handed for handed, _ in batch]
         good = {each.lane.lease for each in self._delivery.still_good(handed_over, now)}
@@ -274,7 +274,6 @@ def _size_of(shown: Shown) -> int:
 
 
 def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRequestsResponse:
-    """Returns the message with the batch."""
     response = api.StreamPendingRequestsResponse()
     response.batch.subscriptions.extend(subscriptions)
     return response

@@ -25,8 +25,8 @@ from .paging import page_of
 
 WATCH_SECONDS = 1.0
 MOST_SURVEYED = 2_000
-"""The greatest number of subscriptions that are examined for one page of a preview. A page is short
-if few of them are OUT_OF_SYNC.
+"""The greatest number of subscriptions that are examined for one page of a preview. A page has few
+entries if the run would reset few of these subscriptions.
 """
 
 
@@ -244,8 +244,8 @@ class ResetRuns:
 def _number(checks: Checks, name: str) -> int:
     """Returns the number of the run.
 
-    Call this after all other fields were read, because it raises InvalidField with the violations
-    of all fields. Raises Refused if no run can have this id.
+    Call this function after all other fields were read, because it raises InvalidField with the
+    violations of all fields. Raises Refused if no run can have this id.
     """
     number = checks.numbered("reset_run", name, letter="U")
     checks.done()

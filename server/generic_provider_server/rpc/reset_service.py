@@ -145,8 +145,8 @@ class ResetServicer(ResetRuns):
 def _number(checks: Checks, name: str, *, field: str = "definition") -> int:
     """Returns the number in the id `name` of a definition, for example 42 for `D0000000042`.
 
-    Call this after all other fields were read, because it raises InvalidField with the violations
-    of all fields. Raises Refused if no definition can have this id.
+    Call this function after all other fields were read, because it raises InvalidField with the
+    violations of all fields. Raises Refused if no definition can have this id.
     """
     number = checks.numbered(field, name, letter="D")
     checks.done()

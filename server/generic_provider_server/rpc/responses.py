@@ -28,8 +28,8 @@ class DecodedAnswers:
     """The decoded answers of one call.
 
     `commands`: the commands that judge the well-formed answers. Each command judges at most
-    MOST_TOGETHER answers, because other commands wait for it. `malformed`: the violations in each
-    malformed answer, by the position of the answer in the call, from 0.
+    MOST_TOGETHER answers, because all other commands wait while a command runs. `malformed`: the
+    violations in each malformed answer, by the position of the answer in the call, from 0.
     """
 
     request: api.SendResponsesRequest

@@ -73,7 +73,7 @@ def test_a_provider_is_applied_changed_listed_shown_and_set_not_effective(tmp_pa
         file.write_text(PROVIDER.replace("Small", "Smaller"))
         dry = run("provider", "apply", str(file), "--dry-run", server=server)
         planned = dry.stdout
-        assert dry.stderr.startswith("The server has not checked this. ")
+        assert dry.stderr.startswith("The server has not checked these changes. ")
         updated = run("provider", "apply", str(file), server=server).stdout
         assert updated.startswith("SMALL updated")
         assert updated.split("\n")[1:] == planned.split("\n")[1:]

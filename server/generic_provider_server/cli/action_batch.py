@@ -203,8 +203,9 @@ def _with_earlier(client: Client, ids: list[str], results: list[Answer]) -> Iter
 
     A search for the action of each line would take long. So the function first searches for the
     actions of only the first line, the last line, and the lines that the preview has refused. If
-    one of these actions exists, the function searches for all others too. If none exists, no
-    earlier run has performed any of the lines, because each run performs the lines in their order.
+    one of these actions exists, the function searches for all others too. If none of these actions
+    exists, no earlier run has performed any of the lines, because each run performs the lines in
+    their order.
     """
     ends = 0, len(ids) - 1
     wrong = [n for n, (done, _) in enumerate(results) if isinstance(done, ProvisioningError)]

@@ -133,7 +133,8 @@ EXISTING = (
         "--existing",
         "existing",
         Parts("provider", "account_number"),
-        help="An account that the customer already has on a platform; nothing is sent there.",
+        help="An account that the customer already has on a platform. No request is sent to this "
+        "platform.",
     ),
     _option(
         "--holds-everything",
@@ -215,7 +216,7 @@ ACTIONS = {
                 "--new-item",
                 required=True,
                 type=Parts("provider", "distributor", "goods_type", "serial_number", optional=2),
-                help="The new item. Default: the provider and distributor of the old item.",
+                help="The new item. Default: the provider and the distributor of the old item.",
             ),
         ),
     ),
@@ -251,8 +252,8 @@ ACTIONS = {
             _option(
                 "--distributor",
                 metavar="CODE",
-                help="The distributor. Default: the first distributor in use that offers the "
-                "service.",
+                help="The distributor. Default: the first distributor in use that offers the usage "
+                "service, and on which the service that it requires is on.",
             ),
             _option(
                 "--quantity",
@@ -276,7 +277,8 @@ ACTIONS = {
         (_option("--usage", required=True, help="The reference of the usage record."),),
     ),
     "replace": Verb(
-        "Set everything of a subscription. What the options do not name is removed.",
+        "Set the whole contents of a subscription. The options name the state, type, holder, "
+        "address, items and services. Values that no option names are removed.",
         (
             NamedOption(
                 ["--state"],
@@ -285,7 +287,7 @@ ACTIONS = {
                 required=True,
                 callback=lambda _ctx, _param, name: SubscriptionState.value_of(name),
             ),
-            _instant("--until", help="The end of a rest or short term."),
+            _instant("--until", help="The end of the rest or short term."),
             TYPE,
             SOME_ITEMS,
             SOME_SERVICES,

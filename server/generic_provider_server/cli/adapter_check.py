@@ -44,8 +44,8 @@ def _address(ctx: click.Context, param: click.Parameter, listen: str) -> str:
 @click.option(
     "--provider-file",
     type=FILE,
-    help="The TOML file of the provider, as for `provider apply`. The check uses its services "
-    "and goods. Without a file, it uses a SMARTCARD on MAIN.",
+    help="The TOML file of the provider, as for `provider apply`. The check uses the services "
+    "and goods in the file. Without a file, the check uses a SMARTCARD on MAIN.",
 )
 @click.option(
     "--service",
@@ -64,7 +64,7 @@ def _address(ctx: click.Context, param: click.Parameter, listen: str) -> str:
     "--slow-type",
     cls=NamedOption,
     type=Named(RequestType),
-    help="A request type for which the adapter needs over a second.",
+    help="A request type. The adapter needs more than a second for each request of this type.",
 )
 @click.option(
     "--patience",
@@ -129,8 +129,8 @@ def check(
 
 
 def _verdicts(listen: str, terms: Terms, *, junit: Path | None, as_json: bool) -> list[RuleVerdict]:
-    """Runs the check, and returns the verdict on each rule. Also writes the verdicts to the file
-    `junit`, if it is given.
+    """Runs the check, and returns the verdict on each rule. If `junit` is given, also writes the
+    verdicts to this file.
     """
     if junit:
         # If the file cannot be written, the command fails now and not after the check.
@@ -157,7 +157,7 @@ async def _check(listen: str, terms: Terms, *, as_json: bool) -> list[RuleVerdic
     """Runs the check, and returns the verdict on each rule. Prints the progress: on standard error
     if `as_json` is True, otherwise on standard output.
     """
-    from ..listening import check_free  # noqa: PLC0415 - it imports what writes the server's log
+    from ..listening import check_free  # noqa: PLC0415 - imports the server's log
 
     check_free(listen)
     async with checking(listen, terms=terms) as played:

@@ -94,7 +94,9 @@ def create(
 
 
 def _ago(span: timedelta) -> datetime:
-    """Returns now less the span, but no time before 1970, because no request is older."""
+    """Returns the present time minus the span, but no time before 1970, because no request is
+    older.
+    """
     now = datetime.now(UTC)
     return now - min(span, now - datetime.fromtimestamp(0, UTC))
 
@@ -151,7 +153,7 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
     if file.exists():
         raise click.ClickException(f"{file} exists already; give another file with --to")
     part = file.with_name(f"{file.name}.part")
-    part.unlink(missing_ok=True)  # a former download may have left it with other permissions
+    part.unlink(missing_ok=True)  # a former download may have left the file with other permissions
     try:
         with written_to(part):
             checksum = _received(client, found, part)

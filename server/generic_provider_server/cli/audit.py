@@ -73,12 +73,18 @@ def audit() -> None:
 
 
 @audit.command("list")
-@click.option("--method", "methods", multiple=True, help="Calls of this RPC, like PerformAction.")
-@click.option("--caller", default="", help="Calls of this proven caller, or of this address.")
-@click.option("--performed-by", default="", help="Calls that name this person or system.")
-@click.option("--provider", default="", help="Calls about this provider.")
-@click.option("--subscription", default="", help="Calls about the subscription with this number.")
-@click.option("--resource", default="", help="Calls about this action, request, run or archive.")
+@click.option(
+    "--method", "methods", multiple=True, help="Only calls of this RPC, like PerformAction."
+)
+@click.option("--caller", default="", help="Only calls of this proven caller, or of this address.")
+@click.option("--performed-by", default="", help="Only calls that name this person or system.")
+@click.option("--provider", default="", help="Only calls about this provider.")
+@click.option(
+    "--subscription", default="", help="Only calls about the subscription with this number."
+)
+@click.option(
+    "--resource", default="", help="Only calls about this action, request, run or archive."
+)
 @click.option(
     "--code",
     "codes",
@@ -86,11 +92,11 @@ def audit() -> None:
     type=Named(only=[each.name for each in grpc.StatusCode]),
     multiple=True,
     metavar="CODE",
-    help="Calls with this status, for example PERMISSION_DENIED.",
+    help="Only calls with this status, for example PERMISSION_DENIED.",
 )
-@click.option("--refused", is_flag=True, help="Calls that were refused as a whole or in part.")
-@click.option("--time-from", type=INSTANT, help="Calls that began at or after this time.")
-@click.option("--time-to", type=INSTANT, help="Calls that began before this time.")
+@click.option("--refused", is_flag=True, help="Only calls that were refused as a whole or in part.")
+@click.option("--time-from", type=INSTANT, help="Only calls that began at or after this time.")
+@click.option("--time-to", type=INSTANT, help="Only calls that began before this time.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with every field.")
 @limit_option
 @remote

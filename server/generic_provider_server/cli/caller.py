@@ -96,7 +96,7 @@ def add(
         if not (same or change_roles):
             raise click.ClickException(
                 f"{change} would change the roles of all tokens and certificates of {name}; "
-                "confirm it with --change-roles"
+                "confirm this change with --change-roles"
             )
         callers[name] = replace(
             added,

@@ -19,9 +19,9 @@ def demo(*, connection: Connection) -> None:
     """Demonstrate the service from end to end within a minute.
 
     The demo runs real processes. Without --server it starts a server of its own. The demo
-    configures a provider, and subscribes families. It shows an action that breaks a rule, a
-    rejection by the platform, the rollback of a swap, a killed adapter, and a reset run after an
-    outage. Then it checks the results.
+    configures a provider, and creates the subscriptions of four families. The demo shows an action
+    that breaks a rule, a rejection by the platform, the rollback of a swap, a killed adapter, and a
+    reset run after an outage. At the end, the demo checks the results.
     """
     try:
         well = play(

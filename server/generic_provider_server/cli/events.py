@@ -49,8 +49,8 @@ def events() -> None:
 )
 @remote
 def tail(client: Client, output: Output, /, *, start: str | None, **filters: Any) -> None:
-    """Follow events until Ctrl-C. Then the cursor with which to continue is printed on standard
-    error. With --json, each event has its cursor.
+    """Follow events until Ctrl-C. After Ctrl-C, the cursor with which to continue is printed on
+    standard error. With --json, each event has its cursor.
     """
     if start == "":
         raise click.UsageError("--from is empty; without --from, only new events are shown")
@@ -65,7 +65,7 @@ def tail(client: Client, output: Output, /, *, start: str | None, **filters: Any
         start_after=cursor, from_beginning=beginning, on_heartbeat=heartbeat, **filters
     )
     try:
-        # without this remark, a wrong filter would be silent
+        # Without this remark, nobody would notice a filter with a wrong name.
         explain_nothing(client, filters)
         for event in watched:
             output.message(event, *lines(event))

@@ -29,8 +29,8 @@ class NotReached(click.ClickException):
 
 @contextmanager
 def failures_printed() -> Iterator[None]:
-    """Prints an expected exception of the `with` block as a message, and exits with its code.
-    Faults of the program are not caught.
+    """Prints an expected exception of the `with` block as a message, and exits with the exit code
+    of this exception. Faults of the program are not caught.
     """
     try:
         yield
@@ -66,8 +66,8 @@ def _hinted(error: click.ClickException) -> click.ClickException:
 
 
 def _is_known(option: str, command: click.Command, context: click.Context) -> bool:
-    """Tells whether the command has the option, or, if the command is a group, whether any command
-    in this group has it.
+    """Tells whether the command has the option. A group has the option if a command in the group
+    has it.
     """
     if any(option in each.opts for each in command.params):
         return True

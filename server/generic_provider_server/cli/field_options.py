@@ -21,7 +21,7 @@ OTHERS = {
     "schedule_time": "at",
     "subscriptions_per_second": "pace",
 }
-"""For each field whose parameter has another name: the name of the parameter."""
+"""The name of the parameter for each field whose parameter has another name than the field."""
 WORD = re.compile(r"(?<!['\"\w.-])[a-z]+(?:_[a-z]+)+(?!['\"\w.-])")
 """Matches the name of a field in a sentence, if the name has several words: a single word may be
 ordinary English. Words in quotes are values.
@@ -30,8 +30,8 @@ INDEX = re.compile(r"\[(\d*)[^\]]*\]")
 
 
 def naming_options(error: E, command: click.Command) -> E:
-    """Returns a copy of the error that names the options of the command in place of the fields that
-    they fill.
+    """Returns a copy of the error that names options of the command in place of the fields that
+    these options fill.
     """
     options = {
         (each.name or "").rstrip("_"): max(each.opts, key=len)

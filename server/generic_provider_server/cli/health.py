@@ -23,7 +23,9 @@ LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 @click.command()
 @connection_options()
-@click.option("--service", default="", help="One service of the contract. Default: the server.")
+@click.option(
+    "--service", default="", help="The name of a gRPC service. Default: the whole server."
+)
 @click.option(
     "--timeout",
     type=Seconds(),
@@ -36,8 +38,8 @@ def health(*, connection: Connection, service: str, timeout: float, as_json: boo
     """Print the health of a server. The command is for probes.
 
     \b
-    Exit codes: 0 it serves, 1 it does not (it drains, or has lost its database),
-    2 wrong usage, 3 the server was not reached.
+    Exit codes: 0 the server serves, 1 the server does not serve (it drains, or
+    has lost its database), 2 wrong usage, 3 the server was not reached.
     """
     try:
         with Client(connection.server, tls=connection.tls()) as client:

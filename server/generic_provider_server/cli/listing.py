@@ -52,7 +52,7 @@ def page_size(limit: int) -> int:
 
 def within(limit: int, found: Iterable[T]) -> Iterator[T]:
     """Yields the first `limit` items of the list, or all items if `limit` is 0. Prints a remark if
-    there are more.
+    the list has more items.
     """
     every = iter(found)
     if not limit:
@@ -97,8 +97,8 @@ def _explain_subscription(client: Client, subscription: str) -> None:
 
 
 def add_remarks(client: Client, filters: Mapping[str, Any], *, found: bool) -> None:
-    """Prints on standard error what a list cannot show: why it is empty, and which archives contain
-    older requests of the subscription. `found`: whether the list has a line.
+    """Prints on standard error what a list cannot show: why the list is empty, and which archives
+    contain older requests of the subscription. `found`: whether the list has a line.
     """
     if not found:
         explain_nothing(client, filters)

@@ -29,7 +29,7 @@ from .values import INSTANT, Number
 
 COUNTED = ("received", "unchanged", "changed", "skipped", "unknown_subscriptions")
 INCOMPLETE = (
-    "Check whether FILE names every subscriber of the platform. If it does, report it again with a "
+    "Check whether FILE names every subscriber of the platform. If so, report FILE again with a "
     "greater --max-missing-percent."
 )
 EARLIER = "Earlier lines may have been applied. "
@@ -80,13 +80,13 @@ def report(
 ) -> None:
     """Report the contents of the platform from FILE.
 
-    Each line is a PlatformSubscription in JSON. It has account_number or subscription, and either
-    all items and entitlements, or "missing": true. If the name of FILE ends with .csv, FILE is CSV:
-    its columns are paths of fields, like account_number or items[0].serial_number. FILE may be
-    compressed by gzip. FILE may be -, which is standard input.
+    Each line is a PlatformSubscription in JSON. Each line has account_number or subscription, and
+    either all items and entitlements, or "missing": true. If the name of FILE ends with .csv, FILE
+    is CSV: its columns are paths of fields, like account_number or items[0].serial_number. FILE may
+    be compressed by gzip. FILE may be -, which is standard input.
 
     A report creates no requests. A subscription for which the report differs from the CRM is
-    OUT_OF_SYNC afterwards. Then a reset brings the platform to the state of the CRM. The same file
+    OUT_OF_SYNC afterwards. A reset then brings the platform to the state of the CRM. The same file
     may be reported again.
     """
     if observed_time is None and not file.is_file():

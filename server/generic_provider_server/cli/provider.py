@@ -29,7 +29,7 @@ from .remote import remote
 
 MOST_NAMED = 20
 NOT_CHECKED = (
-    "The server has not checked this. Without --dry-run, it refuses values that are not allowed, "
+    "The server has not checked these changes. Without --dry-run, the server refuses wrong values, "
     "and changes of distributors, services and goods that subscriptions use (PROVIDER_IN_USE)."
 )
 STATES = {"effective": "EFFECTIVE", "not-effective": "NOT_EFFECTIVE"}
@@ -185,8 +185,8 @@ def show(client: Client, output: Output, *, code: str, toml: bool) -> None:
 
 
 MEANING = {
-    "effective": "requests are created and handed over; what changed while the provider "
-    "was not effective is sent by the next action on a subscription, or by a reset",
+    "effective": "requests are created and handed over; changes made while the provider was not "
+    "effective are sent by the next action on a subscription, or by a reset",
     "not-effective": "actions change the CRM only; no requests are created or handed over",
 }
 
@@ -199,9 +199,9 @@ def set_state(client: Client, output: Output, *, code: str, state: str) -> None:
     """Make a provider effective, or not effective.
 
     STATE is effective or not-effective. While a provider is not effective, actions change the CRM
-    only: the service creates and hands over no requests for the provider. Once it is effective
-    again, the next action on a subscription, or a reset, brings the platform to the state of the
-    CRM.
+    only: the service creates and hands over no requests for the provider. Once the provider is
+    effective again, the next action on a subscription, or a reset, brings the platform to the state
+    of the CRM.
     """
     found = client.set_provider_state(code, state=STATES[state])
     output.message(found, f"{found.code} {_state(found)}: {MEANING[state]}")

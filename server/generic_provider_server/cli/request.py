@@ -145,7 +145,9 @@ def show(client: Client, output: Output, *, number: str) -> None:
 @PERFORMED_BY
 @remote
 def cancel(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
-    """Reject a pending request in your name. Its change is taken back in the CRM."""
+    """Reject a pending request in your name. If an action created the request, the change that the
+    request carries is taken back in the CRM.
+    """
     done = client.cancel_request(number, **options)
     output.message(done, _settled(done))
 
@@ -190,7 +192,7 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
 def tail(client: Client, output: Output, /, *, last: int, interval: float, **filters: Any) -> None:
     """Follow requests: print each new or changed request, until Ctrl-C."""
     try:
-        # without this remark, a wrong filter would be silent
+        # Without this remark, nobody would notice a filter with a wrong name.
         explain_nothing(client, filters)
         for each in changes(client, filters, last=last, interval=interval):
             output.message(each, _tail_line(each))

@@ -33,7 +33,9 @@ from .values import INSTANT, Id, Named, NamedOption, Number
 Command = TypeVar("Command", bound=Callable[..., Any])
 OPEN = ("HELD", "RUNNING")
 MOST_CHECKED = 1000
-"""A longer list of subscriptions is not checked again when its definition is submitted."""
+"""A list of more subscriptions than this number is not checked again when its definition is
+submitted.
+"""
 
 
 def _many(name: str, field: str, text: str, kind: Any = str) -> Any:
@@ -219,8 +221,9 @@ def say_unknown_names(client: Client, definition: ResetRunDefinition) -> None:
 
 
 def say_unknown_subscriptions(client: Client, definition: ResetRunDefinition) -> None:
-    """Prints which of the listed subscriptions a run cannot find. The preview has only this list,
-    so that the service examines no other subscriptions. Does nothing for more than MOST_CHECKED.
+    """Prints which of the listed subscriptions a run cannot find. The preview is of a definition
+    with only this list, so that the service examines no other subscriptions. Does nothing for more
+    than MOST_CHECKED subscriptions.
     """
     listed = definition.subscriptions
     if 0 < len(listed) <= MOST_CHECKED:

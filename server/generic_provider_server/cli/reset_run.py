@@ -150,7 +150,7 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
 @remote
 def watch_(client: Client, output: Output, *, reset_run: str) -> None:
     """Watch a run with a progress bar. The command ends when the run has ended, or waits for its
-    approval. With --json, it prints the run after each change.
+    approval. With --json, the command prints the run after each change.
     """
     client.get_reset_run(reset_run)  # a wrong id is refused before a progress bar is shown
     show_progress(client, output, reset_run)
@@ -164,7 +164,7 @@ def watch_(client: Client, output: Output, *, reset_run: str) -> None:
 def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, watch: bool) -> None:
     """Approve a held run.
 
-    The run then creates the planned requests, but none for a subscription that needs other requests
+    The run then creates the planned requests, except for subscriptions that need other requests
     now.
     """
     _check_open(client.get_reset_run(reset_run), "approved")
@@ -180,7 +180,7 @@ def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, w
 @click.option("--reason", default="", help="The reason, which is stored with the run.")
 @remote
 def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) -> None:
-    """End a run. Requests that it has created stay pending."""
+    """End a run. Requests that the run has created stay pending."""
     _check_open(client.get_reset_run(reset_run), "cancelled")
     done = client.cancel_reset_run(reset_run, reason=reason)
     if done.state != ResetRunState.CANCELLED:  # the run has ended since it was read

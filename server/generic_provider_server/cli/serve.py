@@ -56,8 +56,8 @@ def _default(setting: Described) -> str:
 def serve(*, config: Path | None, print_settings: bool, **options: object) -> None:
     """Run the server until SIGTERM or Ctrl-C.
 
-    The value of a setting is its option; else the environment variable in brackets; else the value
-    in the file; else the default.
+    The value of a setting is the first of these that is given: its option, the environment variable
+    in brackets, the value in the file, the default.
     """
     try:
         in_force = read_settings(options, file=config)

@@ -17,8 +17,8 @@ def prepare_streams() -> None:
     """Opens standard streams that are closed. If a stream has an encoding other than UTF-8, a
     character that the encoding does not have is written as an escape sequence.
     """
-    # otherwise a database file could get the descriptor of a standard stream, to which other code
-    # writes
+    # Otherwise a database file could get the descriptor of a standard stream, to which other code
+    # writes.
     for number in range(3):
         try:
             os.fstat(number)
@@ -48,8 +48,8 @@ def output_written() -> Iterator[None]:
         try:
             sys.stdout.flush()
         except OSError:
-            # at its end, Python tries again to write the rest of the output, and would print a
-            # traceback
+            # When Python exits, it tries again to write the rest of the output, and would print a
+            # traceback.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise
 

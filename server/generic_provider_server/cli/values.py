@@ -48,8 +48,8 @@ class Seconds(Number):
 
 
 class Named(click.ParamType[str]):
-    """A value of an enumeration, written as its short name in small letters (`out-of-sync`), or as
-    the results show it (`OUT_OF_SYNC`).
+    """A value of an enumeration, written as its short name in lower-case letters (`out-of-sync`),
+    or as results show the value (`OUT_OF_SYNC`).
     """
 
     name = "name"
@@ -88,7 +88,7 @@ class Id(click.ParamType[str]):
     """An id that the server has assigned to an object of certain kinds.
 
     `letters`: the first letters of ids of these kinds. `instead`: for the letter of another kind,
-    the advice at the end of the error; `{}` in it stands for the given id.
+    the advice at the end of the error; `{}` in the advice stands for the given id.
     """
 
     name = "id"

@@ -21,8 +21,8 @@ ONLY_THE_WAITING = "Ctrl-C ends only the waiting"
 def settled_action(
     client: Client, action: SubscriptionAction, *, on_long_wait: Callable[[], None]
 ) -> SubscriptionAction:
-    """Waits until the action is settled, unless it is scheduled. Calls `on_long_wait` if it is not
-    settled after FIRST_WAIT.
+    """Waits until the action is settled, unless it is scheduled. Calls `on_long_wait` if the action
+    is not settled after FIRST_WAIT.
 
     Returns the action in its new state.
     """

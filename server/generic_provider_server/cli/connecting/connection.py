@@ -74,7 +74,9 @@ class Connection:
 
 
 class _SilentTlsFiles(TlsFiles):
-    """Logs no warning about an expired certificate, because the error of a command names it."""
+    """Logs no warning about an expired certificate, because the error text of a command says that
+    the certificate has expired.
+    """
 
     def expired(self) -> str:
         return ""

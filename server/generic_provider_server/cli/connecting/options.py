@@ -32,8 +32,8 @@ def connection_options(
     """Adds the options for the connection to a command.
 
     The command gets the argument `connection`. `default`: the address of the server if neither an
-    option, an environment variable nor a profile gives one. If `default` is None, only the option
-    --server gives the address; without the option it is empty.
+    option, an environment variable nor a profile gives an address. If `default` is None, only the
+    option --server gives the address; without the option, the address is empty.
     """
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
@@ -75,7 +75,7 @@ def _server(default: str | None) -> Callable[[Callable[..., R]], Callable[..., R
         callback=_address,
         envvar=f"{PREFIX}SERVER" if default else None,
         metavar="HOST:PORT",
-        help=words if default else "A running server.",
+        help=words if default else "The address of a running server.",
     )
 
 
@@ -95,7 +95,7 @@ def _options(default: str | None) -> list[Callable[[Callable[..., R]], Callable[
             callback=_token,
             metavar="TEXT",
             words="Your token. Every user of this machine can see the command line: use the "
-            "variable, or token_file in a profile.",
+            "environment variable, or token_file in a profile.",
         ),
         _option("key", type=PEM, metavar="FILE", words="The private key of --cert (PEM)."),
         _option(

@@ -1,4 +1,4 @@
-"""Reads the settings file of the commands that connect to a server. Each of its tables is a
+"""Reads the settings file of the commands that connect to a server. Each table of the file is a
 profile.
 """
 
@@ -28,9 +28,9 @@ TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
 def profile_for(server: str, *, name: str | None) -> Connection:
     """Returns the connection that the profile describes.
 
-    If `name` is None, uses the profile `default`; if there is no profile `default`, or it is for
-    another server than `server`, returns a connection without settings. Raises UsageError if there
-    is no profile `name`, or if the settings file is wrong.
+    If `name` is None, uses the profile `default`; if there is no profile `default`, or this profile
+    is for another server than `server`, returns a connection without settings. Raises UsageError if
+    there is no profile `name`, or if the settings file is wrong.
     """
     file, chosen = Path.home() / FILE, name or USUAL
     profiles = _profiles(file, needed=name)

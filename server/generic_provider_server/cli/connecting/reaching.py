@@ -1,5 +1,5 @@
-"""Opens its own connection to a server, to find out why the server was not reached. The errors of
-gRPC do not tell that only one side uses TLS, or why a certificate is refused.
+"""Opens a separate connection to a server, to find out why a call did not reach the server. The
+errors of gRPC do not tell that only one side uses TLS, or why a certificate is refused.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def refuse_unreachable(connection: Connection, *, again: bool = False) -> None:
     """Raises NotReached if the host name has no address, if only one side uses TLS, or if one side
     does not accept the certificate of the other side. Does nothing in all other cases.
 
-    `again`: true if another attempt follows. Then the function does nothing if the host
-    name has no address at the moment.
+    `again`: true if another attempt follows. If `again` is true, the function also does nothing if
+    the host name has no address at the moment.
     """
     if why := _why_not_reached(connection, again=again):
         raise NotReached(f"{connection.server} was not reached: {why}")

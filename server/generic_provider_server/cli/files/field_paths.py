@@ -44,8 +44,8 @@ def no_field(name: str, of: Descriptor, *, beside: Collection[str] = ()) -> str:
 
 def nested(cells: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Returns the JSON form of a message with these texts in its fields. `cells`: the path and the
-    text of each field. Empty texts are left out, also as elements of lists. The positions in the
-    paths decide the order of a list, not the order of the cells.
+    text of each field. Empty texts are left out, even in lists. The positions in the paths decide
+    the order of a list, not the order of the cells.
     """
     root: dict[str, Any] = {}
     places = {"": root}

@@ -27,7 +27,8 @@ JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 ESCAPED = re.compile("[\udc80-\udcff]")
 """The characters that replace bytes that are not UTF-8 (`errors="surrogateescape"`)."""
 LONE = re.compile("[\ud800-\udfff]")
-"""Half of a UTF-16 surrogate pair, which JSON may contain, but no text in UTF-8."""
+"""Matches half of a UTF-16 surrogate pair. JSON may contain such a half, but text in UTF-8 cannot.
+"""
 LONGEST = 1024 * 1024
 """The greatest length of a line in bytes. Usual messages are much shorter, and a line of this
 length fits into a call.

@@ -11,8 +11,8 @@ from ...desk.output import say, say_folded
 def time_of(text: str) -> datetime:
     """Returns the time in the value of an option.
 
-    If the text has no time zone, the time is in the time zone of this machine. Then the function
-    also prints the time with this zone. Raises ValueError if the text is not a time.
+    If the text has no time zone, the time is in the time zone of this machine, and the function
+    prints the time with this zone. Raises ValueError if the text is not a time.
     """
     given = _given(text)
     if given.utcoffset() is not None:
@@ -24,7 +24,7 @@ def time_of(text: str) -> datetime:
 
 
 def timestamp_of(text: str) -> str:
-    """Returns the time, in the text of a field, as text with a time zone. Raises ValueError if the
+    """Converts the time in the text of a field to a text with a time zone. Raises ValueError if the
     text is not a time.
     """
     given = _given(text)

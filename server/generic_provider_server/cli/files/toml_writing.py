@@ -53,7 +53,8 @@ def _one(field: FieldDescriptor, value: Any) -> str:
 
 def _text(value: str) -> str:
     """Returns the text between quotation marks. Characters that a terminal cannot show are escaped
-    here, because the escapes of JSON are no TOML if a character needs two of them.
+    by this function and not by `json`, because JSON needs two escapes for some characters, which
+    TOML does not allow.
     """
     text = json.dumps(value, ensure_ascii=False)
     return "".join([each if each.isprintable() else f"\\U{ord(each):08x}" for each in text])

@@ -26,8 +26,8 @@ MANY_ATTEMPTS = 3
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
 Again = Callable[[SubscriptionAction], Sequence[str]]
-"""A function that returns the words of the command line that performs an action again. It returns
-no words if no command line can perform exactly this action.
+"""A function that returns the words of the command line that performs an action again. The function
+returns no words if no command line can perform exactly this action.
 """
 
 

@@ -22,8 +22,8 @@ from .output import moment
 from .wording import about, error
 
 ARCHIVED = "(archived)"
-"""Stands for the contents of an action or a request that was archived: an event about it contains
-only its id or number.
+"""Stands for the contents of an action or a request that was archived: an event about an archived
+object contains only the id or number of this object.
 """
 
 

@@ -55,10 +55,12 @@ class Platform(NamedTuple):
     coming: Sequence[Usage]
     """The usage records that begin in the future."""
     owners: Mapping[str, str]
-    """What `other_owners` returns."""
+    """For items that the platform holds or may hold: the other subscription that has the item in
+    the CRM, by the serial number of the item.
+    """
     provider: Provider | None = None
-    """The provider; None if the caller may not read providers. For such a caller, all fields below
-    are empty too.
+    """The provider; None if the caller may not read providers. For such a caller, all fields after
+    `provider` are empty too.
     """
     pending: Sequence[ProvisioningRequest] = ()
     confirmation: ProvisioningRequest | None = None

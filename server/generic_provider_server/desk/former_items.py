@@ -79,7 +79,7 @@ def what_next(newest: ProvisioningRequest) -> str:
 
     If this request removed the item, the advice is to report the contents of the platform, because
     the item may still work there. Otherwise the advice is the command `subscription explain`,
-    because it shows what happened to the request.
+    because this command shows what happened to the request.
     """
     if not _removed(newest):
         return advised("see", "subscription", "explain", newest.subscription)

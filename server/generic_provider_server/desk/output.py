@@ -36,9 +36,9 @@ class Output(NamedTuple):
             say_folded(*lines)
 
     def messages(self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]) -> bool:
-        """Prints many messages: as JSON, or as a table with a row for each. The functions in
-        `columns` compute the cells. If there is no message, says so on standard error, because a
-        filter may contain a wrong name. Returns True if there was a message.
+        """Prints many messages: as JSON, or as a table with a row for each message. The functions
+        in `columns` compute the cells. If the table has no row, prints "nothing found" on standard
+        error, because a filter may contain a wrong name. Returns True if there was a message.
         """
         if not self.as_json:
             rows = [[cell(message) for cell in columns.values()] for message in messages]
@@ -54,12 +54,13 @@ class Output(NamedTuple):
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Prints the lines, with control characters made harmless. The commands print results only
+    """Prints the lines, with escapes instead of control characters. The commands print results only
     through this function or through tables, so that no text of a platform, an adapter or a caller
     controls the terminal.
 
-    Errors are written through `sys.stderr`, which a progress bar replaces, so that a line does not
-    follow the bar on the same line of the terminal. Click would write past the bar.
+    Errors are written to `sys.stderr`. A progress bar replaces this object while it is shown, so
+    that a line does not appear on the line of the bar. Click itself would write to the original
+    object.
     """
     for line in lines:
         click.echo(visible(line), file=sys.stderr if err else None)
@@ -146,7 +147,9 @@ def counted(number: int, noun: str) -> str:
 
 
 def moment(message: Message, field: str) -> str:
-    """Returns a timestamp field of the message in UTC, to the second; empty if it is not set."""
+    """Returns a timestamp field of the message in UTC, to the second; empty if the field is not
+    set.
+    """
     if not message.HasField(field):
         return ""
     return f"{getattr(message, field).ToDatetime():%Y-%m-%d %H:%M:%SZ}"
@@ -160,7 +163,7 @@ def age(message: Message, field: str) -> str:
 
 
 def time_until(message: Message, field: str) -> str:
-    """Returns in words how far in the future the time in a field is, like `age`."""
+    """Returns in words how far in the future the time in a field is, for example "2 h 5 min"."""
     return _in_two_units(getattr(message, field).ToDatetime(UTC) - datetime.now(UTC))
 
 
@@ -174,7 +177,7 @@ def _in_two_units(span: timedelta) -> str:
 
 
 def span(message: Message, field: str) -> str:
-    """Returns a duration field of the message, to the second; empty if it is not set."""
+    """Returns a duration field of the message, to the second; empty if the field is not set."""
     if not message.HasField(field):
         return ""
     return in_words(timedelta(seconds=round(getattr(message, field).ToTimedelta().total_seconds())))

@@ -25,13 +25,16 @@ SWITCHING = (
     ActionKind.END_SHORT_TERM_DEACTIVATION,
 )
 SAME_TARGET = ("old_serial_number", "old_service", "distributor", "reference", "usage")
-"""The fields that tell the targets of actions without a list of parts apart."""
+"""Two actions of the same kind that have no list of parts have the same target if these fields are
+equal.
+"""
 SAME_PART = {
     "ServiceSelection": ("distributor", "service"),
     "InstalledItem": ("distributor", "goods_type"),
     "Move": ("service", "serial_number", "from_distributor"),
 }
-"""The fields that tell the parts of actions with a list of parts apart, by the message of the part.
+"""Two parts of actions are the same target if these fields of the parts are equal. The keys are the
+message types of the parts.
 """
 
 

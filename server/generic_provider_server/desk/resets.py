@@ -81,8 +81,8 @@ def _shown(definition: ResetRunDefinition, field: str, value: Any) -> str:
 
 
 def run_lines(run: ResetRun, *, plan_follows: bool = False) -> Iterator[str]:
-    """Describes the run, and the next steps. If the plan of a held run follows these lines, they do
-    not name the command that shows it.
+    """Describes the run, and the next steps. If `plan_follows` is true, the plan of a held run is
+    printed after these lines, so the lines do not name the command that shows the plan.
     """
     state = ResetRunState.name_of(run.state)
     yield f"{run.id} {state}  {run.definition.name} at {run.definition.provider}"

@@ -17,7 +17,7 @@ SWITCHING_ON = {
     SubscriptionState.SHORT_TERM_NOT_EFFECTIVE: "end-short-term-deactivation",
     SubscriptionState.IN_RESTING: "end-resting",
 }
-"""For each state in which a subscription is off: the command that switches it on."""
+"""The command that switches a subscription on, for each state in which a subscription is off."""
 FOLLOWING = ("DRAFT", "NOT_EFFECTIVE")
 """The states of the services that Activate and Start Services switch on."""
 

@@ -85,8 +85,8 @@ def _split(
     """Divides the columns of a row among several lines, and returns the columns of each line.
 
     A column that does not fit beside the preceding columns begins a new line. But a foldable column
-    is made narrower and stays beside them, if its cells then need at most about MOST_FOLDS lines.
-    The function changes `widths`.
+    is made narrower and stays beside the preceding columns, if its cells then need at most about
+    MOST_FOLDS lines. The function changes `widths`.
     """
     lines: list[list[int]] = [[0]]
     for column in range(1, len(widths)):

@@ -62,9 +62,9 @@ def error(request: ProvisioningRequest) -> str:
 
 
 def trouble(request: ProvisioningRequest) -> str:
-    """Describes the error of the request. If it has no error, says whether it was rejected, or
-    earlier attempts have failed. The server does not store why an attempt failed without a reason:
-    there was no answer, for example because the adapter ended, or RETRY_LATER had no text.
+    """Describes the error of the request. If the request has no error, says whether the request was
+    rejected, or earlier attempts have failed. The server knows no reason for an attempt that ended
+    without an answer, for example because the adapter ended, or with a RETRY_LATER without a text.
     """
     if error(request):
         return error(request)

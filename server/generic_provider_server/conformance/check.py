@@ -80,7 +80,9 @@ class Check:
 
 @asynccontextmanager
 async def checking(listen: str, *, terms: Terms) -> AsyncIterator[Check]:
-    """Starts the fake server of the check. Raises OSError if it cannot listen on the address."""
+    """Starts the fake server of the check. Raises OSError if the server cannot listen on the
+    address.
+    """
     findings = Findings()
     service = FakeService(findings)
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])

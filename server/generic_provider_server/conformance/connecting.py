@@ -21,7 +21,7 @@ SAME_SECONDS = 0.02
 DRAIN_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
 REFUSALS = 7
-# The padding of 1.9 MiB is in fields with unknown numbers, which every reader of Protocol Buffers
+# The padding of 1.9 MB is in fields with an unknown number, which every reader of Protocol Buffers
 # skips.
 PADDING = (b"\x7a\x7f" + bytes(127)) * 15_000
 
@@ -33,9 +33,9 @@ async def large_message(play: Play) -> None:
     stream.say(Message(heartbeat=padded))
     one = await play.newcomer(rule=2)
     if not stream.open:
-        raise Broken(2, "a message of 1.9 MiB ended the stream")
+        raise Broken(2, "a message of 1.9 MB ended the stream")
     await play.answered(await play.give(one.activate()), rule=2)
-    play.findings.kept(2, "a message of 1.9 MiB was received; this check cannot observe pings")
+    play.findings.kept(2, "a message of 1.9 MB was received; this check cannot observe pings")
 
 
 async def cut_streams(play: Play) -> None:

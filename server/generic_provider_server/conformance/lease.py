@@ -84,8 +84,8 @@ class CheckedLease:
     ) -> None:
         """Creates a lease.
 
-        If `timed` is False, the lease does not run out; it stays live until it is ended. If
-        `seconds` is 0, the lease has the duration that the adapter asked for.
+        If `timed` is False, the lease does not run out: the lease stays live until `end` is called.
+        If `seconds` is 0, the lease has the duration that the adapter asked for.
         """
         self.token = token
         self.stream = stream
@@ -129,7 +129,8 @@ class CheckedLease:
     def message(self, *, late: float) -> Message:
         """Returns the message that hands the lease over.
 
-        `late`: the seconds by which the message pretends to be delayed.
+        `late`: the seconds by which `sent_time` is before the present time, as if the message
+        arrived late.
         """
         first = self.requests[0]
         given = SubscriptionRequests(

@@ -24,7 +24,7 @@ class Offer:
 
     def goods(self) -> list[GoodsMapping]:
         """Returns the goods that the distributor requires, or all goods of the provider if the
-        distributor requires none.
+        distributor requires no goods. If there is no provider, returns a SMARTCARD.
         """
         if not self.provider.services:
             return [GoodsMapping(goods_type="SMARTCARD", provider_goods_type="SMARTCARD")]

@@ -21,8 +21,8 @@ QUIET_SECONDS = 1.0
 """The seconds for which the check observes whether the adapter breaks a rule."""
 LEAST_CREDIT = 10
 MOST_GIVEN = 5
-"""The greatest number of leases for one request. The adapter may release a lease that arrives too
-late; then the request is handed over again.
+"""The greatest number of leases for one request. If the adapter releases a lease because it arrived
+too late, the request is handed over again.
 """
 
 
@@ -37,10 +37,10 @@ class Terms:
     down: str | None = None
     """A service for whose requests the adapter behaves as if the platform were down."""
     slow_type: RequestType.ValueType | None = None
-    """A request type for which the adapter needs longer than a second."""
+    """A request type. The adapter needs more than a second for each request of this type."""
     first_stream: timedelta = timedelta(seconds=60)
-    """The time to wait for the first stream. It is long, because a person may still have to start
-    the adapter.
+    """The time to wait for the first stream. This time is long, because a person may still have to
+    start the adapter.
     """
     patience: timedelta = timedelta(seconds=35)
     """The time to wait for a reaction of the adapter. An adapter may pause for 30 s before it

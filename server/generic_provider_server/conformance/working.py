@@ -114,8 +114,8 @@ async def _taken(play: Play, lease: CheckedLease) -> None:
 
 
 def _side_by_side(play: Play, *leases: CheckedLease) -> None:
-    """Reports whether the adapter works on several leases at the same time. No rule demands
-    this.
+    """Reports whether the adapter works on several leases at the same time, although no rule
+    demands this.
     """
     firsts = [play.service.answers_to(lease.requests[0]) for lease in leases]
     if not all(firsts):
@@ -126,8 +126,8 @@ def _side_by_side(play: Play, *leases: CheckedLease) -> None:
 
 
 async def old_lease(play: Play) -> None:
-    """Hands over a lease whose duration is mostly over. This happens if a server is suspended while
-    it sends a lease.
+    """Hands over a lease whose duration is mostly over. An adapter gets such a lease if a server is
+    suspended while it sends the lease.
     """
     one, stream = await play.newcomer(rule=13), await play.stream()
     request = one.activate()

@@ -137,5 +137,5 @@ class Printer:
 
 
 def _plain(text: str) -> str:
-    """Returns the text with markup and control characters made harmless."""
+    """Returns the text with escapes instead of markup and control characters."""
     return escape(visible(text))

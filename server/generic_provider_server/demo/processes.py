@@ -17,7 +17,9 @@ PATIENCE = 20
 
 
 class NotStarted(Exception):
-    """A process ended before it was ready. The message is its output."""
+    """A process ended before it was ready. The message of the exception is the output of the
+    process.
+    """
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Lists the metrics. Their names and labels are a part of the contract."""
+"""Lists the metrics. The names and labels of the metrics are a part of the contract."""
 
 from __future__ import annotations
 

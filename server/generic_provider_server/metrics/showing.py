@@ -120,8 +120,8 @@ class Gathered:
         self._numbers = count()
 
     def figures(self) -> list[Figures]:
-        """Returns the figures of each running process, and those of all ended processes together.
-        If a process has been silent for STALE_SECONDS, its gauges are left out.
+        """Returns the figures of each running process, and the summed figures of all ended
+        processes. If a process has been silent for STALE_SECONDS, its gauges are left out.
         """
         silent = time.monotonic() - STALE_SECONDS
         with self._lock:
@@ -153,8 +153,8 @@ class Gathered:
 def sent(connection: Connection, read: Read) -> Iterator[None]:
     """Sends the figures every second while the `with` block runs, and once more at its end.
 
-    A thread of its own sends them, because no other work may wait for a process that does not
-    receive the figures.
+    A separate thread sends the figures, because no other work may wait for a process that does not
+    receive them.
     """
     ending = threading.Event()
 

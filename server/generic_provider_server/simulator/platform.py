@@ -175,8 +175,8 @@ def _is_named(held: str, removed: Sequence[str]) -> bool:
 
 def _changes(request: ProvisioningRequest) -> Iterator[tuple[str, list[str], list[str]]]:
     """Yields for each list of a subscriber (`items`, `services` or `usages`) that the request
-    changes: its name, the elements that the request adds, and the elements that it removes. Each
-    element is a text.
+    changes: the name of the list, the elements that the request adds, and the elements that the
+    request removes. Each element is a text.
     """
     services = [service_text(each) for each in request.services or [request.service]]
     match request.type:
@@ -211,7 +211,9 @@ def _usage(request: ProvisioningRequest) -> str:
 
 
 def _text(*names: str) -> str:
-    """Joins the names with blanks. `names_in` separates them, even if a name contains blanks."""
+    """Joins the names with blanks. `names_in` separates the names again, even if a name contains
+    blanks.
+    """
     return " ".join([name.translate(ENCODED) for name in names])
 
 

@@ -28,7 +28,7 @@ def archive(run: Run, *, kind: str) -> Round:
     """Archives all settled requests of a database, while a CRM performs 150 actions a second."""
     database = run.databases.filled(kind, OLD_WHEN_QUICK if run.quick else OLD)
     make_old(database, days=DAYS)
-    if kind == POSTGRESQL:  # `make_old` leaves dead rows, which a real history does not have
+    if kind == POSTGRESQL:  # `make_old` leaves dead rows, which an aged database would not contain
         with closing(copying(database)) as changed:
             changed.run("VACUUM")
     first = count(0, int(PACE * run.seconds) + 1)

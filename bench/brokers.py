@@ -1,7 +1,7 @@
 """Runs the brokers that the relays of P3r use, each as a process of its own in a temporary folder.
 
 Debian installs RabbitMQ in a folder that is not on the PATH. The script on the PATH that starts
-RabbitMQ demands root, so it is not used.
+RabbitMQ demands root, so the measurements do not use that script.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def rabbitmq(program: str) -> Iterator[Broker]:
             "HOME": folder,
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": names,
-            "RABBITMQ_ALLOW_INPUT": 1,  # then the script's process becomes the node
+            "RABBITMQ_ALLOW_INPUT": 1,  # so the script's process becomes the node
             "RABBITMQ_CONFIG_FILE": place / "rabbitmq.conf",
             "RABBITMQ_CONF_ENV_FILE": place / "rabbitmq.conf",
             "RABBITMQ_DIST_PORT": free_port(),

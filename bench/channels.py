@@ -1,5 +1,5 @@
-"""Opens channels with a connection each: by default gRPC shares one connection among the channels
-of a process.
+"""Opens channels that each have a connection of their own. By default gRPC shares one connection
+among the channels of a process.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class Load:
         self._called = 0
 
     async def single(self) -> None:
-        """Makes no-op calls and performs actions in turn, so that the machine is equally busy for
-        both.
+        """Makes no-op calls and performs actions in turn, so that other load of the machine affects
+        both equally.
         """
         rates: dict[str, list[float]] = {"echo": [], "perform": []}
         check = self._channels[0].unary_unary(

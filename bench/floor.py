@@ -3,9 +3,10 @@
 
 One thread decodes the same messages, reads and writes the same rows and documents in durable
 batches of 100, and encodes the same messages for the CRM and the adapter. The program knows only
-one change: the service NEWS is added or removed. It has no network, no event loop and no other
-callers, and checks only tokens. So it shows what the work itself costs. It prints the microseconds
-of processor time for a cycle, without the time in which it plays the CRM and the adapter.
+one change: the service NEWS is added or removed. The program has no network, no event loop and no
+other callers, and checks only lease tokens. So the program measures the least processor time that a
+cycle needs. The program prints the microseconds of processor time for a cycle, without the time in
+which it plays the CRM and the adapter.
 """
 
 from __future__ import annotations

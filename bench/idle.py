@@ -1,8 +1,8 @@
 """Plays idle adapters: `python -m bench.idle ADDRESS COUNT adapters` keeps streams open on which no
 request arrives.
 
-With `watchers` it plays CRMs that watch events. Each stream has a connection of its own, as it has
-in production.
+With `watchers` it plays CRMs that watch events. Each stream has a connection of its own, as in
+production.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cycles:
-    """`done`: the cycles that were done in a second. `offered`: the actions that the CRM performed
-    in a second. `cpu`: the microseconds of processor time for each cycle, by process: the server,
-    the CRM with the adapter, and the database.
+    """`done`: the cycles that were done in a second. `offered`: the actions that the server
+    accepted from the CRM in a second. `cpu`: the microseconds of processor time for each cycle, by
+    process: the server, the CRM with the adapter, and the database.
     """
 
     done: float

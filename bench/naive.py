@@ -1,9 +1,9 @@
 """Runs a service as a team would write it in a week: `python -m bench.naive DATABASE`.
 
-It serves the calls of a full cycle, with Peewee's models and one transaction for each call. An
-action is stored durably, with its request and the services of its subscription; an adapter gets the
-requests in order and answers them. It has no rollback, no leases, no order among the requests of
-one subscription, no events, and no second process.
+This service serves the calls of a full cycle, with Peewee's models and one transaction for each
+call. An action is stored durably, with its request and the services of its subscription; an adapter
+gets the requests in the order of their creation, and answers them. This service has no rollback, no
+leases, no order among the requests of one subscription, no events, and no second process.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Runs pgqueuer under load: `peer_pgqueuer.py install|produce|work URL`, with the Python
 of `.venv-bench`.
 
-It uses the fastest driver of pgqueuer, and batches as pgqueuer recommends. All tables are durable.
+This program uses the fastest driver of pgqueuer, and batches as pgqueuer recommends. All tables are
+durable.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Makes the environment of the peers, which are the job queues and relays that the service is
-compared with. The service does not need this environment.
+compared with. The service itself does not need this environment.
 """
 
 from __future__ import annotations

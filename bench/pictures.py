@@ -1,7 +1,7 @@
 """Draws the figures of measurements: `make pictures FILES="FILE.json …"`.
 
 `--json` of the measurements writes the files. If several files have a figure, the last file counts.
-Only this program needs matplotlib, so it has an environment of its own.
+Only this program needs matplotlib, so this program has an environment of its own.
 """
 
 from __future__ import annotations

@@ -99,7 +99,9 @@ def cpu_of(process: int) -> float:
 
 
 def _cpu(process: int) -> float:
-    """Returns 0 for a process that has ended in the meantime."""
+    """Returns the seconds of processor time of one process; 0 if the process has ended in the
+    meantime.
+    """
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:

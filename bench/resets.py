@@ -59,8 +59,9 @@ def reset_run(run: Run, *, kind: str) -> Round:
 
 
 def _definition(*, full: bool = False) -> ResetRunDefinition:
-    """The plain run has the default guard, as most runs. A full run examines each subscription for
-    its guard first, so here it has none: its requests are measured beside live actions.
+    """Without `full` the definition has the default guard, as most definitions have. A full run
+    with a guard would first examine each subscription for the guard. The full run of this module
+    has no guard, because the requests that it sends are measured beside live actions.
     """
     guard = 0.0 if full else None
     return ResetRunDefinition(

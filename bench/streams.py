@@ -39,7 +39,7 @@ def idle_streams(run: Run) -> Round:
 
 @contextmanager
 def _idle(serving: Serving, kind: str) -> Iterator[float]:
-    """Keeps streams open, and yields the KiB that the server needs for each."""
+    """Keeps streams open, and yields the KiB of memory that the server needs for each stream."""
     before = serving.memory()
     with program("idle", serving.address, STREAMS, kind) as streams:
         line_of(streams)

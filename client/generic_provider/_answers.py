@@ -55,7 +55,7 @@ class Answers:
 
     def put(self, answer: ProvisioningResponse) -> None:
         """Queues the answer. If an earlier answer to the same request is queued or kept, drops the
-        earlier answer, because it carries an older token.
+        earlier answer, because the earlier answer carries an older token.
         """
         self._kept.pop(answer.request, None)
         self._waiting.pop(answer.request, None)

@@ -22,8 +22,9 @@ def create_archive(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.CreateArchiveResponse, v1.Archive]:
-    """Move requests that were created before a time out of the database into a file. The call
-    returns the archive in the state CREATING; `get_archive` shows its progress.
+    """Move requests out of the database into a file: the requests that were created before
+    `created_before`. The call returns the archive in the state CREATING; `get_archive` shows its
+    progress.
 
     `provider`: archive only requests of this provider; empty means all providers. Requests that are
     not settled yet, or were settled recently, stay in the database.
@@ -87,7 +88,7 @@ def download_archive(
 def delete_archive(
     caller: Caller, archive: str, *, checksum: str, performed_by: str = ""
 ) -> Call[v1.DeleteArchiveResponse, v1.Archive]:
-    """Delete an archive's file permanently. The checksum must be the archive's `checksum`."""
+    """Delete an archive's file permanently. `checksum` must be the `checksum` of the archive."""
     request = v1.DeleteArchiveRequest(
         archive=archive, checksum=checksum, performed_by=performed_by or caller.performed_by
     )

@@ -19,8 +19,9 @@ _NUMBERS: dict[str, tuple[type, str]] = {
 
 
 def named(build: Callable[P, R]) -> Callable[P, R]:
-    """Returns the function with clearer errors: if it raises TypeError because a value is no text
-    and no number, the error names the argument. The annotations tell what each argument must be.
+    """Returns the function with clearer errors: if the function raises TypeError because an
+    argument is not the text or the number that its annotation demands, the error names the
+    argument.
 
     The arguments are examined only after a TypeError, so correct calls do not become slower.
     """
@@ -33,7 +34,7 @@ def named(build: Callable[P, R]) -> Callable[P, R]:
             signature = inspect.signature(build)
             try:
                 given = signature.bind(*args, **kwargs).arguments
-            except TypeError:  # an argument is missing or unknown, which Python tells clearly
+            except TypeError:  # Python's error names a missing or unknown argument
                 raise error from None
             for argument, value in given.items():
                 if value is not None:

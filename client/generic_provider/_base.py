@@ -83,7 +83,7 @@ class Base:
         raise NotImplementedError
 
     def _opened(self, open_channel: Callable[[], C]) -> C:
-        """Returns the channel, and opens it if there is none.
+        """Returns the channel. Opens a channel if there is none.
 
         From Python 3.12 on, cached_property has no lock, so that two threads could open two
         channels, of which `close` would close only one.

@@ -42,7 +42,7 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The address of a server, and the credentials for it."""
+    """The address of a server, and the credentials for this server."""
 
     address: str
     token: str | None = field(default=None, repr=False)
@@ -153,5 +153,5 @@ class Tries:
             if delay < self.seconds_left():
                 return delay
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._unavailable:
-            error = self._unavailable  # this error explains why no answer arrived in time
+            error = self._unavailable  # the error of the earlier attempt is the cause
         raise error_of(error) from None

@@ -104,7 +104,7 @@ def RemoveItems(
 def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = "") -> v1.SwapItem:
     """Replaces an old item by a new item.
 
-    `goods_type` is the goods type of the old item. It is needed if several items of the
+    `goods_type` is the goods type of the old item. `goods_type` is needed if several items of the
     subscription have the old serial number.
     """
     return v1.SwapItem(

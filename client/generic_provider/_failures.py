@@ -87,7 +87,8 @@ def error_of(error: grpc.RpcError) -> ProvisioningError:
         message, reason=reason, metadata=metadata, code=code, violations=violations
     )
     if NOT_CONNECTED in message and OTHER_NAME not in message:
-        # only str() has the advice, because the commands print `message` and find the cause
+        # only str() contains the advice: the commands print `message`, and find the cause
+        # themselves
         made.args = (f"{message}. {CONNECTION_ADVICE}",)
     return made
 

@@ -23,8 +23,8 @@ ENDED = float("-inf")
 
 
 class HeldLease:
-    """The requests of one lease that are not answered yet. It also knows whether the adapter may
-    still begin these requests.
+    """The requests of one lease that are not answered yet. A HeldLease also knows whether the
+    adapter may still begin these requests.
     """
 
     def __init__(self, given: SubscriptionRequests, *, source: Stream, sent: float) -> None:
@@ -80,8 +80,8 @@ class HeldLease:
         return bool(self.requests) and self.requests[0].number == request.number
 
     def learn(self, account_number: str) -> None:
-        """Sets the account number in the remaining requests, because they were handed over before
-        the number was known.
+        """Sets the account number in the remaining requests of the lease, because these requests
+        were handed over before the number was known.
         """
         self.account_number = account_number or self.account_number
         for each in self.requests:

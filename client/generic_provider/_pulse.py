@@ -1,4 +1,6 @@
-"""Detects that this process was suspended. After a suspension, unread messages may be waiting."""
+"""Detects that this process was suspended. After a suspension, messages of the server may be
+waiting unread.
+"""
 
 from __future__ import annotations
 

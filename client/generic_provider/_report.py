@@ -100,7 +100,7 @@ class Report:
 
     async def _write(self, entries: AsyncIterable[Entry] | Iterable[Entry]) -> None:
         """Writes the messages. grpc.aio could write the messages by itself, but after a failed call
-        it would wait for further entries for ever.
+        grpc.aio would wait for further entries for ever.
         """
         try:
             async for entry in _each(entries):
@@ -112,7 +112,7 @@ class Report:
             self._call.cancel()
             raise
         except Exception as error:  # noqa: BLE001 - `send_async` raises the exception
-            if not self._call.done():  # otherwise the status of the call says why
+            if not self._call.done():  # otherwise the status explains the failure
                 self._failure = error
                 self._call.cancel()
 

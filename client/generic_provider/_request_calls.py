@@ -116,8 +116,8 @@ def resolve_request(
 
 
 def get_backlog(_: Caller, provider: str) -> Call[v1.GetBacklogResponse, v1.GetBacklogResponse]:
-    """Get how many requests of a provider are pending, by type and by age, and how many
-    subscriptions wait or are out of sync.
+    """Get the backlog of a provider: how many requests are pending, by type and by age, and how
+    many subscriptions wait or are out of sync.
     """
     request = v1.GetBacklogRequest(provider=provider)
     return Call(request, v1.GetBacklogResponse, lambda backlog: backlog)

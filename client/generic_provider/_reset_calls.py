@@ -140,7 +140,8 @@ def preview_reset_run(
     """Get a page of the subscriptions that a run would reset now. The first page contains the
     totals of the run. With `without_totals`, no page contains totals, and the call is faster.
 
-    `definition`: the id of a definition, or a definition that has not been created.
+    `definition`: the id of a definition, or a definition as a message, which need not be stored on
+    the server.
     """
     request = v1.PreviewResetRunRequest(
         page_size=page_size, page_token=page_token, without_totals=without_totals

@@ -95,7 +95,7 @@ class Session:
         elif lease.is_late():
             log.warning("the lease of %s came too late: it is given back", lease.subscription)
             self._start(self._release([lease.handed]))
-            source.left.set()  # a new stream is opened, and estimates the server's time anew
+            source.left.set()  # the estimate of the server's time may be wrong: open a new stream
         else:
             self._lanes.take(lease)
             self._extend_within(lease.duration / 3)
@@ -173,7 +173,7 @@ class Session:
         """
         await self._release(self._lanes.stop())
         rest = await self._lanes.finished()
-        # when this time is over, the leases have run out, and answers would be too late
+        # after the lease duration, the leases have run out, and answers would be too late
         await self._flush(self._lease_duration.total_seconds())
         await self._leave(rest)
 

@@ -92,8 +92,8 @@ class Receiver(Protocol):
     def receive(self, given: SubscriptionRequests, *, source: Stream, sent: float) -> None: ...
 
     def cut(self, source: Stream) -> None:
-        """Is called when a stream has ended without a drain: the leases of the stream have ended
-        too.
+        """This method is called when a stream has ended without a drain: the leases of the stream
+        have ended too.
         """
 
     async def ready(self) -> None:

@@ -221,8 +221,8 @@ def watch_events(
     cursor.
 
     `on_heartbeat` is called with the cursor of each heartbeat. This cursor is later than all events
-    that the filters have excluded so far. Store it too if events are rare: events are stored for a
-    few days only, and older cursors are refused.
+    that the filters have excluded so far. Store this cursor too if events are rare: the server
+    keeps events for a few days only, and refuses older cursors.
     """
     request = v1.WatchEventsRequest(
         provider=provider,

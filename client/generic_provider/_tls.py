@@ -24,8 +24,8 @@ class TlsFiles:
 
     The files are read again when a new connection to the server is needed, so they can be replaced
     while the program runs. The constructor raises OSError if a file cannot be read, and ValueError
-    if its contents are wrong or the key does not belong to the certificate. If this happens later,
-    the former contents stay in force, and a warning is logged.
+    if its contents are wrong or the key does not belong to the certificate. If the files cannot be
+    read or become wrong later, the former contents stay in force, and a warning is logged.
     """
 
     def __init__(self, *, ca: _File = None, cert: _File = None, key: _File = None) -> None:

@@ -62,11 +62,11 @@ class Watched(Generic[Response, Item]):
         try:
             yield
         except grpc.RpcError as error:
-            if self._has_read:  # the stream may have been open for long, so its time begins anew
+            if self._has_read:  # a message has arrived, so the limit begins anew
                 self._tries, self._has_read = Tries(self._limit), False
             self.delay, self.more = self._tries.delay_after(error), True
         except asyncio.CancelledError:
-            # grpc.aio raises this too if only the stream was cancelled, and not the task
+            # grpc.aio raises CancelledError too if only the stream was cancelled, and not the task
             task = asyncio.current_task()
             if not self._silent or (task and task.cancelling()):
                 raise

@@ -56,9 +56,9 @@ class Adapter:
         token: str | None = None,
         tls: Tls = None,
     ) -> None:
-        """Creates an adapter. `name` identifies it to operators. `max_in_flight`: the greatest
-        number of unanswered requests. If the process dies, its requests are handed over again after
-        `lease_duration` at the latest.
+        """Creates an adapter. `name` identifies the adapter to operators. `max_in_flight`: the
+        greatest number of unanswered requests. If the process dies, its requests are handed over
+        again after `lease_duration` at the latest.
 
         Leases are extended while a routine runs. TLS is used unless the address belongs to this
         machine; `tls` overrides this default.

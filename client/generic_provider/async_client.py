@@ -70,7 +70,7 @@ def _async_watch(
 class AsyncClient(Base):
     """The client for asyncio. AsyncClient has the same methods as Client.
 
-    An AsyncClient can be used only on the event loop that uses it first.
+    An AsyncClient can be used on one event loop only: the loop on which it is used first.
     """
 
     perform = _async(subscription.perform)

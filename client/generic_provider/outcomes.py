@@ -25,8 +25,9 @@ class Accepted:
 class Reject(Exception):
     """The platform rejects the request permanently, and the change is taken back in the CRM.
 
-    `code`: the platform's error code, up to 64 characters. `text`: the description of the error. A
-    longer code is cut, which is logged. If there is no text, the whole long code becomes the text.
+    `code`: the platform's error code, up to 64 characters. `text`: the description of the error.
+    The adapter cuts a longer code, and logs a warning. If there is no text, the whole long code
+    becomes the text.
     """
 
     code: str = ""

@@ -20,7 +20,7 @@ class Stats:
     rejected: int = 0
     retry_later: int = 0
     backlog: int = 0
-    """The number of requests pending at the provider, from the last heartbeat."""
+    """The number of requests that are pending at the provider, according to the last heartbeat."""
     oldest_age: timedelta = timedelta()
 
     def count(self, status: ResponseStatus.ValueType) -> None:

@@ -20,7 +20,7 @@ A_MINUTE = 10_000
 ENDS, ENDS_WHEN_QUICK = 100_000, 10_000
 BATCH = 1_000
 LIVE, LIVE_WHEN_SCHEDULED = 20_000, 5_000
-"""The live actions change only the first subscriptions, so many of them."""
+"""The live actions change only this many subscriptions, with the lowest numbers."""
 TURNS = 2
 WARM_UP = 0.25
 """This share of the live actions is not measured. The adapter connects when the live actions begin,

@@ -20,7 +20,9 @@ from .setting import SUBSCRIPTIONS
 
 SECONDS = 600
 LOAD, PACED = 48, 8
-"""In each minute, P2's load runs for LOAD seconds, then P4's load for PACED seconds."""
+"""In each minute, the load of figure P2 runs for LOAD seconds, then the load of figure P4 for PACED
+seconds.
+"""
 TABLES = ("lane", "subscription", "request")
 DEAD = "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname = ANY(%s)"
 

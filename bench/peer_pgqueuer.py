@@ -19,8 +19,8 @@ from .peers import BATCH, Done, keep_backlog
 
 JOB = "no_op"
 BACKLOG = 2_000
-"""Of the values 500 and 2,000, this was faster in the median of three rounds, although the ranges
-of the results overlap.
+"""With 2,000 the median of three rounds was faster than with 500, although the ranges of the
+results overlap.
 """
 
 

@@ -20,8 +20,8 @@ from .peers import BATCH, Done, keep_backlog
 JOB = "no_op"
 BACKLOG = 500
 CONCURRENCY = 30
-"""Of the values 10, 30 and 100, this was the fastest in the median of three rounds, although the
-ranges of the results overlap.
+"""With 30 the median of three rounds was faster than with 10 and with 100, although the ranges of
+the results overlap.
 """
 
 

@@ -17,7 +17,9 @@ BATCH = 100
 BATCHES = 4
 """A CRM keeps this many batches of 100 actions in flight."""
 UNANSWERED = 2_000
-"""A broker hands over at most this many unanswered messages."""
+"""A broker hands over further messages only while fewer than this number of messages are not
+acknowledged.
+"""
 
 
 class Done:

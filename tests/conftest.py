@@ -18,7 +18,8 @@ from support.folders import use_memory
 from support.postgres import Databases, Remembered, databases
 from support.postgres_programs import WANTED
 
-# There is no deadline, because the duration of an example depends on the machine.
+# The examples of Hypothesis have no deadline, because the duration of an example depends on the
+# machine.
 settings.register_profile("untimed", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("untimed")
 
@@ -78,7 +79,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Excludes the present objects from garbage collection, because they stay until the end."""
+    """Excludes the present objects from garbage collection, because these objects stay until the
+    end of the run.
+    """
     gc.collect()
     gc.freeze()
 
@@ -140,7 +143,7 @@ def postgres_url(request: pytest.FixtureRequest, _remembered: Remembered) -> Ite
     """The URL of an empty database on PostgreSQL."""
     yield _remembered.url
     if request.node.stash.get(FAILED, False):
-        # the failed test may have left a store open, which may still change this database
+        # the failed test may have left a store open, and this store may still change the database
         _remembered.make_another()
     else:
         _remembered.restore()

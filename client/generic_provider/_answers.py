@@ -24,8 +24,8 @@ log = logging.getLogger("generic_provider")
 _BATCH = 1000
 _KEPT = 10_000
 _LATER = ServerUnavailable, DeadlineExceeded, TooManyCalls, Unauthenticated, PermissionDenied
-"""The errors of a call after which its answers are sent again, because the answers did not cause
-the error.
+"""After these errors of a call, the answers of the call are sent again, because the answers have
+not caused the error.
 """
 
 

@@ -33,8 +33,9 @@ ADVICE = (
     "`generic-provider health --server HOST:PORT` prints its names"
 )
 NOT_CONNECTED = "failed to connect to all addresses"
-"""gRPC says this too if only one side uses TLS, or if one side does not accept the other. The rest
-of the text often hides the cause, for example if it is about another address of the same host.
+"""gRPC writes this text too if only one side uses TLS, or if one side refuses the certificate of
+the other side. The rest of gRPC's error often hides the cause, for example if the rest is about
+another address of the same host.
 """
 CONNECTION_ADVICE = (
     "If a server runs there, check the TLS: both sides must use it, or neither; the client needs "

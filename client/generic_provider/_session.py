@@ -31,8 +31,8 @@ _MOST_TOKENS = 1000
 _FLUSH_SECONDS = 10.0
 _SHORTEST_PAUSE = 0.1
 """The smallest number of seconds between two extensions. Without this limit, extensions would
-follow each other ever faster when a lease approaches `max_lease_time`, because the server then
-grants less and less time.
+follow each other ever faster when a lease approaches `max_lease_time`, because for such a lease the
+server grants less and less time.
 """
 
 

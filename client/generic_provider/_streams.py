@@ -55,9 +55,13 @@ class Stream:
         token can stop the stream.
         """
         self.retry_delay = 0.0
-        """The seconds that the server has asked for before the next stream."""
+        """The seconds that the adapter waits before it opens the next stream, because the server
+        has asked for this delay.
+        """
         self.stopped = False
-        """True after a call that stops the stream: the server hands over no more requests on it."""
+        """True after a call that stops the stream: the server hands over no more requests on a
+        stopped stream.
+        """
 
     def time(self) -> float:
         """Estimates the server's time in seconds since 1970. If both clocks run equally fast, the

@@ -86,7 +86,7 @@ async def test_what_was_to_be_retried_is_done_again(server: Server) -> None:
         stream = await server.stream()
         stream.give("S1", "T1", "R1")
         await until(lambda: bool(server.batches))
-        stream.give("S1", "T2", "R1")  # arrives before the verdict on the first answer
+        stream.give("S1", "T2", "R1")  # this hand-over arrives before the first verdict
         await until(lambda: len(attempts) == 2)
         server.may_answer.set()
         assert await server.answers(2) == [("R1", "T1"), ("R1", "T2")]

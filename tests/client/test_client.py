@@ -69,7 +69,7 @@ class Crm:
     def __init__(self, threads: ThreadPoolExecutor, **settings: Any) -> None:
         self.channel = grpc_testing.channel(SERVICES, grpc_testing.strict_real_time())
         self.client = Client("localhost:1", **settings)
-        self.client.channel = self.channel  # instead of a connection
+        self.client.channel = self.channel  # in place of a channel to a server
         self._threads = threads
 
     def calls(self, do: Callable[[], T]) -> Future[T]:

@@ -37,7 +37,7 @@ async def test_a_lease_that_is_more_than_half_over_is_released_and_another_strea
 async def test_what_was_not_begun_in_the_time_of_its_lease_is_released(server: Server) -> None:
     adapter, platform = make(server), Platform()
     adapter.otherwise(platform.do)
-    server.most_seconds = 0  # as when max_lease_time is used up
+    server.most_seconds = 0  # as if max_lease_time were used up
     async with serving(adapter):
         (await server.stream()).give("S1", "T1", "R1", "R2", seconds=0.2)
         await platform.begun.get()

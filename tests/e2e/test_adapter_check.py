@@ -123,8 +123,8 @@ CHECKS: Mapping[str, tuple[Serve, *tuple[str, ...]]] = {
 
 @pytest.fixture(scope="module")
 def printed() -> Mapping[str, tuple[int, str]]:
-    """Returns the exit code and the output of each check. The checks run at the same time, because
-    they mostly wait.
+    """Returns the exit code and the output of each check. All checks run at the same time, because
+    a check mostly waits.
     """
 
     async def play() -> list[tuple[int, str]]:
@@ -259,7 +259,7 @@ def test_an_address_that_is_in_use_is_refused_as_by_the_server() -> None:
 @pytest.mark.parametrize(
     ("listen", "why"),
     [
-        ("192.0.2.1:50098", "Cannot assign requested address"),  # an address for documentation
+        ("192.0.2.1:50098", "Cannot assign requested address"),  # an address that no machine has
         ("nowhere.invalid:50098", "no address is found for the host ("),
     ],
 )

@@ -25,7 +25,8 @@ from support.scraping import free_port
 DASHBOARD = Path(__file__).parents[2] / "docs" / "deployment" / "grafana-dashboard.json"
 
 PATIENCE = 300.0
-"""The test waits at most this many seconds. It is slow if other tests run at the same time."""
+"""The test waits at most this many seconds. The test is slow if other tests run at the same time.
+"""
 
 
 @pytest.mark.soak

@@ -279,7 +279,7 @@ def test_a_change_of_some_fields_is_repeated_with_its_request_id(
     change = "action", command, number, f"--request-id={command}-{number}"
 
     first = run(*change, option, server=server).stdout
-    run("action", command, number, other, server=server)  # the fields have other values now
+    run("action", command, number, other, server=server)  # the fields get other values
     again = run(*change, option, server=server).stdout
 
     assert again.split()[0] == first.split()[0]

@@ -201,7 +201,7 @@ def test_a_caller_with_the_role_crm_gets_an_explanation_of_what_it_may_read(tmp_
     assert "[SUBSCRIPTION_NOT_FOUND]" in unknown
     assert "PERMISSION_DENIED" not in text + unknown + listed
     methods = [json.loads(each)["method"] for each in refused]
-    assert methods == ["ListProviders", "ListRequests"]  # each refused call was tried once
+    assert methods == ["ListProviders", "ListRequests"]  # each once
 
 
 def test_a_server_does_not_start_with_an_empty_file_of_callers(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""No text of a platform, an adapter or a caller controls the operator's terminal."""
+"""No text of a platform, an adapter or a caller can send control characters to the operator's
+terminal.
+"""
 
 from __future__ import annotations
 
@@ -135,5 +137,5 @@ def test_words_of_other_languages_stay_as_they_are() -> None:
 
 
 def controls(shown: str) -> list[str]:
-    shown = shown.replace("\r\n", "\n")  # lines of CSV end with both characters
+    shown = shown.replace("\r\n", "\n")  # lines of CSV end with \r\n
     return [each for each in shown if each != "\n" and category(each) in {"Cc", "Cf", "Zl", "Zp"}]

@@ -93,7 +93,7 @@ def test_a_tail_with_wrong_filters_says_so_at_its_start(tmp_path: Path, noun: st
         wrong = "--provider=PP", "--subscription=C1"
         process = Forked(noun, "tail", "--server", server.address, *wrong)
         said = process.err.readline(), process.err.readline()
-        process.send(signal.SIGKILL)  # SIGINT while gRPC begins the stream may be lost
+        process.send(signal.SIGKILL)  # gRPC may lose a SIGINT at the start
         process.wait(PATIENCE)
 
     assert "did you mean 'P'? see: generic-provider provider list" in said[0]

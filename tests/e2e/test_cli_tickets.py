@@ -337,7 +337,7 @@ def test_attempts_that_left_no_reason_are_told(
 ) -> None:
     taken = _taken(crm, provider, number)
     assert "earlier attempts" not in _explained(server, number)
-    taken.status = ResponseStatus.RETRY_LATER  # without a code or a text
+    taken.status = ResponseStatus.RETRY_LATER  # without a code, without a text
     crm.send_responses(provider, responses=[taken])
 
     text = _explained(server, number)

@@ -148,7 +148,7 @@ def test_an_expired_client_certificate_is_named(
     TlsFiles(cert=certificate, key=key).credentials()
 
     assert f"was not reached: {sentence}" in done.stderr
-    (warned,) = caplog.messages  # only of TlsFiles: the error of the command is enough
+    (warned,) = caplog.messages  # the command itself logs no warning
     assert sentence in warned
 
 

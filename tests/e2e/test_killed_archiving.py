@@ -32,7 +32,7 @@ REQUESTS = 1_500
 
 LONGEST = 0.5
 """The server is killed at most this many seconds after it began to work. The work of a round takes
-longer.
+longer than this time.
 """
 
 

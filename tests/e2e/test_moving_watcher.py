@@ -65,9 +65,8 @@ class Load:
             stop = self.chance.random() < 0.5
             action = actions.StopServices if stop else actions.StartServices
             one = actions.request(action(services=SPORT), subscription=number)
-            await self.chance.choice(self.crms).batch_perform(
-                [one]
-            )  # the server refuses some actions
+            # the server refuses some of these actions
+            await self.chance.choice(self.crms).batch_perform([one])
 
     async def _answer(self) -> None:
         while self.changing:

@@ -129,7 +129,7 @@ def _watching(folder: Path, server: Server) -> Iterator[Iterator[str]]:
     """Runs the CRM that watches. Yields the lines that it prints, and checks that it ends without
     an error at Ctrl-C.
     """
-    # if the tests run in the background, the signal would be ignored
+    # without this handler, programs would ignore SIGINT if the tests run in the background
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code = _written(folder / "watch.py", heard + WATCH.replace(ADDRESS, server.address))
     command = [sys.executable, str(code)]

@@ -284,9 +284,8 @@ async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed
         reflection = stub(house.channel).ServerReflectionInfo(metadata=bearer(house.tokens["crm"]))
         await reflection.write(reflection_pb2.ServerReflectionRequest(list_services=""))
         await reflection.read()
-        await anext(
-            operator.list_providers(), None
-        )  # when this call is answered, the calls above have arrived
+        # when this call is answered, the server has got the earlier calls
+        await anext(operator.list_providers(), None)
 
         forbid(house.file, "adapter-P", "crm")
 
@@ -298,7 +297,7 @@ async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed
             with pytest.raises(grpc.aio.AioRpcError) as ended:
                 await read_to_the_end(each)
             assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        assert (await staying).subscriptions  # the leases of the stream have ended
+        assert (await staying).subscriptions  # the ended stream has lost its leases
 
 
 class Flood:
@@ -437,7 +436,9 @@ async def test_after_many_hosts_with_wrong_credentials_one_line_has_their_number
 async def test_a_refused_call_with_a_large_message_does_not_wait(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If refused calls with large messages waited, their messages would fill the memory."""
+    """If refused calls with large messages waited for their delay, these messages would fill the
+    memory of the server.
+    """
     monkeypatch.setattr(wrong_credentials, "DELAY_SECONDS", 60.0)
     guessing = Caller(house.channel, metadata=bearer("guess"))
     large = b"x" * (wrong_credentials.MOST_HELD + 1)

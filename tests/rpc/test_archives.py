@@ -223,4 +223,4 @@ async def test_files_that_cannot_be_read_for_a_long_time_delay_nothing_else(
         assert (await client.get_provider("P")).code == "P"
         for task in hanging:
             task.cancel()
-    file.open("wb").close()  # ends the threads that wait for a writer
+    file.open("wb").close()  # ends the threads that wait for a writer of the pipe

@@ -32,8 +32,8 @@ from generic_provider import (
 from support.calling import Caller
 
 Ask = Callable[..., Awaitable[Any]]
-"""Makes the call with the given name. A list is read to its end, and so is a stream, except the
-endless stream of events, of which only the first event is read.
+"""Makes the call with the given name. A list or a stream is read to its end. Of the stream of
+events, which has no end, only the first event is read.
 """
 ENDLESS = "watch_events"
 CALLS = {name for name in dict(inspect.getmembers(Client, inspect.isfunction)) if name[0] != "_"}
@@ -159,7 +159,7 @@ async def _define(ask: Ask) -> None:
 async def _run(ask: Ask) -> None:
     fields = ResetRunDefinition(name="all", provider="P", full=True)
     before = await ask("preview_reset_run", fields, page_size=1)
-    assert before.totals.subscriptions == len(before.entries) == 0  # everything is pending
+    assert before.totals.subscriptions == len(before.entries) == 0  # all requests are pending
     await _served(ask, "S3")
     definition = await ask("create_reset_run_definition", fields)
     page = await ask("preview_reset_run", definition.id)
@@ -258,11 +258,13 @@ async def _actions(ask: Ask) -> None:
 
 
 async def _leases(ask: Ask) -> None:
-    """Takes the request of S4, releases it, and answers it then."""
+    """Takes the request of S4, releases its lease, takes the request again, and answers the
+    request.
+    """
     taken = await _pulled(ask)
     (lease,) = await ask("extend_leases", [taken.lease_token], lease_duration=timedelta(minutes=2))
     assert lease.live
-    for live in (True, False):  # the second call finds the lease released
+    for live in (True, False):  # the second call finds that the lease has ended
         (lease,) = await ask("release_leases", [taken.lease_token], stop=True)
         assert lease.live == live
     taken = await _pulled(ask)

@@ -54,7 +54,7 @@ async def full(caller: Caller) -> AsyncIterator[subscriptions.GetActionRequest]:
     waiting = subscriptions.GetActionRequest(action=done.action.id, wait=Duration(seconds=20))
     calls = [stub.GetAction(waiting) for _ in range(MOST)]
     try:
-        get = requests.GetBacklogRequest(provider="P")  # it arrives after the calls above
+        get = requests.GetBacklogRequest(provider="P")  # this call arrives after the waiting calls
         assert not isinstance(await caller.call("GetBacklog", get), Refusal)
         yield waiting
     finally:
@@ -158,7 +158,7 @@ async def test_calls_above_the_limit_of_a_connection_are_sent_later(
     async with running(settings) as address, grpc.aio.insecure_channel(address) as channel:
         caller = Caller(channel)
         request = subscriptions.GetSubscriptionRequest(subscription="none")
-        await caller.call("GetSubscription", request)  # the client knows the limit now
+        await caller.call("GetSubscription", request)  # now the client knows the limit
         answers = await asyncio.gather(
             *(caller.call("GetSubscription", request) for _ in range(1_000))
         )

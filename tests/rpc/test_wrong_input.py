@@ -67,7 +67,7 @@ MANY = forms("many", suite=30, soak=600)
 
 
 @MANY
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # no call reaches the store
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # no call reaches the database
 async def test_bytes_that_are_no_message_are_refused(
     caller: Caller, many: int, subtests: pytest.Subtests
 ) -> None:

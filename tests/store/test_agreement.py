@@ -35,8 +35,8 @@ from support.store_histories import play_on_store
 
 MOST = 100_000
 Values = Callable[[Any], Sequence[Any]]
-"""Gets a request, an action or a subscription, and returns the values for which one field of a
-filter finds it.
+"""Gets a request, an action or a subscription. Returns the values with which one field of a filter
+finds this object.
 """
 
 
@@ -90,7 +90,7 @@ class Listed(History):
         self._take_handed_over()
         for provider in self.providers:
             await self._check_backlog(provider.code)
-        return await History.play(self, ())  # `super` does not work in a class with slots
+        return await History.play(self, ())  # `super()` fails in a class with slots
 
     async def _check_names(self) -> None:
         """Checks which items are reserved, and how often each part of a provider is used."""

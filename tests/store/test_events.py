@@ -44,7 +44,7 @@ class Watched(History):
 
     async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
         self.told = await Told.from_now(self.bench.store)
-        return await History.play(self, steps)  # `super` does not work in a class with slots
+        return await History.play(self, steps)  # `super()` fails in a class with slots
 
     async def _wait(self, seconds: int) -> None:
         await self.told.read()

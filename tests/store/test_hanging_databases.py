@@ -21,8 +21,9 @@ from support.stalling import StallingProxy, stalling_proxy
 
 SHORT = Waits(patience=1.0)
 IN_TIME = 15.0
-"""The seconds within which every call must have failed. The database has only one second to answer,
-and two for a new connection, but machines may be slow.
+"""The seconds within which every call must have failed. In these tests the server waits only one
+second for an answer of the database, and two seconds for a new connection, but a machine may be
+slow.
 """
 
 
@@ -88,7 +89,7 @@ async def test_a_read_that_is_given_up_does_not_stop_the_process(proxy: Stalling
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        # a process that stands still would not come back from this sleep before `go_on`
+        # if the whole process stood still, the next sleep would not end before `go_on`
         releasing = threading.Timer(6 * SHORT.patience, proxy.go_on)
         releasing.start()
         await asyncio.sleep(0.5)
@@ -106,7 +107,7 @@ async def test_it_is_noticed_without_a_call(
         proxy.stall()
         async with asyncio.timeout(20):
             assert await reached.get() is False
-        log = capsys.readouterr()  # a server that ran before may have sent the log elsewhere
+        log = capsys.readouterr()  # an earlier server may have redirected the log
         assert "the database does not answer" in log.out + log.err
         assert not bench.store.is_alive()
         await refused_in_time(bench.subscription("S1"))
@@ -122,8 +123,8 @@ async def test_it_is_noticed_without_a_call(
 async def test_an_action_whose_process_stood_still_in_its_transaction_is_unavailable(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """The database must end the session, because the transaction has locks. The session ends even
-    if the process has not read the results of its writes.
+    """The database must end the session of this process, because its transaction holds locks. The
+    database ends the session even if the process has not read the results of its writes.
     """
     clock = HandClock()
     bench = Bench(open_store(postgres_url, clock=clock, waits=SHORT), clock)

@@ -1,4 +1,6 @@
-"""A long read delays nobody: it is split, and it ends when nobody waits for it any more."""
+"""A long read delays no other call: the read is split, and it ends when its caller does not wait
+any more.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ async def test_a_read_that_was_given_up_before_its_statement_began_ends_too(benc
     await asyncio.to_thread(begun.wait)
     read.cancel()
     await asyncio.gather(read, return_exceptions=True)
-    await asyncio.sleep(0.2)  # the first attempt to end the read is made now, too early
+    await asyncio.sleep(0.2)  # the first attempt to end the read comes too early
     given_up.set()
 
     async with asyncio.timeout(30):

@@ -93,7 +93,7 @@ async def test_subscriptions_with_two_due_actions_do_not_delay_the_others(
     bench.clock.advance(60)
 
     assert len(await bench.store.read(lambda q: q.subscriptions_with_scheduled())) == MOST_DUE
-    assert await runner.do_everything()  # so the duty is called again immediately
+    assert await runner.do_everything()  # so the clock calls the duty again at once
     assert not await bench.store.read(lambda q: q.subscriptions_with_scheduled())
 
 

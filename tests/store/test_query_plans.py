@@ -83,7 +83,8 @@ SMALL_INDEXES = {
     "action_scheduled",
     "provider_link_out_of_sync",
 }
-"""These indexes contain only rows of waiting work, and no history, so they may be read as a whole.
+"""These indexes contain only rows of waiting work, and no history, so a statement may read the
+whole index.
 """
 
 LANES = (

@@ -151,7 +151,7 @@ class Recreated(Healed):
             if RequestType.BECOME_SUBSCRIBER in types:
                 assert types[0] is RequestType.BECOME_SUBSCRIBER
                 assert set(types[1:]) <= {RequestType.ADD_UDR, RequestType.CANCEL_UDR}
-            else:  # the CRM wants nothing at this provider
+            else:  # the CRM wants nothing on this platform
                 assert set(types) <= REMOVING
         return made
 
@@ -195,7 +195,7 @@ class Restored(Healed):
 
     async def _check_only_what_was_lost(self, sent: list[RequestRecord], time: Instant) -> None:
         """Checks that the run sent only elements in requests that the platform accepted after
-        `time`. If the account was created after `time`, the run may send all elements.
+        `time`. If an account was created after `time`, the run may send all its elements.
         """
         for request in sent:
             lost = await self._accepted(request, time)

@@ -25,7 +25,7 @@ def runs(bench: Bench) -> Runs:
 
 
 async def test_filters_choose_whom_the_run_is_about(runs: Runs) -> None:
-    for number in ("S1", "S2", "S3", "S4"):  # created one after the other
+    for number in ("S1", "S2", "S3", "S4"):  # so they have different creation times
         await runs.outage(number)
     await runs.bench.stop_provider("SAT")
     await runs.bench.perform(REMOVE_SPORT, "S3")

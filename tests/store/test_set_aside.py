@@ -179,7 +179,7 @@ async def test_a_reset_run_resets_the_others_when_one_cannot_be_processed(
 async def test_a_run_that_examines_all_first_goes_on_when_one_cannot_be_processed(
     bench: Bench, url: str, monkeypatch: pytest.MonkeyPatch, *, damaged: bool
 ) -> None:
-    """S2 can be read, unless its row is damaged, but the rules fail on it."""
+    """If `damaged` is true, the document of S2 cannot be read; otherwise the rules fail on S2."""
     monkeypatch.setattr("generic_provider_server.services.resetting.AFTER_FAILURE", 0.0)
     runs = Runs(bench)
     await runs.outage("S1", "S2", "S3")
@@ -213,7 +213,7 @@ async def test_what_was_set_aside_is_handed_over_later_although_nothing_else_hap
         with delivery.stream(stream):
             while not bench.store.set_asides():
                 await asyncio.sleep(0.01)
-            await bench.claim("WEB")  # so the claim that has failed is over
+            await bench.claim("WEB")  # waits for the end of the failed claim
             monkeypatch.setattr(Claim, "_lease", give)
             bench.clock.advance(2)
             handed = await stream.events.get()

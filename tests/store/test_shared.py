@@ -345,7 +345,7 @@ async def test_actions_of_very_many_requests_share_a_transaction_each_with_numbe
     for each in done:
         numbers = [request.number for request in each.outcome().requests]
         assert numbers == list(range(numbers[0], numbers[0] + len(many)))
-    assert max(commits) == 3  # a commit without commands only sends a notice
+    assert max(commits) == 3  # commits that only send notices have 0 commands
 
 
 async def test_a_reset_run_of_a_process_that_is_gone_is_taken_over(
@@ -362,7 +362,7 @@ async def test_a_reset_run_of_a_process_that_is_gone_is_taken_over(
 
         others = Runs(two)
         await others.work()
-        assert (await others.get(run)).requests_created == 2  # the process of the run is alive
+        assert (await others.get(run)).requests_created == 2  # the other process works on this run
         assert one.store.sign_of_life is not None
         await one.store.sign_of_life.stop()
         await others.work()

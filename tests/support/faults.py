@@ -29,7 +29,7 @@ from .processes import Server, simulated_adapter, wait_until
 
 CODE = "ALUXSAT"
 SMALL_WINDOW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1_024))
-"""With these options gRPC receives little data before the program reads it."""
+"""With these options gRPC receives only little data ahead of the program that reads the data."""
 
 BECOME = actions.BecomeSubscriber(type="DTH", provider=CODE)
 

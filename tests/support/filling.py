@@ -24,7 +24,7 @@ START = "serving on "
 PROVIDER = "BENCH"
 NEWS = [("MAIN", "NEWS")]
 BEHIND = 100
-"""A blocked subscription has this many requests that wait for its first request."""
+"""In a blocked subscription, this many requests wait behind the first request."""
 DELAY = Duration(seconds=86_400)
 
 

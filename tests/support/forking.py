@@ -118,9 +118,8 @@ def _output(wanted: int) -> tuple[IO[str], Connection]:
 def _become(
     arguments: Sequence[str], environment: Mapping[str, str], out: Connection, err: Connection
 ) -> None:
-    signal(
-        SIGINT, default_int_handler
-    )  # if the tests run in the background, the signal would be ignored
+    # without this handler, programs would ignore SIGINT if the tests run in the background
+    signal(SIGINT, default_int_handler)
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
     out.close()

@@ -26,7 +26,8 @@ REMOVING = frozenset(
         RequestType.CANCEL_UDR,
     }
 )
-"""These requests succeed if the element that they remove is not there."""
+"""Requests of these types also succeed if the platform does not hold the element that they remove.
+"""
 
 Item = tuple[str, str, str]
 """(distributor, goods type, serial number)"""
@@ -56,7 +57,9 @@ class SimulatedPlatform:
     def __init__(self) -> None:
         self.subscribers: dict[str, Subscriber] = {}
         self.untold: set[str] = set()
-        """Subscribers that the platform had before, and whose contents the CRM does not know."""
+        """Subscribers whom the platform had before their Become Subscriber, and whose contents on
+        the platform the CRM does not know.
+        """
 
     def apply(self, subscription: str, request: Request) -> None:
         """Applies the request. To apply a request twice has the same result as once. Raises

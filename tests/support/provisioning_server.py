@@ -54,7 +54,7 @@ class OpenStream:
         self.messages: asyncio.Queue[Message | grpc.StatusCode] = asyncio.Queue()
         self.closed = asyncio.Event()
         self.leases: dict[str, set[str]] = {}
-        """The unanswered requests of each live lease, by its token."""
+        """The unanswered requests of each live lease, by the token of the lease."""
         self.stopped = False
 
     def give(
@@ -122,7 +122,9 @@ class Server(rpc.ProvisioningServiceServicer):
         self.released: asyncio.Queue[v1.ReleaseLeasesRequest] = asyncio.Queue()
         self.extended: asyncio.Queue[list[str]] = asyncio.Queue()
         self.most_seconds: float | None = None
-        """If it is set, an extended lease lasts for this time, instead of the requested time."""
+        """If this number is set, an extended lease lasts for this number of seconds, instead of the
+        requested time.
+        """
         self.dead: set[str] = set()
         self.silent = False
         self.losing = 0

@@ -25,7 +25,9 @@ QUIET_SECONDS = 12.0
 SILENCE_SECONDS = 30.0
 CALL_SECONDS = 3.0
 ON_THE_WAY = 0.2
-"""For this many seconds an adapter may not know yet that its stream has ended."""
+"""For this number of seconds after the end of a stream, its adapter may not know yet that the
+stream has ended.
+"""
 ON = frozenset({pb.REQUEST_TYPE_ACTIVATE_SERVICE, pb.REQUEST_TYPE_BECOME_SUBSCRIBER})
 
 

@@ -7,7 +7,7 @@ import os
 import pytest
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
-"""`make soak` runs this many times as many rounds and histories as usual."""
+"""`make soak ROUNDS=n` runs n times as many rounds and histories as `make soak`."""
 
 LONGER = 5
 """A chunk is one parametrised case of a test, and plays several random histories. If a chunk of the

@@ -23,8 +23,8 @@ from .setting_up import two_providers
 Steps = Sequence[tuple[str, int]]
 
 FEWER_ON_POSTGRESQL = 20
-"""On PostgreSQL the number of histories is divided by this number, because they take much longer
-there.
+"""On PostgreSQL the number of histories is divided by this number, because a history takes much
+longer on PostgreSQL than on SQLite.
 """
 
 

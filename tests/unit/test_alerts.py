@@ -69,7 +69,7 @@ CASES: dict[str, tuple[dict[str, str], int, int]] = {
     "WrongCredentials": ({"refused_credentials_total": "0+300x20 6000x20"}, 12, 35),
 }
 """For each alert: the samples that Prometheus has read, one for each minute; the minute at which
-the alert fires; and the minute at which it has ended.
+the alert fires; and the minute at which the alert has ended.
 """
 
 

@@ -24,7 +24,9 @@ from generic_provider_server.desk.refused import (
 FIELDS = PerformActionRequest.DESCRIPTOR.oneofs_by_name["action"].fields
 MESSAGES = {each.name: each.message_type for each in FIELDS if each.message_type}
 NEVER_COMPARED = {ActionKind.BECOME_SUBSCRIBER, *REPLACING, *SWITCHING}
-"""The kinds of actions whose targets do not matter."""
+"""The kinds of actions whose targets do not matter for the question whether a later action repeats
+a refused action.
+"""
 NO_TARGET = {
     "swap_service": {"provider", "new_service", "term_end"},
     "swap_item": {"goods_type", "new_item"},
@@ -38,7 +40,7 @@ NO_PART = {
     "InstalledItem": {"provider", "serial_number", "provider_goods_type", "parameters"},
     "Move": {"provider", "to_distributor"},
 }
-"""The same, for the parts of actions."""
+"""The fields that do not tell which part is meant, for each kind of part that an action lists."""
 
 SPORT = 'services:{distributor:"MAIN",service:"SPORT"'
 CARD = 'items:{distributor:"MAIN",goods_type:"CARD",serial_number:"1"}'

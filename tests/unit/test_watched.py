@@ -45,7 +45,7 @@ def test_the_time_for_further_attempts_begins_when_the_stream_breaks(time: HandT
     watched = Watched(watch_reset_run(Client("localhost:1"), "U1"), TIMEOUT)
     with watched.opened(bool):
         assert list(watched.read(WatchResetRunResponse()))
-        time.now += 3_600  # the run waits for an approval
+        time.now += 3_600  # an hour in which the run waits for an approval
         raise Unavailable
     assert watched.more
     time.now += 29

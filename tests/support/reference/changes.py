@@ -38,7 +38,7 @@ MOVES: dict[type, tuple[set[State], State, bool]] = {
     do.EndShortTermDeactivation: ({State.SHORT_TERM_NOT_EFFECTIVE}, State.EFFECTIVE, False),
 }
 """For each action: the former states, the new state, and whether the new state has an end. If the
-new state has an end, the action is also possible in the new state: then it moves the end.
+new state has an end, the action is also possible in the new state: then the action moves the end.
 """
 
 

@@ -31,7 +31,7 @@ from .state import Sub
 from .undo import Undo
 
 State = tuple[Act, Sub | None, Sub, object]
-"""An action, the states before and after it, and what was taken back of it."""
+"""An action, the states before and after this action, and what was taken back of this action."""
 
 
 class Rebase(Undo):

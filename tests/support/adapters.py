@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from generic_provider_server.commands.answers import Response, Verdict, respond
+from generic_provider_server.commands.answers import Response, respond
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.domain.platform.doubt import doubt_only
 from generic_provider_server.domain.platform.named_elements import Name, names
@@ -19,7 +19,12 @@ from generic_provider_server.domain.values import (
     RequestState,
     RequestType,
 )
-from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus, judge_final
+from generic_provider_server.domain.verdicts import (
+    ResponseCode,
+    ResponseStatus,
+    Verdict,
+    judge_final,
+)
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from generic_provider_server.commands.answers import Response, Verdict, respond
+from generic_provider_server.commands.answers import Response, respond
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.end_leases import end_of_stream
 from generic_provider_server.commands.live_leases import Extend, LeaseState, Release
@@ -31,7 +31,7 @@ from generic_provider_server.domain.values import (
     ProviderState,
     SyncState,
 )
-from generic_provider_server.domain.verdicts import ResponseStatus
+from generic_provider_server.domain.verdicts import ResponseStatus, Verdict
 from generic_provider_server.services.clock_duties import duties
 from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.services.streams import AdapterStream

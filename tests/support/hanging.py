@@ -33,7 +33,7 @@ LOCKED = (
 
 
 class StepClock:
-    """Sets the clock that the servers read from the database. No other clock changes."""
+    """Sets the clock that the servers read from the database, and leaves all other clocks alone."""
 
     def __init__(self, postgres: PostgresServer, database: str) -> None:
         self._postgres, self._database = postgres, database

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
-from generic_provider_server.commands.answers import Verdict
 from generic_provider_server.domain.values import RequestState
-from generic_provider_server.domain.verdicts import ResponseCode
+from generic_provider_server.domain.verdicts import ResponseCode, Verdict
 from generic_provider_server.rpc.responses import answers_of
 
 

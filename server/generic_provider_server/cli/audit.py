@@ -28,9 +28,9 @@ def code(entry: AuditEntry) -> str:
 
 
 def _counts(entry: AuditEntry) -> str:
-    """Returns how many items of a batch, or how many calls that are counted together, were done and
-    refused. Returns an empty text for a single item or call, because the column `outcome` describes
-    it completely.
+    """Returns how many elements of a batch, or how many calls that are counted together, were done
+    and refused. Returns an empty text if the entry counts only one element or one call, because the
+    column `outcome` describes a single element or call completely.
     """
     if entry.done + entry.refused <= 1 and (entry.code or not entry.refused):
         return ""

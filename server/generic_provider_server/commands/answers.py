@@ -7,18 +7,17 @@ from typing import assert_never
 from ..domain.archive import Archived
 from ..domain.lane import Lane, accept, reject
 from ..domain.lease import Lease, LeaseEnd, lease_of, streams_of
-from ..domain.platform.named_elements import names
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.pending_requests import Pending
 from ..domain.subscription.records import SubscriptionRecord
 from ..domain.subscription.request_records import RequestRecord, request_number
 from ..domain.values import RequestState, Value
-from ..domain.verdicts import ResponseCode, ResponseStatus, judge_final, judge_pending
+from ..domain.verdicts import ResponseCode, ResponseStatus, Verdict, judge_pending
 from ..store.notices.tally import ANSWERS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .expiry import expire_overdue
-from .late_answers import make_uncertain, note_late_acceptance
+from .late_answers import judge_after_lease, judge_archived, judge_settled
 
 NEVER_ISSUED = "this lease token was never issued for this request"
 
@@ -36,18 +35,6 @@ class Response(Value, frozen=True, kw_only=True):
     account_number: str = ""
     reference_number: str = ""
     retry_delay: int | None = None
-
-
-class Verdict(Value, frozen=True):
-    """The verdict on an answer.
-
-    `state`: the current state of the request; None if the request does not exist.
-    """
-
-    request: int
-    code: ResponseCode
-    state: RequestState | None
-    message: str = ""
 
 
 class Respond(Value, frozen=True, kw_only=True):
@@ -93,8 +80,8 @@ def _judge(
     if lease is None or not _issued_for(lease, stored):
         return Verdict(number, ResponseCode.INVALID, stored.state, NEVER_ISSUED)
     if isinstance(stored, Archived):
-        return _judge_archived(response, stored)
-    return _judge_settled(transaction, response, lease, stored)
+        return judge_archived(stored, response.status)
+    return judge_settled(transaction, lease, stored, response.status)
 
 
 def _issued_for(lease: Lease, request: RequestRecord | Archived) -> bool:
@@ -123,9 +110,7 @@ def _judge_pending(
     elif code is ResponseCode.INVALID:
         text = NEVER_ISSUED
     else:
-        text = "the lease has ended; the request is handed over again"
-        if response.status is ResponseStatus.ACCEPTED:
-            make_uncertain(transaction, lease, pending.request, state, names=names(pending.request))
+        return judge_after_lease(transaction, lease, pending, response.status)
     return Verdict(response.request, code, state, text)
 
 
@@ -174,23 +159,3 @@ def _retry_later(transaction: Transaction, response: Response, lane: Lane) -> Re
     if still is None:  # after its last attempt
         return RequestState.REJECTED
     return RequestState.EXPIRED if expired else RequestState.PENDING
-
-
-def _judge_settled(
-    transaction: Transaction, response: Response, lease: Lease, stored: RequestRecord
-) -> Verdict:
-    code = judge_final(stored.state, response.status)
-    if response.status is ResponseStatus.ACCEPTED:
-        note_late_acceptance(transaction, lease, stored)
-    message = "" if code is ResponseCode.DUPLICATE else f"the request is {stored.state.name}"
-    return Verdict(response.request, code, stored.state, message)
-
-
-def _judge_archived(response: Response, stored: Archived) -> Verdict:
-    """Decides the verdict from the request's final state only, because no adapter works on an
-    archived request any more.
-    """
-    if judge_final(stored.state, response.status) is ResponseCode.DUPLICATE:
-        return Verdict(response.request, ResponseCode.DUPLICATE, stored.state)
-    text = f"the request is {stored.state.name}, and archived"
-    return Verdict(response.request, ResponseCode.CONFLICT, stored.state, text)

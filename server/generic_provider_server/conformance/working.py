@@ -17,8 +17,8 @@ ON_THE_WAY_SECONDS = 0.5
 seconds.
 """
 SHARE_OF_LEASE = 0.8
-"""The share of the lease's duration for which the adapter works on the request. The share is so
-small that an answer would be in time without an extension.
+"""The check gives a lease of such a duration that the adapter works for this share of the duration.
+So an answer is in time even if the adapter does not extend the lease.
 """
 LEAST_LEASE = 1.0
 NO_SLOW_TYPE = "work that lasts, because --slow-type was not given"

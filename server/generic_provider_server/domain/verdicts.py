@@ -10,7 +10,7 @@ from enum import IntEnum
 from .lane import Lane
 from .lease import Lease
 from .subscription.pending_requests import Pending
-from .values import RequestState
+from .values import RequestState, Value
 
 
 class ResponseStatus(IntEnum):
@@ -31,6 +31,18 @@ class ResponseCode(IntEnum):
     OUT_OF_ORDER = 5
     NOT_FOUND = 6
     INVALID = 7
+
+
+class Verdict(Value, frozen=True):
+    """The verdict on an answer.
+
+    `state`: the current state of the request; None if the request does not exist.
+    """
+
+    request: int
+    code: ResponseCode
+    state: RequestState | None
+    message: str = ""
 
 
 def judge_pending(

@@ -10,7 +10,6 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 
-from ..commands.answers import Verdict
 from ..commands.live_leases import LeaseState, Release
 from ..commands.perform import Done
 from ..commands.report import EntryResult, Outcome
@@ -19,7 +18,7 @@ from ..domain.archive import ArchiveRecord
 from ..domain.resets.records import DefinitionRecord, RunRecord, definition_id, run_id
 from ..domain.subscription.records import ActionRecord, action_id
 from ..domain.subscription.request_records import RequestRecord
-from ..domain.verdicts import ResponseCode
+from ..domain.verdicts import ResponseCode, Verdict
 from ..store.write.command import Asked
 from .checks import CALLERS_ID, CODE, NAME
 

@@ -11,8 +11,8 @@ from unicodedata import category
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
-from ..commands.answers import Respond, Response, Verdict, respond
-from ..domain.verdicts import ResponseStatus
+from ..commands.answers import Respond, Response, respond
+from ..domain.verdicts import ResponseStatus, Verdict
 from .checks import CODE, TEXT, Checks
 
 DAY = 86_400

@@ -29,12 +29,13 @@ log = structlog.get_logger()
 
 
 class Survey(NamedTuple):
-    """The findings among the next subscriptions, up to the number `cursor`.
+    """The findings among the next subscriptions.
 
-    `examined`: the number of examined subscriptions. `holding`: the number of examined
-    subscriptions that hold an entitlement. `losing`: the number of examined subscriptions that
-    would lose an entitlement. `last`: true if the examination is complete, because there is no
-    further subscription, or because there are already as many findings as the run may have.
+    `cursor`: the number of the last examined subscription. `examined`: the number of examined
+    subscriptions. `holding`: the number of examined subscriptions that hold an entitlement.
+    `losing`: the number of examined subscriptions that would lose an entitlement. `last`: true if
+    the examination is complete, because there is no further subscription, or because there are
+    already as many findings as the run may have.
     `broken`: the subscriptions that cannot be read or examined.
     """
 

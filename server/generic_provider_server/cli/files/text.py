@@ -76,8 +76,8 @@ class Text:
 
 
 def not_utf8(byte: int, *, column: str = "") -> str:
-    """Returns the reason why a line is wrong. `byte`: the first wrong byte. `column`: the heading
-    of the column of CSV that contains the byte.
+    """Returns the text of the error for a line that is not UTF-8. `byte`: the first wrong byte.
+    `column`: the heading of the column of CSV that contains the byte.
     """
     place, kind = (f" in column {column}", "CSV UTF-8") if column else ("", "UTF-8")
     return f"is not UTF-8 (byte 0x{byte:02x}{place}): save the file as {kind}"

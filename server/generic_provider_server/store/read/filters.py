@@ -147,8 +147,8 @@ def _last_had_by(adapter: str) -> Any:
 
 
 def _of_account(number: str) -> list[Any]:
-    """Returns the conditions that the platform of the request has this account number for the
-    subscription.
+    """Returns the conditions that select the requests whose subscription has this account number
+    at the provider of the request.
     """
     has_it = _named(LinkRow.account_number, number)
     subscriptions = LinkRow.select(LinkRow.subscription).where(*has_it)

@@ -9,7 +9,7 @@ import pytest_asyncio
 from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.store import Store
 from support.archives import Archivist
-from support.bench import Bench, HandClock
+from support.bench import PATIENT, Bench, HandClock
 from support.examples import SATELLITE, WEB
 
 
@@ -20,7 +20,7 @@ def clock() -> HandClock:
 
 @pytest_asyncio.fixture
 async def store(url: str, clock: HandClock) -> AsyncIterator[Store]:
-    opened = open_store(url, clock=clock)
+    opened = open_store(url, clock=clock, waits=PATIENT)
     yield opened
     await opened.close()
 

@@ -20,7 +20,7 @@ from generic_provider_server.services.archiving import Archiving, TakenOver
 from generic_provider_server.store.archives.folder import ArchiveFolder
 from generic_provider_server.store.opening import open_store
 from support.archives import DAY, Archivist
-from support.bench import Bench, HandClock
+from support.bench import PATIENT, Bench, HandClock
 from support.examples import SATELLITE, viewer
 from support.postgres import Databases
 
@@ -36,7 +36,7 @@ async def two(url: str, clock: HandClock, tmp_path: Path) -> AsyncIterator[list[
     async with AsyncExitStack() as stack:
         benches = []
         for _ in range(2):
-            store = open_store(url, clock=clock)
+            store = open_store(url, clock=clock, waits=PATIENT)
             stack.push_async_callback(store.close)
             benches.append(Bench(store, clock))
         await benches[0].add_provider(SATELLITE)

@@ -31,7 +31,7 @@ from generic_provider_server.store.write.command import Command
 from generic_provider_server.store.write.loaded import Loaded, Needs
 from generic_provider_server.store.write.resets import Resets
 from generic_provider_server.store.write.transaction import Transaction
-from support.bench import Bench, HandClock, performing, stream_at
+from support.bench import PATIENT, Bench, HandClock, performing, stream_at
 from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
 from support.postgres import Databases
 from support.resets import OLEV, Runs
@@ -51,7 +51,7 @@ def url(postgres_url: str) -> str:
 
 @asynccontextmanager
 async def processes(url: str, clock: HandClock) -> AsyncIterator[list[Bench]]:
-    stores = [open_store(url, clock=clock) for _ in range(PROCESSES)]
+    stores = [open_store(url, clock=clock, waits=PATIENT) for _ in range(PROCESSES)]
     benches = [Bench(store, clock) for store in stores]
     await benches[0].add_provider(SATELLITE)
     await benches[0].add_provider(WEB)

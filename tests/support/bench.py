@@ -37,12 +37,18 @@ from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.read.filters import RequestFilter
 from generic_provider_server.store.store import Store
+from generic_provider_server.store.waits import Waits
 from generic_provider_server.store.write.command import Audit, Command
 
 Result = TypeVar("Result")
 
 ALL_REQUESTS = RequestFilter(oldest_first=True)
 START = 1_800_000_000 * SECOND
+
+PATIENT = Waits(patience=60)
+"""For stores whose tests do not test silence. With the usual waits, a busy machine can delay the
+sign of life for so long that the store gives no leases.
+"""
 
 
 class HandClock:

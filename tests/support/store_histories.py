@@ -13,7 +13,7 @@ from generic_provider_server.domain.values import SyncState
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.store.opening import open_store
 
-from .bench import Bench, HandClock
+from .bench import PATIENT, Bench, HandClock
 from .figures import Figure
 from .fresh import play_fresh
 from .histories import WEIGHTS, History
@@ -76,7 +76,7 @@ async def play_on_store(
 @asynccontextmanager
 async def _world(url: str, kind: type[History]) -> AsyncIterator[World]:
     clock = HandClock()
-    store = open_store(url, clock=clock)
+    store = open_store(url, clock=clock, waits=PATIENT)
     bench, delivery = Bench(store, clock), Delivery(store)
     for provider in two_providers():
         await bench.add_provider(provider)

@@ -109,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Databases]:
-    """A PostgreSQL server on which tests make databases of their own."""
+    """A PostgreSQL server on which a test makes its own databases."""
     with databases() as found:
         yield found
 

@@ -232,7 +232,8 @@ def test_a_call_may_wait_with_the_longest_timeout(threads: ThreadPoolExecutor) -
 
 def test_two_threads_that_open_the_channel_get_the_same() -> None:
     with Client("localhost:1") as client:
-        # From Python 3.12 on, cached_property lets several threads call the function at once.
+        # From Python 3.12 on, several threads may call the function of a cached_property at the
+        # same time.
         opened = [vars(Client)["channel"].func(client) for _ in range(2)]
         assert opened == [client.channel, client.channel]
 

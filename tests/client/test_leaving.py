@@ -25,8 +25,8 @@ ORDERS = 60
 
 @asynccontextmanager
 async def shop(folder: Path) -> AsyncIterator[Shop]:
-    """Yields a shop with a server process of its own, because messages then take some time to
-    arrive.
+    """Yields a shop with a server process of its own, because messages from another process take
+    some time to arrive.
     """
     with ServerProcess(folder) as server:
         async with AsyncClient(server.address) as crm:

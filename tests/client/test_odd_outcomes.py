@@ -1,4 +1,4 @@
-"""Tests that an adapter answers or releases each request, and continues, whatever the routine
+"""Tests that an adapter answers or releases each request, and continues, whatever its routine
 returns or raises.
 """
 

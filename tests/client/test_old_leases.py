@@ -1,4 +1,6 @@
-"""Tests rule 13 of docs/adapters.md: the time of a lease counts from the sending of its message."""
+"""Tests rule 13 of docs/adapters.md: the duration of a lease is counted from the time at which the
+server sent its message.
+"""
 
 from __future__ import annotations
 

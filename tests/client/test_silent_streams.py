@@ -1,4 +1,6 @@
-"""Tests that the client opens a stream of events again if nothing arrives on it any more."""
+"""Tests that the client opens a stream of events again if no message arrives on the stream any
+more.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ SERVICE = "generic_provider.v1.SubscriptionService"
 class FallsSilent:
     """A servicer that sends one event on each stream, and then nothing more. `starts`: the cursors
     after which the streams began, each cursor once; on a busy machine a stream may be opened again
-    before its event arrives.
+    before the event of the stream arrives.
     """
 
     def __init__(self) -> None:

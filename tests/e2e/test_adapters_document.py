@@ -1,5 +1,5 @@
-"""Tests that the integrators' manual is true: its adapter runs, and its tables agree with the
-contract.
+"""Tests that docs/adapters.md, the integrators' manual, is true: its adapter runs, and its tables
+agree with the contract.
 """
 
 from __future__ import annotations

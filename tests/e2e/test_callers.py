@@ -119,7 +119,9 @@ async def test_an_existing_connection_does_not_outlive_its_certificate(
 
 
 async def until_known(client: AsyncClient) -> None:
-    """Repeats a call until the server has read the file of callers."""
+    """Repeats a call until the server knows the caller, because it has read the file of callers
+    again.
+    """
     while True:
         try:
             await client.get_provider("P")
@@ -133,7 +135,9 @@ async def logged(logs: list[Any], text: str) -> None:
 
 
 async def test_certificates_are_replaced_under_load_and_no_call_fails(house: House) -> None:
-    """Clients that accept the old and the new CA make calls on old and on new connections."""
+    """The clients accept the old and the new CA. They make calls on connections from before and
+    from after the replacement.
+    """
     newer = Authority(house.authority.folder.parent / "newer")
     own = [file.read_bytes() for file in house.authority.pair("conax-gateway")]
     both = house.authority.ca.read_bytes() + newer.ca.read_bytes()

@@ -115,8 +115,8 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
 
 
 def _check_audit(server: Server) -> None:
-    """Checks that the audit trail has entries of the refused and of the successful deletion, and no
-    archived entries.
+    """Checks that the audit trail has entries of the refused and of the successful deletion of an
+    archive, and no entries that were archived.
     """
     about = ("audit", "list", "--method=DeleteArchive", "--resource=Z0000000001")
     refused = (*about, "--refused", "--code=FAILED_PRECONDITION")

@@ -339,7 +339,9 @@ def test_a_batch_that_does_not_reach_the_server_says_how_to_go_on(tmp_path: Path
 
 
 def _at_call(stop: int, of: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns a method that calls `of`. The call with the number `stop` ends as if by Ctrl-C."""
+    """Returns a method that calls the method `of`. The call with the number `stop` ends as if the
+    user pressed Ctrl-C.
+    """
     calls = count(1)
 
     def call(*arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,6 @@
-"""Tests input files of spreadsheets and other programs, and pipes. Each is a real file or pipe."""
+"""Tests input files that spreadsheets and other programs write, and pipes. Each test reads a real
+file or a real pipe.
+"""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ SERVING = (
 
 @pytest.fixture(scope="module")
 def own_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Returns two options: one names a client certificate that the server's CA has not signed, and
-    one names the key of the certificate.
+    """Returns two options: `--cert` for a client certificate that the server's CA has not signed,
+    and `--key` for the key of this certificate.
     """
     openssl = shutil.which("openssl")
     if openssl is None:

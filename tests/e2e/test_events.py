@@ -165,7 +165,9 @@ async def test_a_wrong_cursor_is_refused(shop: Shop) -> None:
 
 
 def test_an_iterator_goes_on_when_the_server_was_stopped_and_killed(tmp_path: Path) -> None:
-    """The iterator yields every event once, because the client connects again by itself."""
+    """The iterator of `watch_events` yields every event once, because the client connects again by
+    itself.
+    """
     with Server(tmp_path) as server, Client(server.address) as crm:
         crm.create_provider(PROVIDER)
         crm.set_provider_state("P", state="EFFECTIVE")
@@ -210,7 +212,7 @@ async def test_batches_contain_the_same_events_as_single_messages(shop: Shop) ->
 async def _messages(
     channel: grpc.aio.Channel, *, count: int, max_batch_size: int = 0
 ) -> list[api.WatchEventsResponse]:
-    """Returns the first messages with events; they contain at least `count` events together."""
+    """Returns the first messages with events, which together contain at least `count` events."""
     request = api.WatchEventsRequest(from_beginning=True, max_batch_size=max_batch_size)
     stream = SubscriptionServiceStub(channel).WatchEvents(request)
     found: list[api.WatchEventsResponse] = []
@@ -228,8 +230,8 @@ async def _messages(
 async def test_a_watcher_that_does_not_read_costs_a_bounded_amount(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server makes only a few megabytes of messages for this watcher. Other watchers get every
-    event.
+    """The server makes only a few megabytes of messages for a watcher that does not read. Other
+    watchers get every event.
     """
     made = 0
     original = EventStreams._event  # noqa: SLF001

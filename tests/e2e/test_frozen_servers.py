@@ -1,4 +1,6 @@
-"""Servers and connections stop for a while, and rows stay locked, while a CRM changes data."""
+"""Servers and connections are frozen for some seconds, and rows stay locked, while a CRM changes
+subscriptions.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,8 @@ pause before the next hand-over grows to five minutes, plus 20 %.
 
 @dataclass
 class Load:
-    """A CRM that switches a service on and off, through any server. It gives up some calls, and
-    repeats them.
+    """A CRM that switches a service on and off, through any server. The CRM gives up some calls,
+    and repeats these calls.
     """
 
     clients: list[AsyncClient]

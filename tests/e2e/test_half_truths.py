@@ -1,4 +1,6 @@
-"""Each failure outside of the program is reported in one sentence that names the cause."""
+"""If a command fails for a cause outside of the program, it prints one sentence that names this
+cause.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A server is killed while it makes archives. Each request is in the database, or in one complete
-archive.
+"""Tests that each request is in the database or in one complete archive, although a server is
+killed while it makes archives.
 """
 
 from __future__ import annotations
@@ -87,8 +87,9 @@ def test_a_server_stops_although_a_file_cannot_be_read_for_a_long_time(tmp_path:
 
 
 def wait_for_work(client: Client, archive: Archive, folder: Path, *, writing: bool) -> None:
-    """Waits until a server continues the archive, or the archive is made. A server has continued
-    the archive when it has removed requests from the database or, if `writing`, has begun a file.
+    """Waits until a server has continued the archive, or the archive is completed. A server has
+    continued the archive when the server has removed requests from the database or, if `writing`,
+    has begun a file.
     """
 
     def progress() -> tuple[int, int]:

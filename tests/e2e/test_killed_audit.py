@@ -1,4 +1,4 @@
-"""Every change has its entry in the audit trail, whenever the server is killed."""
+"""Tests that every change has its entry in the audit trail, whenever the server is killed."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ CALLERS, BATCH = 6, 300
 async def test_every_change_has_its_entry_when_the_server_is_killed_under_load(
     url: str, tmp_path: Path, rounds: int
 ) -> None:
-    """The entries together count exactly as many changes as the database has actions, although some
-    calls were cut off and not repeated.
+    """The audit entries together count exactly as many changes as the database has actions,
+    although the kill cut some calls off, and their callers did not repeat them.
     """
     chance = dice("killed audit", rounds)
     acknowledged: list[str] = []
@@ -57,7 +57,7 @@ async def test_every_change_has_its_entry_when_the_server_is_killed_under_load(
 
 
 async def load(address: str, number: int, acknowledged: list[str]) -> None:
-    """Changes a subscription until the server is gone. Callers with an odd number send batches."""
+    """Changes a subscription until the server is killed. Callers with odd numbers send batches."""
     async with grpc.aio.insecure_channel(address) as channel:
         crm = SubscriptionServiceStub(channel)
         try:

@@ -1,4 +1,6 @@
-"""Tests that due work is done once and in order, although servers are killed while they do it."""
+"""Tests that due work is done once and in order, although servers are killed while they do the
+work.
+"""
 
 from __future__ import annotations
 

@@ -129,7 +129,8 @@ def _check(crm: Client, acknowledged: list[str], folder: Path) -> None:
 
 def _check_platform(platform: Platform, subscription: Subscription) -> None:
     """Checks that the platform holds what the CRM says. After a late answer an element may be
-    uncertain: then the service says so, and a reset removes the uncertainty.
+    uncertain. Then the service shows the element as uncertain, and after a reset the element is
+    certain.
     """
     (link,) = subscription.provider_links
     assert {each.kind for each in link.differences} <= {DifferenceKind.UNCERTAIN}
@@ -143,8 +144,8 @@ def _check_platform(platform: Platform, subscription: Subscription) -> None:
 
 
 def _check_order(platform: Platform) -> None:
-    """Checks that only the last request of a subscription arrives again, and that each new request
-    has a greater number.
+    """Checks the order of the requests that arrived for a subscription: only the last of them may
+    arrive again, and each new request has a greater number.
     """
     last: dict[str, str] = defaultdict(str)
     for line in platform.journal():

@@ -87,7 +87,7 @@ async def _lose_the_primary(
 
 
 async def _more(acknowledged: list[str]) -> None:
-    """Waits for five more acknowledged actions for each customer, on average."""
+    """Waits until on average five more actions of each customer are acknowledged."""
     wanted = len(acknowledged) + 5 * CUSTOMERS
     while len(acknowledged) < wanted:
         await asyncio.sleep(0.05)

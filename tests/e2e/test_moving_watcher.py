@@ -50,7 +50,9 @@ class Load:
         self.changing = True
 
     async def change(self, changes: int) -> None:
-        """Ends when each of its calls has returned, so that no change is committed afterwards."""
+        """This method ends when each of its calls has returned, so that no change is committed
+        afterwards.
+        """
         self.left = changes
         answering = asyncio.create_task(self._answer())
         await asyncio.gather(*[self._change(f"S{n}") for n in range(SUBSCRIPTIONS)])

@@ -1,4 +1,6 @@
-"""Operators see which subscription cannot be processed; adapters get all other requests."""
+"""Tests that operators see which subscription cannot be processed, and that adapters get the
+requests of all other subscriptions.
+"""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ def _out_of_order(platform: Platform, freezes: Counter[str]) -> set[str]:
     """Returns the subscriptions for which a frozen adapter finished a request after a later
     request. The adapter had begun the earlier request under a live lease.
 
-    An adapter works on one request at a time, so each freeze causes at most one late request.
+    An adapter works on one request at a time, so each freeze causes at most one such request.
     """
     last: dict[str, str] = {}
     late: Counter[str] = Counter()
@@ -244,8 +244,8 @@ def _out_of_order(platform: Platform, freezes: Counter[str]) -> set[str]:
 
 
 def _check_platform(platform: Platform, subscription: Subscription, *, late: set[str]) -> None:
-    """Checks that the platform holds what the CRM says. A subscription in `late` may differ, but
-    then its link must not be in sync.
+    """Checks that the platform holds what the CRM says. On the platform, a subscription in `late`
+    may differ from the CRM, but then its link must not be IN_SYNC.
     """
     (link,) = subscription.provider_links
     number = subscription.number

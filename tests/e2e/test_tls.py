@@ -102,7 +102,9 @@ def files(tmp_path: Path) -> dict[str, Path]:
 async def test_clients_and_adapters_read_replaced_certificates_when_they_connect_anew(
     tmp_path: Path, files: dict[str, Path]
 ) -> None:
-    """The second server has signed its certificate itself, so a client needs the new files."""
+    """The second server uses a certificate that it has signed itself, so a client needs the new
+    files to connect to this server.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         place = f"127.0.0.1:{free.getsockname()[1]}"
     tls, own = TlsFiles(**files), _own_pair(tmp_path)

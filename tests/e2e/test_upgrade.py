@@ -1,4 +1,6 @@
-"""Processes of the previous release run on the new schema until each of them is replaced."""
+"""Tests that server processes of the previous release run on the new schema until each process is
+replaced.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 class Load:
-    """A CRM that changes subscriptions all the time. No call may fail."""
+    """A CRM that changes subscriptions without pauses. None of its calls may fail."""
 
     def __init__(self, *servers: Server) -> None:
         places = ",".join(server.address for server in servers)

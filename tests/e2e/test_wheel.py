@@ -45,7 +45,7 @@ def test_the_command_says_what_is_missing(installed: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr.startswith("The command generic-provider needs click, which comes with")
-    # the package is in no index, so only the wheel can be installed again
+    # no index has the package, so the text names the command for the wheel
     assert done.stderr.endswith("pip install 'generic_provider-VERSION-py3-none-any.whl[server]'\n")
     assert len(done.stderr.splitlines()) == 1
     assert _python(installed, "import generic_provider").returncode == 0

@@ -45,7 +45,9 @@ def server(tmp_path: Path, postgres: Databases, metrics: str) -> Iterator[Server
 
 
 def children(parent: int) -> set[int]:
-    """Returns the ids of the worker processes, without the other processes that Python starts."""
+    """Returns the ids of the worker processes. Python starts other processes too, which are left
+    out.
+    """
     found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return {int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 

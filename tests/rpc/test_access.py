@@ -1,5 +1,5 @@
-"""Tests who may call what: every RPC with every role. Adapters call RPCs for their own provider and
-for another provider.
+"""Tests which caller may make which call: every RPC with every role. Adapters call RPCs for their
+own provider and for another provider.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ provider. `test_an_adapter_neither_answers_nor_holds_requests_of_another_provide
 
 @dataclass
 class House:
-    """A server with a caller for each role. The caller has the name of the role."""
+    """A server with one caller for each role. Each caller has the name of its role."""
 
     address: str
     channel: grpc.aio.Channel
@@ -301,7 +301,7 @@ async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed
 
 
 class Flood:
-    """Sends without end, so that the stream of a client that does not read is soon full."""
+    """Sends messages without end, so the stream to a client that does not read is soon full."""
 
     def __getattr__(self, _: str) -> Any:
         return self.DownloadArchive

@@ -1,4 +1,4 @@
-"""Tests what the CRM is shown of the answers of a platform."""
+"""Tests which contents of a platform's answers the CRM gets."""
 
 from __future__ import annotations
 

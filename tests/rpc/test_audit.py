@@ -1,4 +1,6 @@
-"""Tests the audit trail with calls of every RPC: they leave the right entries, and no others."""
+"""Tests the audit trail with calls of every RPC: the calls leave the right entries, and no other
+entries.
+"""
 
 from __future__ import annotations
 
@@ -77,8 +79,8 @@ async def trail(crm: AsyncClient, **filters: Any) -> list[AuditEntry]:
 async def latest(
     crm: AsyncClient, enough: Callable[[list[AuditEntry]], bool], **filters: Any
 ) -> list[AuditEntry]:
-    """Waits at most 30 seconds until enough entries match, and returns them. Some entries are
-    written after their call.
+    """Waits at most 30 seconds until enough entries match, and returns these entries. Some entries
+    are written after their call has returned.
     """
     found = list[AuditEntry]()
     with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""A refused change has an audit entry even if its caller did not wait for the refusal."""
+"""Tests that a refused change has an audit entry if its caller has not waited for the refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both clients make every call, with the same arguments."""
+"""Tests that both clients, Client and AsyncClient, make every call with the same arguments."""
 
 from __future__ import annotations
 

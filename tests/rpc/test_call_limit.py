@@ -46,8 +46,8 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def full(caller: Caller) -> AsyncIterator[subscriptions.GetActionRequest]:
-    """While the block runs, as many calls wait for an action as the server accepts. Yields the
-    message of these calls.
+    """While the block runs, the greatest number of calls that the server accepts wait for an
+    action. Yields the message of these calls.
     """
     done = await caller.call("PerformAction", BECOME)
     stub = SubscriptionServiceStub(caller.channel)

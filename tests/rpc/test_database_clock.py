@@ -1,4 +1,6 @@
-"""Only the database's clock counts, even if the server process has another time."""
+"""Tests that only the database's clock counts, even if the clock of the server process shows
+another time.
+"""
 
 from __future__ import annotations
 

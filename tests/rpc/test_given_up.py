@@ -1,4 +1,4 @@
-"""When a caller gives up a call, the server ends the work for this call."""
+"""Tests that the server ends the work for a call when the caller gives the call up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A list whose filter has no index is read in parts; its pages together have all entries."""
+"""Tests lists whose filter has no index: such a list is read in parts, and its pages together have
+all entries.
+"""
 
 from __future__ import annotations
 

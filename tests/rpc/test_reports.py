@@ -48,7 +48,8 @@ async def crm(address: str, caller: Caller) -> AsyncIterator[AsyncClient]:  # no
 
 def soon() -> datetime:
     """Returns the latest `observed_time` that a report may have, less 150 ms, because the clock of
-    the database may be behind. No entry is skipped because of an answer that came before this call.
+    the database may be behind the clock of this process. With this `observed_time` no entry is
+    skipped because of an answer that arrived before this call.
     """
     time.sleep(0.2)
     return datetime.now(UTC) + timedelta(minutes=5) - timedelta(milliseconds=150)

@@ -1,4 +1,4 @@
-"""Tests what callers that read or watch a reset run get."""
+"""Tests which messages callers get who read or watch a reset run."""
 
 from __future__ import annotations
 

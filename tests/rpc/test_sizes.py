@@ -1,5 +1,5 @@
-"""No message of the server exceeds 2 MiB, whatever a client asks for. These clients have gRPC's
-default limits.
+"""Tests that no message of the server exceeds 2 MiB, whatever a client asks for. The clients of
+these tests have gRPC's default limits.
 """
 
 from __future__ import annotations

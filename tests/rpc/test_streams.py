@@ -75,7 +75,7 @@ async def stream(address: str, name: str, *, max_in_flight: int) -> AsyncIterato
 
 
 async def handed(call: Stream) -> api.StreamPendingRequestsResponse.Batch:
-    """Returns the next batch."""
+    """Returns the next batch of hand-overs on the stream."""
     async with asyncio.timeout(20):
         while True:
             message = await call.read()

@@ -1,4 +1,6 @@
-"""Page tokens, ids and lease tokens are accepted only exactly as the server gave them."""
+"""Tests that page tokens, ids and lease tokens are accepted only in exactly the form that the
+server gave.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists, filters, the backlog and claims agree with each other, whatever has happened."""
+"""Tests that lists, filters, the backlog and claims agree with each other after any history."""
 
 from __future__ import annotations
 

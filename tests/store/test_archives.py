@@ -82,7 +82,9 @@ async def test_the_last_error_of_a_link_stays_until_there_is_a_later_one(
 async def test_the_refused_requests_of_a_subscription_that_cannot_be_read_stay(
     bench: Bench, archivist: Archivist, url: str
 ) -> None:
-    """Nobody knows whether one of them is the last error of a link."""
+    """The subscription cannot be read, so nobody knows whether a link names one of the refused
+    requests in its last error.
+    """
     for number in ("S1", "S2"):
         await bench.become(viewer(number))
     await bench.accept_all("SAT")

@@ -1,4 +1,6 @@
-"""Several processes on one PostgreSQL database make archives. Here each process is a store."""
+"""Tests archives that several processes on one PostgreSQL database make. In these tests each
+process is a store.
+"""
 
 from __future__ import annotations
 
@@ -102,8 +104,8 @@ async def test_a_process_that_was_taken_for_dead_changes_nothing_any_more(
 async def test_a_process_that_was_taken_for_dead_does_not_remove_the_file(
     two: list[Archivist],
 ) -> None:
-    """One process stores the checksum of the file, and then stands still. Another process completes
-    the archive. Then the first process continues, and cannot read the file.
+    """One process stores the checksum of the file, and then freezes. Another process completes the
+    archive. Then the first process continues, and cannot read the file.
     """
     one, other = two
     asked = await one.ask()

@@ -1,4 +1,6 @@
-"""The streams and the pulls of a provider share the counts of its pending requests."""
+"""Tests that the streams and the pulls of a provider share the queries that count its pending
+requests.
+"""
 
 from __future__ import annotations
 

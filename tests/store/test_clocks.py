@@ -1,5 +1,5 @@
-"""The clock of the database or of the machine is set while leases are live and automatic ends are
-due.
+"""Tests what happens when the clock of the database or of the machine is set while leases are live
+and automatic ends are due.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""PostgreSQL refuses a statement: it has found damaged data, or the transaction has failed."""
+"""Tests statements that PostgreSQL refuses, because it has found damaged data, or because the
+transaction has failed.
+"""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ async def test_the_gauges_show_what_is_pending_and_how_late_each_duty_is(bench: 
 async def test_open_reset_runs_are_counted_although_many_runs_are_newer(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An alert tells operators about a held run."""
+    """An alert that tells operators about a held run needs this count."""
     monkeypatch.setattr("generic_provider_server.store.read.gauges.MOST_RUNS", 1)
     runs = Runs(bench)
     await runs.outage("S1")

@@ -1,5 +1,5 @@
 """Commands that wait at the same time are committed together. Each command has the same result as
-if it was committed alone.
+if it were committed alone.
 """
 
 from __future__ import annotations

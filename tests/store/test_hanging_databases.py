@@ -1,4 +1,4 @@
-"""If a database hangs without closing its connections, its callers get an error in time."""
+"""Tests that callers get an error in time if the database hangs without closing its connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""While somebody else holds a lock in the database, only calls that need this lock wait."""
+"""Tests that only the calls that need a lock wait while another session of the database holds this
+lock.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
 
 
 class Short(Waits):
-    """A group waits briefly for a lock. Blocked commands are repeated for 3 s, which is enough for
-    a slow machine.
+    """The waiting times of these tests: a group waits briefly for a lock. Blocked commands are
+    repeated for 3 s, which is enough on a slow machine.
     """
 
     @property

@@ -1,4 +1,6 @@
-"""The connection is lost after the database has committed, so nobody knows of the commit."""
+"""Tests connections that are lost after the database has committed, so that the server does not
+know of the commit.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ Losing = Callable[[], AbstractContextManager[None]]
 
 @pytest.fixture
 def losing(monkeypatch: pytest.MonkeyPatch) -> Losing:
-    """Returns a function that lets the store be lost after each commit of a `with` block."""
+    """Returns a function whose `with` block simulates that the connection to the database is lost
+    after each commit.
+    """
     commit = PostgresTables.commit
 
     def commit_and_lose(tables: PostgresTables) -> None:

@@ -1,4 +1,6 @@
-"""Tests that few commands of the clock run in one group while calls are made, otherwise many."""
+"""Tests that few commands of the clock run in one group while callers make calls, and many
+otherwise.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +132,9 @@ async def test_actions_of_several_seconds_do_not_run_one_by_one(
 
 
 async def test_without_calls_many_due_actions_share_a_group(bench: Bench, runner: Clock) -> None:
-    """If other processes use the database, they may have calls, so the groups stay small."""
+    """If other processes use the database, these processes may have calls, so the groups stay
+    small.
+    """
     await scheduled(bench, MOST_DUE)
     most = FEW if bench.store.shared else MANY
     assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == most

@@ -1,4 +1,6 @@
-"""Adapters and the CRM share the writer: neither waits until the other has no more commands."""
+"""Tests that adapters and the CRM share the writer: the commands of adapters do not wait for all
+commands of the CRM, nor the commands of the CRM for all commands of adapters.
+"""
 
 from __future__ import annotations
 

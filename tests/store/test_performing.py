@@ -43,7 +43,9 @@ async def test_an_action_is_kept_with_every_provider_named(bench: Bench) -> None
 
 
 async def test_services_that_no_message_could_carry_together_are_refused(bench: Bench) -> None:
-    """A reset or End Resting may send all services in one request, each with its items."""
+    """A reset or End Resting may send all these services in one request, each service with its
+    items.
+    """
     goods = [f"GOODS{n}" for n in range(4)]
     codes = [f"S{n}" for n in range(90)]
     provider = Provider(

@@ -261,8 +261,8 @@ async def _live(url: str) -> None:
 
 
 async def _reset(bench: Bench) -> None:
-    """Previews and performs runs of each kind, and reads them. One of the runs is held and then
-    approved.
+    """Previews and performs reset runs of each kind, and reads the runs. One of the runs is held
+    and then approved.
     """
     runs, now = Runs(bench), bench.clock.now
     named = (number(1), number(2))

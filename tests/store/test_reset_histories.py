@@ -37,7 +37,9 @@ pytestmark = pytest.mark.slow
 
 @dataclass(slots=True)
 class Healed(History):
-    """Plays a history with a reset run at every provider, perhaps with `full`, before the end."""
+    """Plays a history. Before its end, performs a reset run at every provider, in some cases with
+    `full`.
+    """
 
     async def _say_goodbye(self) -> None:
         await self._approve_later()
@@ -47,8 +49,8 @@ class Healed(History):
         await History._say_goodbye(self)  # noqa: SLF001 - no `super` with slots
 
     async def _approve_later(self) -> None:
-        """Checks that an approved run sends to each planned subscription either exactly the planned
-        requests or none, whatever has happened since it was planned.
+        """Checks that an approved run creates for each planned subscription either exactly the
+        planned requests or no requests, whatever has happened since the plan was made.
         """
         provider, runs = self.chance.choice(self.providers).code, Runs(self.bench)
         kinds = self.chance.sample(list(DifferenceKind), self.chance.randrange(5))
@@ -121,7 +123,8 @@ class Healed(History):
 
 @dataclass(slots=True)
 class Recreated(Healed):
-    """Lets the platforms lose accounts at the end, perhaps while requests are pending.
+    """Lets the platforms lose accounts at the end of the history, in some cases while requests are
+    pending.
 
     No request is handed over in the meantime, because `recreate` does not reset a subscription with
     a live lease.

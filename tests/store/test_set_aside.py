@@ -1,4 +1,6 @@
-"""A subscription that cannot be processed does not stop the duties for other subscriptions."""
+"""Tests that a subscription that cannot be processed does not stop the duties for other
+subscriptions.
+"""
 
 from __future__ import annotations
 

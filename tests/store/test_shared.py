@@ -1,4 +1,4 @@
-"""Tests several processes on one PostgreSQL database. Here each process is a store."""
+"""Tests several processes on one PostgreSQL database. In these tests each process is a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests when and how server processes end the leases of a process that stands still."""
+"""Tests when and how server processes end the leases of a process that is silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A lease that the server gave but did not send ends at once, and counts no attempt."""
+"""Tests that a lease that the server gave but did not send ends at once, and that no attempt is
+counted.
+"""
 
 from __future__ import annotations
 

@@ -296,8 +296,8 @@ async def test_rows_that_are_read_together_cost_the_watchers_that_wait_one_query
 async def test_a_watcher_that_begins_slowly_misses_nothing_if_all_others_leave(
     bench: Bench, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new watcher asks for the end of the events. Before it gets the answer, another watcher
-    gets further events and leaves, and the next row is being read.
+    """The new watcher asks for the place of the newest event. Before the new watcher gets the
+    answer, another watcher gets further events and leaves, while the next row is being read.
     """
     bounds, rows = LateAnswer("event_bounds"), LateAnswer("event_rows")
     async with AsyncExitStack() as new_stack:
@@ -355,7 +355,7 @@ class LosesTheLastEvents:
 
 
 class LateAnswer:
-    """Holds the answers to a query back until `answered` is set."""
+    """Holds back the results of a query until `answered` is set."""
 
     def __init__(self, query: str) -> None:
         self._query = query

@@ -1,4 +1,6 @@
-"""Runs `generic-provider adapter check` in a process of its own, and an adapter that it judges."""
+"""Runs `generic-provider adapter check` in a process of its own, and an adapter that the check
+judges.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ Serve = Callable[[str], Coroutine[None, None, None]]
 
 
 async def checked(serve: Serve, *options: str) -> tuple[int, dict[int, str]]:
-    """Returns the exit code of the command, and its verdict on each rule."""
+    """Returns the exit code of the command, and the verdict on each rule."""
     return judged(await printed_by_check(serve, *options))
 
 

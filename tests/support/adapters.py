@@ -63,7 +63,7 @@ class Adapters:
     """The adapters, and the leases that they know. The server's verdicts must agree with these
     leases. `lapsed`: for each stream, the number of requests on leases that ran out since the
     adapter last sent something. `lost`: requests that the platform has applied, and whose lease
-    ended before they were answered. `handed`: all requests in the order of their hand-overs.
+    ended before the adapter answered them. `handed`: all requests in the order of their hand-overs.
     """
 
     bench: Bench
@@ -158,7 +158,8 @@ class Adapters:
 
     def _overwrite(self, work: HeldLease) -> bool:
         """Overwrites what the platform holds, except usage records, with the target of the
-        hand-over, as some adapters do. Returns False if this is not possible.
+        hand-over, as some adapters do. Returns False if the hand-over has no target or contains
+        usage records, or if the platform does not know the subscriber.
         """
         (provider, subscription), requests = work.place, work.handed.requests
         former = self.platforms[provider].subscribers.get(subscription)
@@ -190,7 +191,7 @@ class Adapters:
 
     async def _answer(self, work: HeldLease, status: ResponseStatus) -> None:
         """Sends the next answer under the live lease. Checks that the answer is applied, and that a
-        repetition of it changes nothing.
+        repetition of the answer changes nothing.
         """
         request = work.handed.requests[work.answered]
         response = self._response(work, work.answered, status)
@@ -212,7 +213,9 @@ class Adapters:
             assert may_expire or await self.truth.record(request.subscription) == before
 
     async def _answer_dead(self, work: HeldLease, position: int, code: ResponseCode | None) -> None:
-        """Sends an answer that must not change the request."""
+        """Sends an answer that the server must not apply, and checks that the request keeps its
+        state.
+        """
         done = position < work.applied
         status = ACCEPTED if done else self.chance.choice((REJECTED, RETRY_LATER))
         request = work.handed.requests[position]

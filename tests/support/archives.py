@@ -92,8 +92,8 @@ class Archivist:
         await Archiving(self.bench.store, self.folder).work()
 
     async def work_until(self, step: int) -> bool:
-        """Works as a process that dies after that step. Returns False if the work needed fewer
-        steps.
+        """Works on archives as a process that dies after the given number of steps. Returns False
+        if the work needed fewer steps.
         """
         death = Death(step)
         store: Any = Mortal(self.bench.store, death, f"worker {step}")
@@ -110,7 +110,7 @@ class Archivist:
         return found
 
     async def holding(self, requests: Iterable[int]) -> dict[int, ArchiveRecord | None]:
-        """Returns for each request the archive that contains it, or None."""
+        """Returns for each request the archive that contains the request, or None."""
         return await self.bench.store.read(
             lambda queries: {number: queries.archive_holding(number) for number in requests}
         )
@@ -187,7 +187,7 @@ def runs_inside(file: Path) -> RunsInside:
 
 @dataclass(slots=True)
 class Death:
-    """Raises Died after this many steps."""
+    """Raises Died after the given number of steps."""
 
     steps: int
 

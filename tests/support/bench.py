@@ -75,7 +75,9 @@ class Bench:
     """The clocks of each opened store, one for each duty."""
 
     def ask(self, command: Command[Result], *, audit: Audit | None = None) -> asyncio.Task[Result]:
-        """Queues the command when the event loop runs next, in the order of the calls."""
+        """Queues the command when the event loop runs next. The commands keep the order in which
+        `ask` was called.
+        """
         return asyncio.create_task(self.store.do(command, audit=audit))
 
     async def add_provider(self, provider: Provider) -> ProviderRecord:
@@ -132,7 +134,7 @@ class Bench:
         return await self.perform(action, action.number, bulk=bulk)
 
     async def become_all(self, actions: Iterable[BecomeSubscriber]) -> None:
-        """Performs the actions at the same time, so that they share transactions."""
+        """Performs the actions at the same time, so that the actions share transactions."""
         await asyncio.gather(*[self.become(action) for action in actions])
 
     async def claim(
@@ -215,12 +217,12 @@ class Bench:
         return (await self.store.do(end_of_stream(provider, stream))).found
 
     async def pass_time(self, seconds: float) -> None:
-        """Advances the clock, and does what is due then."""
+        """Advances the clock, and does all work that is due at the new time."""
         self.clock.advance(seconds)
         server = self.store.server
         if server not in self._clocks:
             self._clocks[server] = [Clock(self.store, [duty]) for duty in duties(server)]
-        random.shuffle(self._clocks[server])  # because each duty has a loop of its own
+        random.shuffle(self._clocks[server])  # in the service the order of the duties is not fixed
         for each in self._clocks[server]:
             await each.do_everything()
 

@@ -9,8 +9,8 @@ from .bench import Bench
 
 
 async def with_document(bench: Bench, url: str, number: str, document: bytes) -> bytes:
-    """Writes the document (the encoded subscription) directly into the database, because no
-    command writes such a document. Returns the former document.
+    """Writes the document (the encoded subscription) directly into the database, because no command
+    would write this document. Returns the former document.
 
     Afterwards the leases of the former server process belong to no process, as after a drain.
     """

@@ -1,4 +1,4 @@
-"""Puts a large state into a database within seconds: the rows that the service made for two
+"""Puts a large state into a database within seconds: the rows that the service has written for two
 subscriptions are copied in SQL under other numbers.
 """
 
@@ -62,11 +62,11 @@ def change(n: int, subscription: str) -> PerformActionRequest:
 
 
 def fill(url: str, *, subscriptions: int, settled: int, blocked: int, drifted: int = 0) -> None:
-    """Fills a migrated database without subscriptions, which no server uses at that time.
+    """Fills a migrated database that contains no subscriptions and that no server uses at the time.
 
     The first subscriptions, from `number(0)`, are linked, and the settled requests are distributed
-    over them. Each of the next `blocked / BEHIND` subscriptions has BEHIND requests after a
-    request that waits a day for its retry. The last `drifted` subscriptions are out of sync.
+    over them. In each of the next `blocked / BEHIND` subscriptions, BEHIND requests wait behind a
+    request whose retry is due in a day. The last `drifted` subscriptions are out of sync.
     """
     stuck = blocked // BEHIND
     linked = subscriptions - stuck - drifted
@@ -170,7 +170,7 @@ def _make_stuck(address: str, subscription: str) -> None:
 
 
 def _make_drifted(address: str, subscription: str) -> None:
-    """Adds a service while the provider is not effective, so that the platform lacks it."""
+    """Adds a service while the provider is NOT_EFFECTIVE, so the platform lacks the service."""
     with Client(address) as client:
         client.set_provider_state(PROVIDER, state="NOT_EFFECTIVE")
         _perform(address, [existing(subscription), change(0, subscription)])

@@ -20,4 +20,4 @@ def use_memory() -> None:
     there = os.statvfs(MEMORY)
     if there.f_bavail * there.f_frsize > ENOUGH and not there.f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"] = str(MEMORY)
-        tempfile.tempdir = None  # then `tempfile` reads TMPDIR again
+        tempfile.tempdir = None  # so that `tempfile` reads TMPDIR again

@@ -1,5 +1,5 @@
-"""Runs the manual's adapters in other languages. They are changed so that the check can test every
-rule.
+"""Runs the adapters in other languages than Python from the manual (docs/adapters.md). The adapters
+are changed so that `adapter check` can test every rule.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ class StepClock:
 @dataclass
 class Hanging:
     """Causes random faults. A frozen server, a stalled connection or a lock lasts for 0.1 to 2
-    times the servers' `--patience-seconds`. Faults that need the database do nothing while the
-    database is restarted.
+    times the servers' `--patience-seconds`. While the database is restarted, no fault that needs
+    the database is caused.
     """
 
     chance: random.Random

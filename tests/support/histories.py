@@ -64,7 +64,7 @@ class History(Adapters):
             self._connect(provider.code)
 
     def _reseed(self, seed: int) -> None:
-        random.seed(seed)  # this makes the jitter of the services repeatable
+        random.seed(seed)  # so that the service draws the same jitter of delays in each play
         self.chance.seed(seed)
 
     async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
@@ -137,7 +137,9 @@ class History(Adapters):
                 await self.bench.store.do(ExpireOverdue(provider=provider.code))
 
     async def _preview(self, action: AnyAction, number: str) -> Done | None:
-        """Returns what the action would do, or None if it is refused. A preview changes nothing."""
+        """Returns the preview of the action, or None if the action is refused. Checks that the
+        preview changes nothing.
+        """
         before = await self.truth.record(number)
         try:
             preview = await self.bench.perform(action, number, validate_only=True)
@@ -147,7 +149,9 @@ class History(Adapters):
         return preview
 
     async def _reset_one(self) -> None:
-        """Resets a subscription after a preview, and then once more."""
+        """Previews the reset of a subscription, resets the subscription, and resets it a second
+        time.
+        """
         number, way = self.chance.choice(self.subscriptions), self.chance.randrange(4)
         reset = ResetSubscription(
             subscription=number,
@@ -172,7 +176,7 @@ class History(Adapters):
         return self.chance.choice(self.providers).code
 
     async def _report(self) -> None:
-        """Reports what a platform holds of a subscription."""
+        """Reports what a platform holds for a subscription."""
         number, provider = self.chance.choice(self.subscriptions), self._any_provider()
         record = await self.truth.record(number)
         link = record and record.aggregate.link(provider)
@@ -236,8 +240,8 @@ class History(Adapters):
             self._end(work)
 
     def _resolution(self, place: Place, pending: Pending) -> ResolveRequest:
-        """Resolves a request, as a person does who has checked the platform or made the change by
-        hand.
+        """Resolves a request, as an operator does who has checked the platform, or has changed the
+        platform by hand.
         """
         done = pending.number in self.applied
         if not done and self.chance.random() < 0.5:

@@ -90,8 +90,8 @@ def swapped(old: str, new: str) -> SwapItem:
 
 
 def told(request: Request) -> str:
-    """Returns the request in words: its type and what it names. For a usage record, the words
-    include the serial numbers of its goods.
+    """Returns the request in words: its type, and the elements that it names. For a usage record,
+    the words include the serial numbers of its goods.
     """
     names = [service.service for service in request.services]
     if request.usage and request.service:
@@ -202,7 +202,9 @@ class Hybrid:
         return first
 
     def pending(self, provider: str) -> list[str]:
-        """Returns the queue in words: the origin and type of each request, and what it names."""
+        """Returns the queue in words: the origin and type of each request, and the elements that it
+        names.
+        """
         return [
             f"{pending.origin.name} {told(pending.request)}"
             for pending in self.life.there.queue(provider)

@@ -64,7 +64,7 @@ FEW = 50
 @dataclass(slots=True)
 class Lease:
     """The requests of a lease that the adapter has not answered. The platform has applied the first
-    `done` requests.
+    `done` of these requests.
     """
 
     handover: int
@@ -139,7 +139,9 @@ class Life:
         return image(self.desired, self.catalogues[provider], now=self.now)
 
     def differences(self, provider: str) -> list[str]:
-        """Returns the differences between what the platform holds and what the CRM wants there."""
+        """Returns the differences between the contents of the platform and the contents that the
+        CRM wants there.
+        """
         wanted = self.wanted(provider)
         return self.platforms[provider].differences(self.desired.number, wanted, self.now)
 
@@ -256,7 +258,7 @@ class Life:
         self._take(expire(self.there, provider, circumstances=self.circumstances))
 
     def wait(self, seconds: int) -> None:
-        """Advances the time, and does what is due then."""
+        """Advances the time, and does all work that is due at the new time."""
         self.now = Instant(self.now + seconds * SECOND)
         if usage_is_over(self.there, now=self.now):
             self._take(end_usage(self.there, circumstances=self.circumstances))
@@ -341,11 +343,11 @@ class Life:
 
     def _take(self, transition: Transition) -> None:
         """Applies the change. The service computes some values from the change alone. This method
-        checks that they equal the values computed from the whole aggregate.
+        checks that these values equal the values that are computed from the whole aggregate.
         """
         former, self.aggregate = self.aggregate, transition.aggregate
         unsettled = len(self.aggregate.performed)
-        # for many actions the full computation takes long
+        # with many actions, the full computation is slow
         if unsettled < FEW or unsettled % FEW == 0:
             named = names_of(former) if former else NO_NAMES
             assert names_after(former, named, transition) == names_of(self.aggregate)

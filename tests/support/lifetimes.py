@@ -87,8 +87,9 @@ UNREFUSED: dict[Step, int] = {
 
 
 def providers() -> list[Provider]:
-    """Returns two providers with usage services. One rejects a request after three attempts, the
-    other after five; pending requests expire after two days, or after seven.
+    """Returns two providers with usage services. The first provider rejects a request after three
+    attempts, the second after five. Pending requests of the first provider expire after two days,
+    those of the second after seven.
     """
     rent = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
     return [
@@ -266,7 +267,7 @@ class Lifetime:
         raise AssertionError(f"the backlog of {provider} does not drain")
 
     def _reject(self) -> None:
-        """Rejects a request, but none that the platform has already applied."""
+        """Rejects a request that the platform has not applied."""
         provider = self._leased()
         if provider is None:
             return
@@ -339,7 +340,7 @@ class Lifetime:
         self.life.switch(code, effective=effective)
 
     def _set(self, provider: Provider) -> None:
-        """Changes the settings that may always be changed."""
+        """Changes those settings of a provider that may be changed at any time."""
         activation, deactivation = self.chance.choices(list(RequestMethod), k=2)
         settings = replace(
             provider.request_settings,
@@ -352,7 +353,7 @@ class Lifetime:
         self.life.change(replace(provider, request_settings=settings, delivery_settings=delivery))
 
     def _report(self) -> None:
-        """Reports what the platform holds. Sometimes changes the platform before, without a
+        """Reports what the platform holds. In some cases, first changes the platform without a
         request.
         """
         idle = [link for link in self.life.there.links if not link.queue]
@@ -374,8 +375,8 @@ class Lifetime:
         platform.untold.discard(NUMBER)
 
     def answer_all(self) -> None:
-        """Answers requests as an adapter does whose platform applies everything that it can, until
-        none is pending.
+        """Answers requests until none is pending, as an adapter does whose platform applies
+        everything that it can.
         """
         for provider in self.providers:
             self.life.switch(provider.code, effective=True)

@@ -1,4 +1,4 @@
-"""Mounts file systems for tests, which needs root."""
+"""Mounts file systems for tests. To mount a file system, the user must be root."""
 
 from __future__ import annotations
 

@@ -84,8 +84,8 @@ def check_confirmed(life: Life) -> None:
     """Checks that *confirmed* is what the CRM wants, apart from elements of rejected requests.
     Links with a rejected correction are not checked.
 
-    A rejected request is not sent again automatically. So after a rejected BECOME_SUBSCRIBER the
-    platform does not know the subscriber.
+    The service does not send a rejected request again by itself. So after a rejected
+    BECOME_SUBSCRIBER the platform does not know the subscriber.
     """
     for link in life.there.links:
         refused = _refused(life, link.provider)
@@ -116,9 +116,9 @@ def _refused(life: Life, provider: str) -> list[Finished]:
 
 
 def _corrects(pending: Pending) -> bool:
-    """Tells whether the request counts as a correction. A request for a usage record always counts:
-    it may move the record together with goods, and then its rejection takes nothing back in the
-    CRM, as for a correction.
+    """Tells whether the request counts as a correction. A request for a usage record always counts
+    as a correction: the request may move the record together with goods, and then its rejection
+    takes nothing back in the CRM, like the rejection of a correction.
     """
     return pending.origin is not RequestOrigin.ACTION or pending.request.usage is not None
 

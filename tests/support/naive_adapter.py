@@ -65,7 +65,7 @@ class StackingAdapter:
     """An adapter that does the requests of a lease one after the other, and sends the newest of its
     waiting answers first.
 
-    It drops an answer after the call, whatever the verdict is.
+    The adapter drops an answer after the call, whatever the verdict is.
     """
 
     def __init__(self) -> None:

@@ -41,7 +41,7 @@ Posted = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class PlatformRefuses(Exception):
-    """Says that the platform cannot apply the request in its present state."""
+    """Says that the platform cannot apply the request in the present state of the platform."""
 
 
 @dataclass
@@ -98,7 +98,9 @@ class SimulatedPlatform:
                 raise AssertionError(f"nothing to do in {request}")
 
     def differences(self, subscription: str, wanted: PlatformImage, now: Instant) -> list[str]:
-        """Returns the differences in words; none if the platform holds exactly what is wanted."""
+        """Returns the differences in words; no differences if the platform holds exactly the wanted
+        contents.
+        """
         there = self.subscribers.get(subscription)
         return list(_differences(there, wanted, now))
 

@@ -42,7 +42,7 @@ SETTINGS: Mapping[str, object] = {
     "log_min_messages": "fatal",
     "fsync": "off",
     "full_page_writes": "off",
-    "dynamic_shared_memory_type": "mmap",  # files in the server's folder, which is removed
+    "dynamic_shared_memory_type": "mmap",  # in the server's folder, which is removed
 }
 """With these settings commits survive a kill of the server's processes, but not a crash of the
 machine.
@@ -80,8 +80,8 @@ class Databases:
 
 
 class Remembered:
-    """A database that each test gets with the same contents, which `prepare` writes. To restore
-    them takes less time than to make a database.
+    """A database that each test gets with the same contents, which `prepare` writes. To restore the
+    contents takes less time than to make a new database.
 
     The connection stays open, because then PostgreSQL keeps the prepared statements.
     """

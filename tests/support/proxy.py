@@ -14,7 +14,7 @@ class Proxy:
         self.address = ""
 
     def cut(self) -> int:
-        """Breaks every connection. Returns how many were not broken before."""
+        """Breaks every connection. Returns how many connections were not broken before."""
         broken, self._open = self._open, set()
         for writer in broken:
             writer.transport.abort()

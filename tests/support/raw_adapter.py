@@ -137,8 +137,8 @@ class RawLease:
 
 
 class RawAdapter:
-    """The adapter. It opens its stream at `servers[0]`, and makes its other calls at any of
-    `servers`.
+    """The adapter. The adapter opens its stream at `servers[0]`, and makes its other calls at any
+    of `servers`.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class RawAdapter:
                         break
                     self._hear(stream, message)
         except (grpc.RpcError, TimeoutError):
-            pass  # however a stream ends, the adapter opens another one
+            pass  # after every end of a stream, the adapter opens a new stream
         finally:
             stream.ended_at = time.monotonic()
             stream.replaced.set()

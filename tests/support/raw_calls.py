@@ -14,8 +14,8 @@ USUAL = {b":method": b"POST", b":scheme": b"http", b":authority": b"x", b"te": b
 
 
 class RawConnection:
-    """A connection, without TLS unless `tls` is given. Use it as a context manager. `window`: how
-    many bytes of each response the server may send.
+    """A connection, without TLS unless `tls` is given. Use a RawConnection as a context manager.
+    `window`: how many bytes of each response the server may send.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""Makes the platform report of what a simulated platform holds for one subscription, and changes
-what it holds without a request.
+"""Makes the platform report of the contents of a simulated platform for one subscription. Also
+changes these contents without a request.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def reported(
 
 
 def drift(there: Subscriber, catalogue: Catalogue, *, chance: Random) -> None:
-    """Changes the platform without a request."""
+    """Changes the contents of the platform without a request."""
     if there.services and chance.random() < 0.4:
         del there.services[chance.choice(sorted(there.services, key=str))]
     if there.items and chance.random() < 0.3:

@@ -26,7 +26,7 @@ OLEV = Who(performed_by="Olev")
 
 @dataclass
 class Slept:
-    """A clock that advances only by sleeping."""
+    """A clock that advances only while the program sleeps."""
 
     now: float = 0.0
 

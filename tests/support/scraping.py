@@ -22,7 +22,7 @@ class Scrape:
     families: tuple[Metric, ...]
 
     def value(self, name: str, labels: Mapping[str, str] = {}, **more: str) -> float:
-        """Returns the sum of the samples that have these labels, or -1 if there is none."""
+        """Returns the sum of the samples that have these labels; -1 if no sample has them."""
         wanted = {**labels, **more}.items()
         found = [
             sample.value

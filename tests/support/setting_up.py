@@ -15,8 +15,9 @@ from support.catalogues import aluxsat, ott
 
 
 def two_providers() -> list[Provider]:
-    """Returns two providers with usage services. One rejects a request after three attempts, the
-    other after five; pending requests expire after two days, or after seven.
+    """Returns two providers with usage services. The first provider rejects a request after three
+    attempts, the second after five. Pending requests of the first provider expire after two days,
+    those of the second after seven.
     """
     rent = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
     return [

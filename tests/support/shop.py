@@ -1,4 +1,6 @@
-"""Contains a CRM that makes subscribers on a real server. An adapter gets their requests."""
+"""Contains a CRM that makes subscribers on a real server. An adapter gets the requests of these
+subscribers.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ class Shop:
         await self.crm.set_provider_state("P", state="EFFECTIVE")
 
     async def subscribe(self, numbers: Iterable[str]) -> None:
-        """Makes subscribers. Each has one request: BECOME_SUBSCRIBER with SPORT."""
+        """Makes subscribers. Each subscriber has one request: BECOME_SUBSCRIBER with SPORT."""
         become = actions.BecomeSubscriber(type="DTH", provider="P", services=[("MAIN", "SPORT")])
         orders = [actions.request(become, subscription=number) for number in numbers]
         await self.crm.batch_perform(orders)
@@ -49,7 +51,7 @@ class Shop:
         return {each.subscription: each for each in found}
 
     async def tried(self) -> dict[str, ProvisioningRequest]:
-        """Returns all requests, as soon as each is settled or had a failed attempt."""
+        """Waits until each request is settled or had a failed attempt, and returns all requests."""
         while not all(map(_tried, (found := await self.requests()).values())):
             await asyncio.sleep(0.02)
         return found

@@ -17,7 +17,9 @@ collect fewer cases.
 
 
 def forms(name: str, *, suite: object, soak: object) -> pytest.MarkDecorator:
-    """Returns a mark with the test's argument in both forms."""
+    """Returns a mark that gives the test's argument the value `suite` in the short form, and `soak`
+    in the long form.
+    """
     both = [pytest.param(suite, id="suite"), pytest.param(soak, id="soak", marks=pytest.mark.soak)]
     return pytest.mark.parametrize(name, both)
 

@@ -12,8 +12,8 @@ CHUNK = 65_536
 
 
 class StallingProxy:
-    """A proxy with threads of its own. Through the attribute `url` of the proxy, a client connects
-    to the database at the argument `url`.
+    """A proxy to the database at the argument `url`, with threads of its own. A client connects to
+    the attribute `url` of the proxy.
     """
 
     def __init__(self, url: str) -> None:

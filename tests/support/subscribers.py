@@ -64,7 +64,7 @@ def viewer(
 
 
 def served(become: BecomeSubscriber) -> Life:
-    """Returns a life in which the platforms have accepted the first requests."""
+    """Returns the life of a subscription whose first requests the platforms have accepted."""
     life = Life([aluxsat(), ott()])
     life.perform(become)
     for link in life.there.links:

@@ -15,7 +15,9 @@ from support.processes import Server
 def on_terminal(
     *arguments: str, server: Server | None = None, columns: int = 80, **environment: str
 ) -> tuple[int, str]:
-    """Runs the command until it ends. Returns its exit code, and what the terminal showed."""
+    """Runs the command until it ends. Returns the exit code of the command, and what the terminal
+    showed.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: text for name, text in os.environ.items() if name != "COLUMNS"}
@@ -40,5 +42,5 @@ def on_terminal(
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # the other side of the terminal is closed, so this is its end
+    except OSError:  # the command has ended, and closed its side of the terminal
         return b""

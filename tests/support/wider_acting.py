@@ -1,5 +1,5 @@
-"""Makes random actions that name several items or services, and random actions that may not fit the
-state of the subscription.
+"""Makes random actions that name several items or services, and random actions that the state of
+the subscription may not allow.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ WINDOWS = tuple([hours * 3_600 * SECOND for hours in (48, 50, 168, 1_000)])
 
 
 def world(chance: Random) -> list[Provider]:
-    """Returns one to three providers. The first has goods."""
+    """Returns one to three providers. The first provider has goods."""
     codes = ("OTT", "WEB")[: chance.choice((0, 1, 1, 2))]
     first = _provider("ALUXSAT", chance, goods=chance.randint(1, 3))
     return [first, *[_provider(code, chance, goods=chance.randint(0, 3)) for code in codes]]

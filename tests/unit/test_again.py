@@ -1,4 +1,4 @@
-"""The command line that is shown for repeating an action performs exactly the same action."""
+"""Tests that the command line that is shown to repeat an action performs the same action."""
 
 from __future__ import annotations
 

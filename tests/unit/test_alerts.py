@@ -1,5 +1,5 @@
-"""Tests the alerts and the dashboard that are delivered. They use only metrics that exist; each
-alert has its chapter in the runbook, and fires and ends when it should.
+"""Tests the alerts and the dashboard in docs/deployment. They use only metrics that exist. Each
+alert has its chapter in the runbook, and fires and ends at the right time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The answers of a call are judged in groups of 100, so that other calls wait only for a group."""
+"""Tests that the answers of a call are judged in parts of 100, so that other calls wait only for
+one part.
+"""
 
 from __future__ import annotations
 

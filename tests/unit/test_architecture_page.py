@@ -1,4 +1,4 @@
-"""The map in docs/architecture.md names every module, so that a newcomer finds each of them."""
+"""Tests that the map in docs/architecture.md names every module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Tests how a command learns how to connect: from options, the environment and a profile."""
+"""Tests how a command finds the settings of its connection: in options, in the environment and in a
+profile.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long lines are folded between words, and command lines stay whole."""
+"""Tests that long lines are folded between words, and that command lines are not folded."""
 
 from __future__ import annotations
 

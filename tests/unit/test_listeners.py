@@ -1,4 +1,4 @@
-"""The state of the connection that listeners hear of."""
+"""Tests what listeners are told about the connection to the database."""
 
 from __future__ import annotations
 

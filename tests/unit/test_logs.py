@@ -1,4 +1,4 @@
-"""Tests log lines that cannot be written, and callers' texts that imitate other fields of a log
+"""Tests log lines that cannot be written, and texts of callers that look like other fields of a log
 line.
 """
 

@@ -1,4 +1,6 @@
-"""Repeated work continues after an error, and costly work is repeated seldom."""
+"""Tests that repeated work continues after an error, and that work that takes long is repeated
+rarely.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Tests the time of a process when the clock that the process follows is set or not read."""
+"""Tests the time of a process when the clock that the process follows is set, or is not read for
+some time.
+"""
 
 from __future__ import annotations
 

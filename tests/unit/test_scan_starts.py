@@ -1,4 +1,4 @@
-"""Where claims begin to scan, and which providers count as empty."""
+"""Tests where claims begin to scan, and which providers count as providers without a ready lane."""
 
 from __future__ import annotations
 

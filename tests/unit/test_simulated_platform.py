@@ -1,4 +1,6 @@
-"""The simulated platform removes what a request names, and reports what it holds."""
+"""Tests that the simulated platform removes the elements that a request names, and reports its
+contents.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Documents and lines of archives that were stored before a change are read after it.
+"""Tests that documents, and lines of archives, that an earlier version has stored can be read.
 
 The file `stored_documents.jsonl` has documents with each field, and documents with only the fields
-that have no default. Databases and archives contain such documents, so a new field needs no place
-in the lines, but a default. Only a new kind of contents gets new lines.
+that have no default. Databases and archives contain documents without a field that is added later,
+so a new field needs a default, and no place in the lines of the file. Add lines to the file only
+for a new kind of contents.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ READ: dict[str, Callable[[bytes], object]] = {
 
 
 def kept(old: Any, new: Any) -> bool:
-    """Tells whether the new document has all contents of the old document. It may have more: new
-    fields, or new values at the end of a list that stands for a value.
+    """Tells whether the new document has all contents of the old document. The new document may
+    also have new fields, or new values at the end of a list that stands for a value.
     """
     if isinstance(old, dict):
         return all(key in new and kept(value, new[key]) for key, value in old.items())

@@ -1,4 +1,4 @@
-"""A stream of the client that breaks is opened again, however long it was open before."""
+"""Tests that the client opens a broken stream again, however long the stream was open before."""
 
 from __future__ import annotations
 

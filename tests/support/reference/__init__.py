@@ -1,1 +1,3 @@
-"""Contains a plain, slow model of the business rules, written only from their description."""
+"""Contains a plain, slow model of the business rules, which was written only from the description
+of the rules.
+"""

@@ -1,4 +1,6 @@
-"""Holds what the model knows of a subscription: its actions, their requests, its links."""
+"""Holds what the model knows of a subscription: the actions, their requests, and the links of the
+subscription.
+"""
 
 from __future__ import annotations
 

@@ -267,7 +267,7 @@ def _add_usage(sub: Sub, action: do.AddUsage, providers: Providers, now: int) ->
     offered = distributor_of(provider, where).allowed_services
     need(not offered or service.code in offered, "the distributor does not offer the service")
     need(_has_required(sub, provider, service, where), "the required service is not on")
-    sub.usages.pop(action.reference, None)  # a record that has ended frees its reference
+    sub.usages.pop(action.reference, None)  # the reference of a record that has ended is free
     sub.usages[action.reference] = Usage(
         reference=action.reference,
         provider=action.provider,

@@ -119,9 +119,7 @@ class Model(Rebase):
         self._end()
 
     def _same(self, queue: list[Req], orders: list[Order]) -> bool:
-        """Tells whether the queue already has these requests, because the same reset is not made
-        twice.
-        """
+        """Tells whether the queue already has these requests. Then a reset creates no requests."""
         resets = all(req.origin is RESET for req in queue)
         return bool(queue) and resets and [req.order for req in queue] == orders
 

@@ -20,7 +20,9 @@ BECOME = RequestType.BECOME_SUBSCRIBER
 
 @dataclass(frozen=True)
 class Entitled:
-    """An entitlement: its term end. `code` is for requests, and is ignored in comparisons."""
+    """The contents of an entitlement: its term end, and the code of its service. `code` is for
+    requests, and is ignored in comparisons.
+    """
 
     end: int | None
     code: str = field(compare=False, repr=False)
@@ -155,8 +157,9 @@ def end_of(record: object) -> int:
 
 
 def rank(provider: Provider, distributor: str) -> tuple[int, int]:
-    """Returns the number of distributors that the distributor requires directly or indirectly, and
-    its position in the provider. Unknown distributors, which a platform has reported, are the last.
+    """Returns the place of the distributor in the order of requests: the number of distributors
+    that it requires directly or indirectly, and its position in the provider. Unknown distributors,
+    which a platform has reported, are the last.
     """
     codes = [each.code for each in provider.distributors]
     if distributor not in codes:
@@ -263,7 +266,7 @@ def effect(held: Held, order: Order) -> Held:
 
 
 def has(held: Held, order: Order) -> bool:
-    """Tells whether the image certainly has the effect of the request already."""
+    """Tells whether the image certainly contains the effect of the request already."""
     if order.type is BECOME:
         held = Held({k: v for k, v in held.there.items() if k[0] != "usage"}, held.doubt)
         return held.there == dict(order.parts) and not held.doubt & set(held.there)

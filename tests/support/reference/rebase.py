@@ -208,6 +208,6 @@ def _wants(wanted: Held, order: Order) -> bool:
     """Tells whether the effect of the request is wanted."""
     if order.type is BECOME:
         return KNOWN in wanted.there
-    if order.type is RequestType.CANCEL_UDR:  # a new record may have the same reference
+    if order.type is RequestType.CANCEL_UDR:  # a new usage record may have the same reference
         return not any(wanted.there.get(key) == contents for key, contents in order.parts)
     return has(wanted, order)

@@ -1,4 +1,4 @@
-"""Computes what the CRM's actions do to a subscription. This module shares only the types of the
+"""Computes how the CRM's actions change a subscription. This module shares only the types of the
 values with the service.
 """
 

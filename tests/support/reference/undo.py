@@ -232,8 +232,8 @@ class Undo(Books):
 
 
 def _spent(before: Sub, act: Act) -> Sub:
-    """Returns the state with the automatic end marked as done. The mark stays even if the end is
-    taken back.
+    """Returns the state with the automatic end marked as done. This mark stays even if the
+    automatic end is taken back.
     """
     after = before.copy()
     if not isinstance(act.action, do.StopServices):

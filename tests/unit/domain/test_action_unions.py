@@ -1,4 +1,6 @@
-"""Each action is in the unions that its fields demand; the reference model has the same unions."""
+"""Tests that each action is in the unions that its fields demand, and that the reference model has
+the same unions.
+"""
 
 from __future__ import annotations
 

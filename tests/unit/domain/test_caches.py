@@ -1,4 +1,4 @@
-"""A value that is computed by a shortcut equals the value of the full computation."""
+"""Tests that a value that is computed by a shortcut equals the value of the full computation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from support.lifetimes import STORMY, Lifetime, Step, providers
 
 
 class Watched(Lifetime):
-    """After each step, every shortcut is compared with the computation that it saves."""
+    """Plays a lifetime. After each step, compares the result of every shortcut with the result of
+    the full computation.
+    """
 
     def _take(self, step: Step) -> None:
         super()._take(step)

@@ -1,4 +1,6 @@
-"""Tests which requests are needed, and which are not, after part of an action was taken back."""
+"""Tests which requests are needed, and which are not needed, after a part of an action was taken
+back.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Tests what viewing points require and offer, and what fits on them."""
+"""Tests which goods and distributors a viewing point requires, which services it offers, and how
+many services it can have.
+"""
 
 from __future__ import annotations
 

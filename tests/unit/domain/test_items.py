@@ -1,4 +1,6 @@
-"""An item stays reserved as long as the CRM or any platform may have it for the subscription."""
+"""Tests that an item stays reserved as long as the CRM or any platform may have the item for the
+subscription.
+"""
 
 from __future__ import annotations
 

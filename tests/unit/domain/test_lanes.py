@@ -129,8 +129,9 @@ class Story:
             self._change(reject(self.lane, self.there, circumstances=self.circumstances))
 
     def end(self, number: int) -> None:
-        """Ends the lease for one of the possible reasons. Its requests are marked as `touched` if
-        they were sent. For some reasons, a failed attempt of the first request is counted.
+        """Ends the lease for one of the possible reasons. The requests of the lease are marked as
+        `touched` if they were sent. For some of the reasons, a failed attempt of the first request
+        is counted.
         """
         if not self.lane.is_leased:
             return
@@ -202,7 +203,9 @@ class Story:
             self._take(change.transition, answered=True)
 
     def _take(self, transition: Transition, *, answered: bool = False) -> None:
-        """Takes over the transition. Checks that only an answer took a request from the lease."""
+        """Takes the transition over into the story. Checks that only answers removed requests from
+        the lease.
+        """
         leased = self.lane.leased(self.queue)
         if answered:
             leased -= {finished.pending.number for finished in transition.finished}
@@ -268,8 +271,8 @@ def test_a_lane_keeps_its_states_its_order_and_its_credit(steps: list[tuple[obje
 
 @pytest.mark.parametrize("seconds", [1, 10, 100, 1_000])
 def test_a_server_that_extends_a_lease_keeps_what_another_has_promised(seconds: int) -> None:
-    """The extension does not shorten the time that is left of the lease. The stored duration of the
-    lease is at least as long as this time.
+    """The extension does not shorten the remaining time of the lease. The stored duration of the
+    lease is at least as long as the remaining time.
     """
     now, left = Instant(5_000 * SECOND), 60 * SECOND
     lane = Lane(

@@ -1,4 +1,6 @@
-"""The largest provider is checked with work that grows with its size, not with its square."""
+"""Tests that the work to check a provider grows linearly with the size of the provider, not with
+the square of the size.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests how much work a change of a subscription with very many services needs."""
+"""Tests that a change of a subscription with very many services needs little work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The service does in every history what the plain model of its rules does."""
+"""Tests that in every history the service does the same as the reference model, which is a plain
+second implementation of the rules.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a rejection, later actions are replayed, rejected too, or corrected."""
+"""Tests how the later actions of a subscription are replayed after a rejection."""
 
 from __future__ import annotations
 
@@ -113,7 +113,9 @@ def test_a_refused_correction_takes_nothing_back_and_is_not_tried_again() -> Non
 
 
 def test_a_provider_that_a_replay_links_gets_its_subscriber() -> None:
-    """Without Deactivate, the service at OTT counts as added while the subscription was on."""
+    """After Deactivate is taken back, the service at OTT counts as added while the subscription was
+    on.
+    """
     life = served(viewer(SPORT, NEWS))
     life.perform(Deactivate())
     life.perform(AddServices((online("MAIN", "SPORT"),)))
@@ -124,7 +126,9 @@ def test_a_provider_that_a_replay_links_gets_its_subscriber() -> None:
 
 
 def test_an_order_survives_if_the_action_that_made_it_impossible_is_taken_back_too() -> None:
-    """The second Deactivate is impossible after the first, which is taken back as a whole."""
+    """The second Deactivate is impossible after the first Deactivate, which is then taken back as a
+    whole.
+    """
     life = Life([aluxsat(), ott()])
     life.perform(replace(viewer(SPORT, NEWS), provider="OTT"))
     life.serve("OTT")

@@ -1,4 +1,6 @@
-"""What a platform reports of a subscription replaces what is confirmed of it."""
+"""Tests that the report of a platform replaces the confirmed items and entitlements of a
+subscription.
+"""
 
 from __future__ import annotations
 

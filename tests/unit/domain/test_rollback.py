@@ -1,4 +1,4 @@
-"""After a rejection, the refused part is taken back, and later actions are replayed."""
+"""Tests that after a rejection the refused part is taken back, and later actions are replayed."""
 
 from __future__ import annotations
 

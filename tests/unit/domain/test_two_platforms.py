@@ -1,4 +1,4 @@
-"""Tests what a rejection at one platform does at another."""
+"""Tests how a rejection at one platform changes the requests at another platform."""
 
 from __future__ import annotations
 
@@ -201,8 +201,8 @@ def test_a_refused_reset_lets_the_next_action_send_the_subscriber(
 
 
 def test_a_subscription_that_no_platform_takes_is_a_draft_again() -> None:
-    """The request that the recreation has cancelled is not rejected, so the rejections take back
-    the part of each platform, and not the whole action.
+    """A reset with `recreate` has cancelled one request. A cancelled request is not rejected, so
+    the rejections take back the part of each platform, and not the whole action.
     """
     both = Hybrid(Life([satellite(), over_the_top()]))
     both.become("NEWS", "OTTX", draft=True)

@@ -31,7 +31,7 @@ SPORT, NEWS = on("MAIN", "SPORT"), on("MAIN", "NEWS")
 
 
 def asked(*, done: bool = True) -> Life:
-    """Adds NEWS. The answer to the request is lost. `done`: whether the platform has applied the
+    """Adds NEWS, and loses the answer to the request. `done`: whether the platform has applied the
     request.
     """
     life = served(viewer(SPORT))
@@ -218,7 +218,7 @@ def test_a_late_acceptance_that_something_else_has_overtaken_leaves_doubt() -> N
 
 
 def film(life: Life) -> AddUsage:
-    """Returns a usage record for an hour from now. It has the same reference in each call."""
+    """Returns a usage record for an hour from now, with the same reference in each call."""
     return AddUsage(
         provider="ALUXSAT",
         service="VOD",

@@ -22,7 +22,7 @@ def moved(n: int) -> ChangeLocation:
 
 
 def waiting(count: int) -> Hybrid:
-    """Returns a subscription with this many actions. They are unsettled because there is no
+    """Returns a subscription with this many actions. The actions are unsettled because there is no
     adapter.
     """
     one = Hybrid.served("NEWS")

@@ -22,7 +22,7 @@ def table(measured: Measured) -> Iterator[str]:
             spread = f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else ""
             aim = _against(FIGURES[name].aims.get(what), median(values))
             yield f"| {shown} | {what} | {number(median(values))} | {spread} | {aim} |"
-            shown = ""
+            shown = name
 
 
 def _against(aim: str | None, value: float) -> str:

@@ -19,7 +19,7 @@ from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.commands.reset_definitions import Submit
 from generic_provider_server.commands.reset_runs import Take
 from generic_provider_server.commands.reset_sending import Send
-from generic_provider_server.domain.actions import AddServices, Selection
+from generic_provider_server.domain.actions import AddServices, Selection, SwapItem
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.resets.records import DefinitionRecord, RunState, Settled
 from generic_provider_server.domain.values import ProviderState, Service
@@ -183,6 +183,35 @@ async def test_an_item_is_on_one_subscription(url: str, clock: HandClock) -> Non
         for n in range(10):
             calls = [
                 bench.become(viewer(f"S{n}-{k}", serial=f"shared {n}"))
+                for k, bench in enumerate(benches)
+            ]
+            done = await asyncio.gather(*calls, return_exceptions=True)
+            refused = [each for each in done if isinstance(each, Refused)]
+            assert [each.reason for each in refused] == [Reason.ITEM_IN_USE] * (PROCESSES - 1)
+
+
+async def card_of(bench: Bench, number: str) -> str:
+    record = await bench.store.read(lambda queries: queries.subscription(number))
+    assert record is not None
+    (card,) = record.aggregate.desired.items
+    return card.serial_number
+
+
+async def test_a_swap_that_names_no_goods_type_gets_no_item_of_another_subscription(
+    url: str, clock: HandClock
+) -> None:
+    async with processes(url, clock) as benches:
+        for k, bench in enumerate(benches):
+            await bench.become(viewer(f"S{k}", serial=f"old {k}"))
+        for n in range(10):
+            calls = [
+                bench.perform(
+                    SwapItem(
+                        old_serial_number=await card_of(bench, f"S{k}"),
+                        new_serial_number=f"shared {n}",
+                    ),
+                    f"S{k}",
+                )
                 for k, bench in enumerate(benches)
             ]
             done = await asyncio.gather(*calls, return_exceptions=True)

@@ -4,9 +4,12 @@ subscription.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from generic_provider_server.domain.actions import AddItems, RemoveItems, SwapItem, Terminate
 from generic_provider_server.domain.subscription.names_used import goods_named, uses_of
 from generic_provider_server.domain.values import Goods
+from support.catalogues import aluxsat
 from support.life import Life
 from support.subscribers import goods, on, served, viewer
 
@@ -47,6 +50,19 @@ def test_both_items_of_a_swap_are_reserved_until_it_is_settled() -> None:
     assert reserved(life) == {CARD, BOX, NEW_CARD}
     life.serve("ALUXSAT")
     assert reserved(life) == {BOX, NEW_CARD}
+
+
+def test_a_swap_keeps_the_goods_type_of_the_item_on_the_named_viewing_point() -> None:
+    life = Life([aluxsat()])
+    life.perform(viewer(points=("MAIN", "TWIN1")))
+    life.perform(SwapItem(old_serial_number="2", goods_type="DECODER", new_serial_number="1b"))
+    life.perform(replace(SWAP, new_serial_number="1b"))
+    life.perform(
+        SwapItem(old_serial_number="1b", new_serial_number="9", distributor="TWIN1"),
+    )
+    there = [(item.distributor, item.goods_type, item.serial_number) for item in life.desired.items]
+    assert ("TWIN1", "DECODER", "9") in there
+    assert ("MAIN", "SMARTCARD", "1b") in there
 
 
 def test_a_refused_new_item_is_free_at_once() -> None:

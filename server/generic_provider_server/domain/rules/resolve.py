@@ -120,5 +120,7 @@ def _swap(action: SwapItem, subscription: Subscription) -> SwapItem:
         for item in subscription.items
         if item.serial_number == action.old_serial_number
         and action.goods_type in ("", item.goods_type)
+        and action.provider in ("", item.provider)
+        and action.distributor in ("", item.distributor)
     ]
     return replace(action, new_goods_type=kinds[0]) if kinds else action

@@ -213,14 +213,20 @@ class Changes(Loaded):
             self.stored[number] = aggregate
         self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter("number")))
         self._tables.write(sql.RELEASE, item_rows(released))
-        asked = [each for each in reserved if each[0] in self.asked_goods]
-        unasked = [each for each in reserved if each[0] not in self.asked_goods]
+        asked = [each for each in reserved if self._is_asked(each[0])]
+        unasked = [each for each in reserved if not self._is_asked(each[0])]
         self._tables.write(sql.RESERVE, item_rows(asked))
         self._tables.write(sql.RESERVE_UNASKED, item_rows(unasked))
         self._tables.write(sql.PUT_SUBSCRIPTION, changed)
         for statement, rows in links.items():
             self._tables.write(statement, rows)
         self._changed.clear()
+
+    def _is_asked(self, goods: Goods) -> bool:
+        """Tells whether a command of the group requests the item. Swap Item may leave out the goods
+        type of the new item.
+        """
+        return not self.asked_goods.isdisjoint((goods, Goods("", goods.serial_number)))
 
     def _note_free(self, goods: Iterable[Goods], *, former: str) -> None:
         """Notes that `former` has released the items, unless this transaction has reserved them for

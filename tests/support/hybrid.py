@@ -149,11 +149,11 @@ class Hybrid:
         check(self.life)
         return number
 
-    def rent(self, reference: str = "film") -> int:
+    def rent(self, reference: str = "film", *, distributor: str = "MAIN") -> int:
         return self.perform(
             AddUsage(
                 provider="P",
-                distributor="MAIN",
+                distributor=distributor,
                 service="RENT",
                 quantity=1,
                 start_time=self.life.now,

@@ -232,6 +232,10 @@ class AddUsage(Action, frozen=True, kw_only=True, tag="add_usage"):
     """Adds a usage record. If the service requires another service, this other service must be on
     at the distributor of the record. If `distributor` is empty, the record belongs to the first
     distributor in use that offers the service and fulfils this condition.
+
+    `chosen_distributor`: the distributor that the service chose because `distributor` is empty. In
+    a replay the record stays on this distributor if possible, even if a change of the provider has
+    made another distributor the first.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.ADD_USAGE
@@ -243,6 +247,7 @@ class AddUsage(Action, frozen=True, kw_only=True, tag="add_usage"):
     reference: str
     distributor: str = ""
     parameters: Parameters = {}
+    chosen_distributor: str = ""
 
 
 class CancelUsage(Action, frozen=True, tag="cancel_usage"):

@@ -19,6 +19,7 @@ from generic_provider_server.domain.values import (
     SyncState,
 )
 
+from .changes import with_distributor, with_goods_types
 from .platform import (
     ADDRESS,
     BECOME,
@@ -170,7 +171,9 @@ class Books:
     # The following methods perform actions.
 
     def perform(self, action: do.AnyAction, id_: int, *, automatic: bool = False) -> None:
+        action = with_goods_types(action, self.desired)
         after = apply(self.desired, action, self.providers, self.now)
+        action = with_distributor(action, after)
         act = Act(id_, self.unit + 1, self.now, action, automatic, self._methods(action), set())
         act.before, act.after = self.desired, after
         act.ineffective = {code for code in self.providers if not self.effective(code)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from generic_provider_server.domain import actions as do
 from generic_provider_server.domain.values import (
     FINAL,
@@ -210,6 +212,28 @@ def _items(
     return found
 
 
+def with_goods_types(action: do.AnyAction, sub: Sub | None) -> do.AnyAction:
+    """Returns Swap Item with the goods types of the items that it means now, because a replay must
+    swap the same item. Other actions do not change.
+    """
+    if sub is None or not isinstance(action, do.SwapItem):
+        return action
+    old, at = action.old_serial_number, (action.provider, action.distributor)
+    (kind, *_) = [key[1] for key in _items(sub, old, action.goods_type, *at)]
+    new_kind = action.new_goods_type or kind
+    return structs.replace(action, goods_type=kind, new_goods_type=new_kind)
+
+
+def with_distributor(action: do.AnyAction, after: Sub) -> do.AnyAction:
+    """Returns Add Usage with the distributor that was chosen for the record. Other actions do not
+    change.
+    """
+    if not isinstance(action, do.AddUsage) or action.distributor:
+        return action
+    chosen = after.usages[action.reference].distributor
+    return structs.replace(action, chosen_distributor=chosen)
+
+
 def _swap_item(sub: Sub, action: do.SwapItem) -> None:
     old = action.old_serial_number
     for key in _items(sub, old, action.goods_type, action.provider, action.distributor):
@@ -237,11 +261,11 @@ def _redistribute(sub: Sub, action: do.ChangeDistribution) -> None:
         add_service(sub, place, svc)
 
 
-def _first_place(sub: Sub, provider: Provider, service: Service) -> str:
+def _place(sub: Sub, provider: Provider, service: Service, *, chosen: str) -> str:
     """Returns the first distributor in use that offers the usage service, and on which the required
-    service is on.
+    service is on. The distributor that was chosen when the action was performed comes first.
     """
-    for distributor in provider.distributors:
+    for distributor in sorted(provider.distributors, key=lambda each: each.code != chosen):
         offered = distributor.allowed_services
         if (
             sub.in_use(provider.code, distributor.code)
@@ -263,7 +287,7 @@ def _add_usage(sub: Sub, action: do.AddUsage, providers: Providers, now: int) ->
     need(current is None or current.end_time <= now, "the reference is used")
     provider = providers[action.provider]
     service = service_of(provider, action.service)
-    where = action.distributor or _first_place(sub, provider, service)
+    where = action.distributor or _place(sub, provider, service, chosen=action.chosen_distributor)
     offered = distributor_of(provider, where).allowed_services
     need(not offered or service.code in offered, "the distributor does not offer the service")
     need(_has_required(sub, provider, service, where), "the required service is not on")

@@ -81,6 +81,20 @@ def test_a_later_action_that_means_something_else_now_says_so() -> None:
     settled(life)
 
 
+def test_a_swap_swaps_the_same_item_again_if_another_gets_its_serial_number_back() -> None:
+    life = served(viewer(SPORT))
+    life.perform(SwapItem(old_serial_number="1", new_serial_number="7", goods_type="DECODER"))
+    life.serve("ALUXSAT")
+    life.perform(SwapItem(old_serial_number="7", new_serial_number="5"))
+    life.perform(SwapItem(old_serial_number="1", new_serial_number="7"))
+    last = life.perform(SwapItem(old_serial_number="7", new_serial_number="9"))
+    refuse(life)
+    assert error(life, last).reason is Reason.CHANGED_BY_ROLLBACK
+    there = {item.goods_type: item.serial_number for item in life.desired.items}
+    assert there == {"SMARTCARD": "9", "DECODER": "7"}
+    settled(life)
+
+
 def test_a_request_in_work_is_never_cancelled_but_corrected_afterwards() -> None:
     life = served(viewer(SPORT, online("MAIN", "SPORT")))
     before = life.desired

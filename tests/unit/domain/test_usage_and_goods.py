@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import (
+    AddServices,
     CancelUsage,
     ChangeLocation,
     RemoveItems,
@@ -15,8 +17,19 @@ from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.due import due_time
 from generic_provider_server.domain.subscription.names_used import goods_named
 from generic_provider_server.domain.subscription.records import ActionState
-from generic_provider_server.domain.values import Address, Goods, State, SyncState
-from support.hybrid import BOX, CARD, Hybrid, fitted, on, swapped
+from generic_provider_server.domain.values import Address, Distributor, Goods, State, SyncState
+from support.hybrid import (
+    BOX,
+    CARD,
+    Hybrid,
+    added,
+    fitted,
+    on,
+    over_the_top,
+    satellite,
+    swapped,
+)
+from support.life import Life
 
 
 def with_film() -> Hybrid:
@@ -151,3 +164,20 @@ def test_a_film_that_a_closed_platform_keeps_is_too_much_until_it_is_over() -> N
     assert due <= one.life.now
     assert one.life.link("P").sync_state is SyncState.IN_SYNC
     assert due_time(one.life.there, leased=lambda _: frozenset()) is None
+
+
+def test_a_replay_leaves_the_film_on_its_distributor_even_if_another_offers_it_by_now() -> None:
+    attic = Distributor(code="ATTIC")
+    main = Distributor(code="MAIN", allowed_services=("NEWS", "SPORT"))
+    provider = replace(satellite(), distributors=(main, attic))
+    one = Hybrid(Life([provider, over_the_top()]))
+    one.become("NEWS", goods=False)
+    one.perform(AddServices((replace(on("NEWS"), distributor="ATTIC"),)))
+    one.serve()
+    one.perform(added("SPORT"))
+    one.rent(distributor="")
+    offered_everywhere = replace(provider, distributors=(replace(main, allowed_services=()), attic))
+    one.life.change(offered_everywhere)
+    one.reject("P")
+    assert [usage.distributor for usage in one.life.desired.usages] == ["ATTIC"]
+    assert one.pending("P") == ["ACTION ADD_UDR film"]

@@ -17,7 +17,9 @@ def add_usage(
     catalogue = catalogue_of(catalogues, action.provider)
     service = catalogue.service(action.service)
     _check_usage(subscription, action, service, at=at)
-    distributor = action.distributor or _first_distributor(subscription, catalogue, service)
+    distributor = action.distributor or _distributor(
+        subscription, catalogue, service, chosen=action.chosen_distributor
+    )
     catalogue.offered(service.code, distributor=distributor)
     if not _required_is_on(subscription, catalogue, service, distributor):
         raise _required_missing(catalogue, service, distributor)
@@ -73,10 +75,16 @@ def _current(subscription: Subscription, reference: str, *, at: Instant) -> bool
     return any(u.reference == reference and u.end_time > at for u in subscription.usages)
 
 
-def _first_distributor(subscription: Subscription, catalogue: Catalogue, service: Service) -> str:
+def _distributor(
+    subscription: Subscription, catalogue: Catalogue, service: Service, *, chosen: str
+) -> str:
+    """Returns the distributor `chosen` if the record can be there, otherwise the first distributor
+    that is possible.
+    """
     used = {code for provider, code in in_use(subscription) if provider == catalogue.code}
-    for code, distributor in catalogue.distributors.items():
-        offered = not distributor.allowed_services or service.code in distributor.allowed_services
+    for code in sorted(catalogue.distributors, key=lambda code: code != chosen):
+        allowed = catalogue.distributors[code].allowed_services
+        offered = not allowed or service.code in allowed
         if code in used and offered and _required_is_on(subscription, catalogue, service, code):
             return code
     raise _required_missing(catalogue, service, "")

@@ -113,14 +113,18 @@ def _with_goods(move: Move, items: tuple[Item, ...]) -> Move:
 
 
 def _swap(action: SwapItem, subscription: Subscription) -> SwapItem:
-    if action.new_goods_type:
-        return action
-    kinds = [
+    """Adds the goods types to the action. A replay then swaps the same item or none, but no item of
+    another goods type that has the same serial number.
+    """
+    kinds = {
         item.goods_type
         for item in subscription.items
         if item.serial_number == action.old_serial_number
         and action.goods_type in ("", item.goods_type)
         and action.provider in ("", item.provider)
         and action.distributor in ("", item.distributor)
-    ]
-    return replace(action, new_goods_type=kinds[0]) if kinds else action
+    }
+    if len(kinds) != 1:  # the action is refused
+        return action
+    (kind,) = kinds
+    return replace(action, goods_type=kind, new_goods_type=action.new_goods_type or kind)

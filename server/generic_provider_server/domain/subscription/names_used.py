@@ -212,7 +212,8 @@ def parts_of_action(action: AnyAction) -> list[ProviderPart]:
         case SwapService():
             return [("s", action.provider, action.distributor, action.new_service)]
         case AddUsage():
-            return [("s", action.provider, action.distributor, action.service)]
+            distributor = action.distributor or action.chosen_distributor
+            return [("s", action.provider, distributor, action.service)]
         case ChangeDistribution():
             return [_of_move(move) for move in action.moves]
         case SwapItem() | RemoveItems() | ChangeLocation() | ChangeSubscriber() | CancelUsage():

@@ -136,8 +136,8 @@ def _applied(
     circumstances: Circumstances,
     automatic: bool,
 ) -> tuple[AnyAction, Subscription]:
-    """Returns the action, completed with the providers that the caller left out, and the state of
-    the subscription after the action.
+    """Returns the action, completed with the providers and the distributor that the caller left
+    out, and the state of the subscription after the action.
     """
     try:
         resolved = resolve(action, before)
@@ -147,7 +147,15 @@ def _applied(
         state = apply(start, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
     except Refused as refused:
         raise with_action(action, refused) from None
+    if isinstance(resolved, AddUsage) and not resolved.distributor:
+        resolved = replace(resolved, chosen_distributor=_place_of(resolved, state))
     return resolved, state
+
+
+def _place_of(action: AddUsage, state: Subscription) -> str:
+    """Returns the distributor of the usage record that the action has added."""
+    places = {usage.reference: usage.distributor for usage in state.usages}
+    return places[action.reference]
 
 
 def _check_unsettled(aggregate: Aggregate) -> None:

@@ -166,7 +166,7 @@ class Life:
         assert provider not in self.leases, "a second live lease"
         queue = self.there.queue(provider)
         taken = [pending for pending in queue if pending.unit == queue[0].unit][:most]
-        handover = len(self.handed)
+        handover = self.handed[-1][0] + 1 if self.handed else 0
         self.leases[provider] = Lease(handover, taken)
         self.handed += [(handover, provider, pending) for pending in taken]
 
@@ -217,6 +217,12 @@ class Life:
             first = lease.requests[0].number
             tried = count_attempt(self.there, first, delay=0, circumstances=self.circumstances)
             self._take(tried)
+
+    def withdraw(self, provider: str) -> None:
+        """Ends the lease because the server has not sent it. No request counts as handed over."""
+        lease = self.leases.pop(provider)
+        assert not lease.done, "sent after all"
+        self.handed = [each for each in self.handed if each[0] != lease.handover]
 
     def come_late(self, lost: Lost) -> None:
         """Accepts a request with the token of a lease that has ended."""

@@ -24,10 +24,10 @@ from generic_provider_server.domain.values import (
 from .catalogues import aluxsat, ott
 from .life import Life
 from .must_hold import check, check_healed
-from .platform import subscriber
+from .platform import PlatformRefuses, subscriber
+from .rarer_acting import RarerCrm
 from .reporting import drift, reported
-from .wider_acting import WiderCrm
-from .worlds import WINDOWS
+from .worlds import WINDOWS, widened
 
 NUMBER = "S0000000309"
 SERIALS = ("1", "2", "3", "4", "5")
@@ -51,6 +51,9 @@ class Step(Enum):
     EXPIRE = auto()
     SWITCH = auto()
     REPORT = auto()
+    WITHDRAW = auto()
+    WIDEN = auto()
+    DO_BY_HAND = auto()
 
 
 CALM = {
@@ -75,6 +78,9 @@ STORMY = {
     Step.EXPIRE: 3,
     Step.SWITCH: 2,
     Step.REPORT: 4,
+    Step.WITHDRAW: 2,
+    Step.WIDEN: 2,
+    Step.DO_BY_HAND: 1,
 }
 
 
@@ -143,14 +149,19 @@ class Lifetime:
             Step.EXPIRE: self._expire,
             Step.SWITCH: self._switch,
             Step.REPORT: self._report,
+            Step.WITHDRAW: self._withdraw,
+            Step.WIDEN: self._widen,
+            Step.DO_BY_HAND: self._do_by_hand,
         }
         kinds[step]()
 
     def _begin(self) -> None:
         """Makes the subscriber. Some subscribers are already served by a platform."""
-        action = self._crm().become(NUMBER)
+        crm = self._crm()
+        rare = self.chance.random() < 0.3
+        action = crm.rarely_become(NUMBER, self.life.now) if rare else crm.become(NUMBER)
         served = {service.provider for service in action.services}
-        if self.chance.random() < 0.2 and not action.draft:
+        if served and self.chance.random() < 0.2 and not action.draft:
             codes = self.chance.sample(sorted(served), self.chance.randint(1, len(served)))
             taken_over = [
                 Existing(
@@ -172,8 +183,9 @@ class Lifetime:
                 held = replace(held, entitlements=()) if self.chance.random() < 0.5 else held
             platform.subscribers[NUMBER] = subscriber(held)
 
-    def _crm(self) -> WiderCrm:
-        return WiderCrm(chance=self.chance, providers=self.providers, serials=SERIALS)
+    def _crm(self) -> RarerCrm:
+        providers = [catalogue.provider for catalogue in self.life.catalogues.values()]
+        return RarerCrm(chance=self.chance, providers=providers, serials=SERIALS)
 
     def _performed(self, action: AnyAction) -> bool:
         before = self.life.aggregate
@@ -189,9 +201,10 @@ class Lifetime:
     def _act(self) -> None:
         """Tries at most three random actions, until the rules allow one of them."""
         crm, state, now = self._crm(), self.life.desired, self.life.now
+        kinds = [crm.action, crm.wide_action, crm.rare_action]
         for _ in range(3):
-            wide = self.chance.random() < 0.3
-            if self._performed(crm.wide_action(state, now) if wide else crm.action(state, now)):
+            (kind,) = self.chance.choices(kinds, (5, 3, 3))
+            if self._performed(kind(state, now)):
                 return
 
     def _ready(self) -> list[str]:
@@ -351,6 +364,39 @@ class Lifetime:
         delivery = replace(provider.delivery_settings, pending_window=window)
         self.tell(f"{provider.code} has {settings}, {delivery}")
         self.life.change(replace(provider, request_settings=settings, delivery_settings=delivery))
+
+    def _withdraw(self) -> None:
+        """Ends a lease that the server has not sent."""
+        for provider, lease in self.life.leases.items():
+            count = [handover for handover, *_ in self.life.handed].count(lease.handover)
+            if not lease.done and len(lease.requests) == count:
+                self.tell(f"the lease of {provider} was not sent")
+                self.life.withdraw(provider)
+                return
+
+    def _widen(self) -> None:
+        """Changes what may be changed while subscriptions use the provider."""
+        code = self.chance.choice(self.providers).code
+        provider = widened(self.life.catalogues[code].provider, self.chance)
+        self.tell(f"{code} is now {provider}")
+        self.life.change(provider)
+
+    def _do_by_hand(self) -> None:
+        """A person makes the change of the first pending request on the platform, and accepts the
+        request.
+        """
+        if not (links := self._pending()):
+            return
+        link = self.chance.choice(links)
+        first = link.queue[0]
+        if first.number not in self.life.done:
+            try:
+                self.life.platforms[link.provider].apply(NUMBER, first.request)
+            except PlatformRefuses:
+                return
+            self.life.done.add(first.number)
+        self.tell(f"an operator does {first.number} by hand")
+        self.life.resolve(first.number)
 
     def _report(self) -> None:
         """Reports what the platform holds. In some cases, first changes the platform without a

@@ -86,7 +86,7 @@ class WiderCrm(Crm):
 
     def _some_services(self, state: Subscription) -> tuple[Selection, ...]:
         count = self.chance.randint(1, len(state.services))
-        return tuple([_selection(s) for s in self.chance.sample(state.services, count)])
+        return tuple([selection_of(s) for s in self.chance.sample(state.services, count)])
 
     def _several(self, state: Subscription, _: Instant) -> AnyAction:
         kind = self.chance.choice((StartServices, StopServices, RemoveServices))
@@ -101,8 +101,8 @@ class WiderCrm(Crm):
         provider = next(p for p in self.providers if p.code == first.provider)
         target = self.chance.choice(provider.distributors).code
         at = first.provider, first.distributor
-        moves = [_item_move(i, target) for i in state.items if (i.provider, i.distributor) == at]
-        moves += [_service_move(s, target) for s in state.services if s.place[:2] == at]
+        moves = [item_move(i, target) for i in state.items if (i.provider, i.distributor) == at]
+        moves += [service_move(s, target) for s in state.services if s.place[:2] == at]
         return ChangeDistribution(tuple(moves))
 
     def _items_gone(self, state: Subscription, _: Instant) -> AnyAction:
@@ -130,13 +130,13 @@ class WiderCrm(Crm):
         )
 
 
-def _selection(service: SubscribedService) -> Selection:
+def selection_of(service: SubscribedService) -> Selection:
     return Selection(
         provider=service.provider, distributor=service.distributor, service=service.service
     )
 
 
-def _item_move(item: Item, target: str) -> Move:
+def item_move(item: Item, target: str) -> Move:
     return Move(
         provider=item.provider,
         from_distributor=item.distributor,
@@ -145,7 +145,7 @@ def _item_move(item: Item, target: str) -> Move:
     )
 
 
-def _service_move(service: SubscribedService, target: str) -> Move:
+def service_move(service: SubscribedService, target: str) -> Move:
     return Move(
         provider=service.provider,
         from_distributor=service.distributor,

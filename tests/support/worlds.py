@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from msgspec.structs import replace
+
 from generic_provider_server.domain.values import (
     SECOND,
     DeliverySettings,
@@ -51,6 +53,38 @@ def _provider(code: str, chance: Random, *, goods: int) -> Provider:
             max_delivery_attempts=chance.randint(0, 3), pending_window=chance.choice(WINDOWS)
         ),
     )
+
+
+def widened(provider: Provider, chance: Random) -> Provider:
+    """Returns the provider with a change that is allowed while subscriptions use the provider."""
+    count = len(provider.distributors) + len(provider.services)
+    types = [mapping.goods_type for mapping in provider.goods]
+    match chance.choice(("distributor", "service", "offer", "limits", "order", "attempts")):
+        case "distributor":
+            required = chance.choice(("", *[each.code for each in provider.distributors]))
+            goods = tuple(chance.sample(types, chance.randint(0, len(types))))
+            new = Distributor(
+                code=f"ROOM{count}", required_distributor=required, required_goods_types=goods
+            )
+            return replace(provider, distributors=(new, *provider.distributors))
+        case "service":
+            termed = [each for each in provider.services if each.kind is ServiceKind.TERMED]
+            plan = chance.choice(termed).provider_service_id
+            code = f"{chance.choice('AZ')}{count}"
+            service = Service(code=code, provider_service_id=chance.choice((plan, code)))
+            return replace(provider, services=(*provider.services, service))
+        case "offer":
+            offering = [replace(each, allowed_services=()) for each in provider.distributors]
+            return replace(provider, distributors=tuple(offering))
+        case "limits":
+            unlimited = [replace(each, max_services=None) for each in provider.distributors]
+            return replace(provider, distributors=tuple(unlimited))
+        case "order":
+            return replace(provider, distributors=provider.distributors[::-1])
+        case _:
+            attempts = chance.randint(0, 3)
+            settings = replace(provider.delivery_settings, max_delivery_attempts=attempts)
+            return replace(provider, delivery_settings=settings)
 
 
 def _distributors(types: list[str], chance: Random) -> list[Distributor]:

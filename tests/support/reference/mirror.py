@@ -84,6 +84,11 @@ class Mirror(Life):
             self.model.count_attempt(provider, self.model.links[provider].queue[0])
         self.compare()
 
+    def withdraw(self, provider: str) -> None:
+        for pending in self.leases[provider].requests:
+            self.reqs[pending.number].leased = False
+        super().withdraw(provider)
+
     def come_late(self, lost: Lost) -> None:
         self.doing = f"come_late {lost.provider}"
         req = self.reqs[lost.pending.number]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from generic_provider_server.commands.answers import Response, respond
 from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.live_leases import Withdraw
 from generic_provider_server.domain.platform.doubt import doubt_only
 from generic_provider_server.domain.platform.named_elements import Name, names
 from generic_provider_server.domain.platform.request import Request
@@ -271,8 +272,13 @@ class Adapters:
         self.lost += [(work, n) for n in range(work.answered, work.applied)]
 
     async def _lose_one(self, work: HeldLease) -> None:
-        """Releases or extends the lease, or breaks its stream."""
+        """Releases or extends the lease, breaks its stream, or withdraws the lease as the server
+        does if it has not sent the lease.
+        """
         lease = work.handed.lane.lease
+        if not (work.applied or work.answered) and self.chance.random() < 0.2:
+            await self._withdraw(work)
+            return
         roll = self.chance.random()
         if roll < 0.2:
             state = await self.bench.extend(lease, seconds=self.chance.choice((None, 9.5, 9_999)))
@@ -287,6 +293,21 @@ class Adapters:
             self._end(work)
         else:
             await self._break(work.stream)
+
+    async def _withdraw(self, work: HeldLease) -> None:
+        before = await self._tried(work)
+        await self.bench.store.do(Withdraw(leases=(work.handed.lane.lease,)))
+        self.log.append(f"{work.place} was not sent")
+        del self.live[work.place]
+        requests = {id(request) for request in work.handed.requests}
+        self.handed = [each for each in self.handed if id(each) not in requests]
+        assert await self._tried(work) == before, "a lease that was not sent counts no attempt"
+
+    async def _tried(self, work: HeldLease) -> list[tuple[int, bool]]:
+        """Returns the attempts of each request of the lease, and whether it was handed over."""
+        numbers = {request.number for request in work.handed.requests}
+        pending = [each for place, each in await self.truth.pending() if place == work.place]
+        return [(each.attempts, each.touched) for each in pending if each.number in numbers]
 
     def _extended(self, remaining: int) -> Instant:
         return Instant(self.bench.clock.now + remaining)

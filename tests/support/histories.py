@@ -21,11 +21,17 @@ from generic_provider_server.domain.actions import AnyAction, Terminate
 from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.subscription.pending_requests import Pending
 from generic_provider_server.domain.subscription.records import ActionState
-from generic_provider_server.domain.values import SECOND, Instant, RequestState, SyncState
+from generic_provider_server.domain.values import (
+    SECOND,
+    Instant,
+    RequestState,
+    Subscription,
+    SyncState,
+)
 from generic_provider_server.store.read.filters import ActionFilter
 
-from .acting import Crm
 from .adapters import ACCEPTED, REJECTED, Adapters, Place
+from .rarer_acting import RarerCrm
 from .reporting import reported
 from .truth import Truth
 
@@ -49,14 +55,14 @@ class History(Adapters):
     step of `play`, the object `truth` checks its rules.
     """
 
-    crm: Crm = field(init=False)
+    crm: RarerCrm = field(init=False)
     subscriptions: tuple[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.chance = random.Random()
         self._reseed(self.seed)
         serials = [f"{self.seed}-{n}" for n in range(4)]
-        self.crm = Crm(chance=self.chance, providers=self.providers, serials=serials)
+        self.crm = RarerCrm(chance=self.chance, providers=self.providers, serials=serials)
         self.subscriptions = (f"{self.seed}-A", f"{self.seed}-B")
         self.truth = Truth(self.bench, self.platforms, self.subscriptions)
         for provider in self.providers:
@@ -101,9 +107,7 @@ class History(Adapters):
         await self._expire_overdue(number)
         before = await self.truth.record(number)
         now = self.bench.clock.now
-        action = (
-            self.crm.action(before.aggregate.desired, now) if before else self.crm.become(number)
-        )
+        action = self._any_action(number, before.aggregate.desired if before else None, now)
         asked: dict[str, Any] = {
             "request_id": f"{self.seed}-{len(self.log)}",
             "bulk": self.chance.random() < 0.2,
@@ -127,6 +131,14 @@ class History(Adapters):
             again = await perform(action, number, **asked)
             assert again.action == done.action
             assert again.subscription == done.subscription
+
+    def _any_action(self, number: str, state: Subscription | None, now: Instant) -> AnyAction:
+        rare = self.chance.random() < 0.3
+        if state is None:
+            return self.crm.rarely_become(number, now) if rare else self.crm.become(number)
+        wide = self.chance.random() < 0.3
+        kind = self.crm.rare_action if rare else self.crm.wide_action if wide else self.crm.action
+        return kind(state, now)
 
     async def _expire_overdue(self, number: str) -> None:
         """Expires overdue requests now. Otherwise a claim for a stream could do so between two

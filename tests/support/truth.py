@@ -16,7 +16,7 @@ from generic_provider_server.domain.subscription.state_after import after
 from generic_provider_server.domain.values import RequestState, SyncState
 
 from .bench import Bench
-from .platform import SimulatedPlatform
+from .platform import SimulatedPlatform, Subscriber
 
 Place = tuple[str, str]
 """(provider, subscription)"""
@@ -75,6 +75,7 @@ class Truth:
 
     async def check(self) -> None:
         self.steps += 1
+        self._check_items()
         for aggregate in await self.aggregates():
             self._check_state(aggregate)
             for link in aggregate.links:
@@ -88,6 +89,13 @@ class Truth:
         await self.check()
         await self._check_requests()
         return [link.sync_state for a in await self.aggregates() for link in a.links]
+
+    def _check_items(self) -> None:
+        """Checks that no platform holds an item for both subscriptions."""
+        for platform in self.platforms.values():
+            one, other = [platform.subscribers.get(number) for number in self.subscriptions]
+            shared = _goods(one) & _goods(other)
+            assert not shared, f"{shared} are on two subscriptions"
 
     def _check_state(self, aggregate: Aggregate) -> None:
         """Checks that a replay of the unsettled actions gives *desired*, and that *desired* keeps
@@ -124,3 +132,7 @@ class Truth:
         waiting = {number for number, state in stored.items() if state is RequestState.PENDING}
         assert waiting == {pending.number for _, pending in await self.pending()}
         self.finals = {n: state for n, state in stored.items() if n not in waiting}
+
+
+def _goods(there: Subscriber | None) -> set[tuple[str, str]]:
+    return {item[1:] for item in there.items} if there else set()

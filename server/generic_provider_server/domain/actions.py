@@ -190,11 +190,14 @@ class AddItems(Action, frozen=True, tag="add_items"):
 
 
 class RemoveItems(Action, frozen=True, tag="remove_items"):
+    """Removes items. `goods`: the items that the serial numbers mean. `rules.resolve` adds them."""
+
     kind: ClassVar[ActionKind] = ActionKind.REMOVE_ITEMS
     serial_numbers: tuple[str, ...]
     goods_type: str = ""
     provider: str = ""
     distributor: str = ""
+    goods: tuple[Goods, ...] = ()
 
 
 class SwapItem(Action, frozen=True, kw_only=True, tag="swap_item"):

@@ -10,6 +10,7 @@ from generic_provider_server.domain import actions as do
 from generic_provider_server.domain.values import (
     FINAL,
     ON,
+    Goods,
     Provider,
     Service,
     State,
@@ -191,7 +192,9 @@ def _swap_service(sub: Sub, action: do.SwapService) -> None:
 
 def _remove_items(sub: Sub, action: do.RemoveItems) -> None:
     for serial in action.serial_numbers:
-        found = _items(sub, serial, action.goods_type, action.provider, action.distributor)
+        kinds = {goods.serial_number: goods.goods_type for goods in action.goods}
+        kind = kinds.get(serial, action.goods_type)
+        found = _items(sub, serial, kind, action.provider, action.distributor)
         for key in found:
             del sub.items[key]
 
@@ -213,9 +216,13 @@ def _items(
 
 
 def with_goods_types(action: do.AnyAction, sub: Sub | None) -> do.AnyAction:
-    """Returns Swap Item with the goods types of the items that it means now, because a replay must
-    swap the same item. Other actions do not change.
+    """Returns Swap Item and Remove Items with the goods types of the items that they mean now,
+    because a replay must change the same items. Other actions do not change.
     """
+    if sub and isinstance(action, do.RemoveItems):
+        places = action.goods_type, action.provider, action.distributor
+        found = [key for each in action.serial_numbers for key in _items(sub, each, *places)]
+        return structs.replace(action, goods=tuple([Goods(*key[1:]) for key in found]))
     if sub is None or not isinstance(action, do.SwapItem):
         return action
     old, at = action.old_serial_number, (action.provider, action.distributor)

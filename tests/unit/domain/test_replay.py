@@ -8,6 +8,7 @@ from generic_provider_server.domain.actions import (
     AddItems,
     AddServices,
     Deactivate,
+    RemoveItems,
     SwapItem,
     SwapService,
     Terminate,
@@ -92,6 +93,18 @@ def test_a_swap_swaps_the_same_item_again_if_another_gets_its_serial_number_back
     assert error(life, last).reason is Reason.CHANGED_BY_ROLLBACK
     there = {item.goods_type: item.serial_number for item in life.desired.items}
     assert there == {"SMARTCARD": "9", "DECODER": "7"}
+    settled(life)
+
+
+def test_a_removal_removes_the_same_item_again_if_another_gets_its_serial_number_back() -> None:
+    life = served(viewer(SPORT))
+    life.perform(SwapItem(old_serial_number="1", new_serial_number="7", goods_type="DECODER"))
+    life.serve("ALUXSAT")
+    life.perform(SwapItem(old_serial_number="7", new_serial_number="5"))
+    life.perform(SwapItem(old_serial_number="1", new_serial_number="7"))
+    life.perform(RemoveItems(("7",)))
+    refuse(life)
+    assert [(i.goods_type, i.serial_number) for i in life.desired.items] == [("DECODER", "7")]
     settled(life)
 
 

@@ -15,13 +15,14 @@ def add_items(subscription: Subscription, items: tuple[Item, ...]) -> Subscripti
 
 
 def remove_items(subscription: Subscription, action: RemoveItems) -> Subscription:
+    kinds = {goods.serial_number: goods.goods_type for goods in action.goods}
     gone = {
         item
         for serial in action.serial_numbers
         for item in _positions(
             subscription,
             serial,
-            goods_type=action.goods_type,
+            goods_type=kinds.get(serial, action.goods_type),
             provider=action.provider,
             distributor=action.distributor,
         )

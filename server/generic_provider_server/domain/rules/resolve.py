@@ -31,7 +31,7 @@ from ..actions import (
     SwapService,
 )
 from ..refusals import InvalidField
-from ..values import Item, Subscription
+from ..values import Goods, Item, Subscription
 
 Named = TypeVar("Named", Item, Selection, SwapService, AddUsage, Move)
 
@@ -62,7 +62,9 @@ def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
             return _named(action, default, "")
         case SwapItem():
             return _swap(action, subscription) if subscription else action
-        case RemoveItems() | ChangeLocation() | ChangeSubscriber() | CancelUsage():
+        case RemoveItems():
+            return _removal(action, subscription) if subscription else action
+        case ChangeLocation() | ChangeSubscriber() | CancelUsage():
             return action
         case _:
             change: StateAction = action
@@ -116,15 +118,30 @@ def _swap(action: SwapItem, subscription: Subscription) -> SwapItem:
     """Adds the goods types to the action. A replay then swaps the same item or none, but no item of
     another goods type that has the same serial number.
     """
+    kind = _kind(subscription, action, action.old_serial_number)
+    if not kind:
+        return action
+    return replace(action, goods_type=kind, new_goods_type=action.new_goods_type or kind)
+
+
+def _removal(action: RemoveItems, subscription: Subscription) -> RemoveItems:
+    """Adds the items to the action, so that a replay removes the same items."""
+    if action.goods:
+        return action
+    kinds = [(_kind(subscription, action, each), each) for each in action.serial_numbers]
+    return replace(action, goods=tuple([Goods(kind, serial) for kind, serial in kinds if kind]))
+
+
+def _kind(subscription: Subscription, action: SwapItem | RemoveItems, serial_number: str) -> str:
+    """Returns the goods type of the item that the action means, or an empty text if no item fits or
+    items of several goods types fit. Then the action is refused.
+    """
     kinds = {
         item.goods_type
         for item in subscription.items
-        if item.serial_number == action.old_serial_number
+        if item.serial_number == serial_number
         and action.goods_type in ("", item.goods_type)
         and action.provider in ("", item.provider)
         and action.distributor in ("", item.distributor)
     }
-    if len(kinds) != 1:  # the action is refused
-        return action
-    (kind,) = kinds
-    return replace(action, goods_type=kind, new_goods_type=action.new_goods_type or kind)
+    return kinds.pop() if len(kinds) == 1 else ""

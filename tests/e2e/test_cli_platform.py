@@ -112,6 +112,22 @@ def test_a_card_of_another_customer_is_shown_with_its_subscription(
         assert surplus[0].endswith("the CRM does not want it (in the CRM it is on S4)")
         assert ("CS4" in surplus[0], "CX" in surplus[1]) == (True, True)
         assert surplus[1].endswith("the CRM does not want it")
+    give_back = "send CS4 to S4 again [role support or operator]: generic-provider reset"
+    (step,) = told_as_json("subscription", "explain", "S5", server=server)[0]["platforms"]
+    assert f"{give_back} subscription S4 --provider {CODE} --full" in step["next_step"]
+
+    with Client(server.address) as crm:
+        crm.perform(_served("S6"), subscription="S6")
+    service = _line("S6", "1001")
+    service["entitlements"].append(
+        {"provider_service_id": "1001", "serial_numbers": ["CS4"], "distributor": "TWIN1"}
+    )
+    file.write_text(json.dumps(service))
+    assert _report(file, server=server).exit_code == 0
+    text = run("subscription", "explain", "S6", server=server).stdout
+    wrong = "SPORT (1001) on TWIN1, CS4: is on the platform, and the CRM does not want it"
+    assert f"difference  {wrong} (in the CRM it is on S4)\n" in text
+    assert f"{give_back} subscription S4 " in text
 
 
 def test_a_report_in_csv_has_paths_of_fields_as_columns(server: Server, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from generic_provider import (
     ResponseStatus,
     actions,
 )
+from generic_provider_server.desk import facts
 from support.command_line import run, told_as_json
 from support.processes import Server
 from support.pulling import accept_all, answer, take
@@ -41,7 +42,10 @@ def provider(crm: Client) -> str:
     """Creates an effective provider that no other test uses."""
     new = Provider(code=f"P{uuid4()}"[:9])
     new.distributors.add(code="MAIN", required_goods_types=["SMARTCARD"])
+    new.distributors.add(code="APP")
     new.services.add(code="SPORT", provider_service_id="1001")
+    new.services.add(code="SPORT_YEARLY", provider_service_id="1001")
+    new.services.add(code="FILM", provider_service_id="1003")
     new.services.add(code="CINEMA", provider_service_id="9", kind="SERVICE_KIND_USAGE")
     new.goods.add(goods_type="SMARTCARD", provider_goods_type="CARD")
     crm.create_provider(new)
@@ -151,7 +155,7 @@ def test_a_swap_and_its_correction_were_refused(
     shown = run("request", "show", correction, server=server).stdout
     assert re.search(rf"platform id +\S+\n  for +MAIN:SMARTCARD:{card}\n", shown), shown
     assert f"--provider {provider}; the reset does not repeat SWAP_ITEM" in text
-    assert "which was taken back: then perform SWAP_ITEM again (A" in text
+    assert "which was taken back, then perform SWAP_ITEM again (A" in text
     assert f"generic-provider action swap-item {number} --old-serial-number {card} " in text
 
 
@@ -263,6 +267,9 @@ def test_after_an_outage_an_older_rejection_is_not_blamed(
 def test_the_contents_of_an_account_that_was_taken_over_are_not_known(
     server: Server, crm: Client, provider: str, card: str
 ) -> None:
+    # an outage that was over before the first action is no cause
+    crm.set_provider_state(provider, state="NOT_EFFECTIVE")
+    crm.set_provider_state(provider, state="EFFECTIVE")
     become = actions.BecomeSubscriber(
         type="DTH",
         provider=provider,
@@ -428,3 +435,126 @@ def test_a_list_that_is_filtered_by_a_misspelt_provider_says_so(
     assert (wrong.exit_code, said) == (0, "nothing found")
     assert f"{misspelt!r}" in hint
     assert f"did you mean {provider!r}? see: generic-provider provider list" in hint
+
+
+def _next(server: Server, key: str) -> str:
+    (line,) = [each for each in _explained(server, key).splitlines() if "  next  " in each]
+    return line.removeprefix("  next").strip()
+
+
+def test_what_was_refused_in_an_activation_is_started(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    film = actions.AddServices(services=[("MAIN", "FILM")])
+    crm.perform(film, subscription=number)
+    accept_all(crm, provider)
+    until = datetime.now(UTC) + timedelta(days=1)
+    for off, on in (
+        (actions.Deactivate(), actions.Activate()),
+        (actions.Rest(until=until), actions.EndResting()),
+    ):
+        crm.perform(off, subscription=number)
+        accept_all(crm, provider)
+        crm.perform(on, subscription=number)
+        while (request := crm.get_backlog(provider).oldest).service.service != "FILM":
+            answer(crm, provider)
+        assert _refuse(crm, provider) == request.number
+        accept_all(crm, provider)
+
+        start = f"start-services {number} --service={provider}:MAIN:FILM"
+        purpose = "to switch FILM on MAIN on, if wanted [role crm or operator]"
+        said = f"mend the cause of the refusal; {purpose}: generic-provider action {start}"
+        assert _next(server, number) == said
+        started = run("action", *said.rpartition(" action ")[2].split(), server=server)
+        assert started.exit_code == 0, started.output
+        accept_all(crm, provider)
+        assert _next(server, number).startswith(
+            "nothing: the platform holds what the CRM wants; if"
+        )
+
+
+def test_a_subscriber_whom_the_platform_refused_is_activated(
+    server: Server, crm: Client, provider: str
+) -> None:
+    become = actions.BecomeSubscriber(type="DTH", provider=provider, services=[("APP", "SPORT")])
+    number = crm.perform(become).subscription.number
+    _refuse(crm, provider)
+
+    switch_on = "if the subscription should be on now, switch it on [role crm or operator]"
+    activate = f"generic-provider action activate {number}"
+    said = f"mend the cause of the refusal; {switch_on}: {activate}"
+    assert _next(server, number) == said
+    crm.perform(actions.Activate(), subscription=number)
+    accept_all(crm, provider)
+    assert "not repeated" not in _explained(server, number)
+
+
+def test_what_was_refused_and_ordered_in_another_way_is_not_advised_again(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    crm.perform(actions.AddServices(services=[("MAIN", "FILM")]), subscription=number)
+    _refuse(crm, provider)
+    assert "perform ADD_SERVICES again" in _next(server, number)
+    swap = actions.SwapService(distributor="MAIN", old_service="SPORT", new_service="FILM")
+    crm.perform(swap, subscription=number)
+    accept_all(crm, provider)
+
+    assert _next(server, number).startswith("nothing: the platform holds what the CRM wants")
+    assert "not repeated" not in _explained(server, number)
+
+
+def test_a_request_that_waits_for_a_newer_one_is_not_taken_for_the_first(
+    server: Server, crm: Client, provider: str, number: str, card: str
+) -> None:
+    _swapped(crm, number, old=card)
+    crm.perform(actions.AddServices(services=[("MAIN", "FILM")]), subscription=number)
+    crm.perform(actions.AddServices(services=[("APP", "FILM")]), subscription=number)
+    _refuse(crm, provider)  # the correction of the request for MAIN gets the greatest number
+    first = take(crm, provider).request
+
+    pending = crm.list_requests(subscription=number, state="PENDING", oldest_first=True)
+    assert [each.number for each in pending][-1] == first
+    assert _next(server, number).startswith(f"wait: puller has had {first} since")
+    shown = [each for each in _explained(server, number).splitlines() if "  pending  " in each]
+    assert f"  pending     {first} " in shown[0]
+
+
+def test_a_usage_record_is_called_unsent_only_if_all_requests_are_known(
+    server: Server, crm: Client, provider: str, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = datetime.now(UTC)
+    usage = actions.AddUsage(
+        service="CINEMA",
+        distributor="MAIN",
+        reference="V-1",
+        start_time=start,
+        end_time=start + timedelta(hours=3),
+    )
+    crm.perform(usage, subscription=number)
+    accept_all(crm, provider)
+    move = actions.ChangeLocation(address=Address(lines=["Uus 5"], city="Tartu"))
+    crm.perform(move, subscription=number)
+    accept_all(crm, provider)
+    monkeypatch.setattr(facts, "MOST_REQUESTS", 1)
+    assert "; not sent" not in _explained(server, number)
+
+
+def test_two_plans_of_one_package_have_the_same_name_on_both_sides(
+    server: Server, crm: Client, provider: str, number: str, card: str
+) -> None:
+    plan = actions.SwapService(distributor="MAIN", old_service="SPORT", new_service="SPORT_YEARLY")
+    assert not crm.perform(plan, subscription=number).requests
+
+    row = next(each for each in _explained(server, number).splitlines() if "MAIN  " in each)
+    item = f"SMARTCARD {card}"
+    told = [provider, "MAIN", item, "SPORT_YEARLY EFFECTIVE", item, "SPORT_YEARLY"]
+    assert re.split(" {2,}", row) == told
+
+
+def test_nothing_is_sent_to_a_provider_that_is_not_effective(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    crm.set_provider_state(provider, state="NOT_EFFECTIVE")
+    held = "nothing: the platform holds what the CRM wants"
+    off = f"{provider} is not effective, so nothing can be sent"
+    assert _next(server, number) == f"{held}; {off}"

@@ -19,7 +19,7 @@ from generic_provider.v1.resources_pb2 import Difference
 from generic_provider_server.desk.causes import cause
 from generic_provider_server.desk.facts import Platform
 
-EARLY, LATE = Timestamp(seconds=0), Timestamp(seconds=60)
+EARLY, SOON, LATE, LATER = (Timestamp(seconds=each) for each in (0, 30, 60, 90))
 ACTION = SubscriptionAction(create_time=LATE)
 UNCERTAIN = ProviderLink(provider="P", differences=[Difference(kind=DifferenceKind.UNCERTAIN)])
 REFUSED = ProviderLink(provider="P", last_error=ProviderLink.LastError(request="R1"))
@@ -37,6 +37,14 @@ REPORT = "the report of P at 1970-01-01 00:01:00Z showed other contents"
         ({"link": REFUSED}, "perhaps P refused R1"),
         ({"switched_off": AuditEntry(time=EARLY), "link": REFUSED}, f"perhaps {OFF}"),
         ({"switched_off": AuditEntry(time=LATE), "link": REFUSED}, "perhaps P refused R1"),
+        (
+            {"switched_off": AuditEntry(time=EARLY), "switched_on": AuditEntry(time=LATER)},
+            f"perhaps {OFF}",
+        ),
+        (
+            {"switched_off": AuditEntry(time=EARLY), "switched_on": AuditEntry(time=SOON)},
+            "the cause is not known",
+        ),
         (
             {"switched_off": AuditEntry(time=EARLY), "report": AuditEntry(time=LATE)},
             f"perhaps {OFF} or {REPORT}",

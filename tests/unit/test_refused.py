@@ -10,6 +10,7 @@ from generic_provider import (
     ActionKind,
     ActionState,
     PerformActionRequest,
+    Subscription,
     SubscriptionAction,
 )
 from generic_provider_server.desk.refused import (
@@ -84,7 +85,8 @@ def test_only_a_later_action_on_the_same_target_hides_a_refused_action(
 ) -> None:
     first = performed(refused, rejected_by="P")
     first.create_time.GetCurrentTime()
-    assert refused_by("P", [performed(later), first]) == [first] * shown
+    newest = [performed(later), first]
+    assert refused_by("P", newest, present=Subscription()) == [first] * shown
 
 
 @pytest.mark.parametrize("action", MESSAGES)
@@ -104,4 +106,63 @@ def test_an_action_of_a_newer_version_hides_none_and_is_hidden_by_none() -> None
     for each in (known, unknown):
         each.create_time.GetCurrentTime()
         later = SubscriptionAction(kind=each.kind, state=ActionState.SETTLED)
-        assert refused_by("P", [later, each]) == [each]
+        assert refused_by("P", [later, each], present=Subscription()) == [each]
+
+
+SPORT_OFF = 'provider:"P",distributor:"MAIN",service:"SPORT",state:SERVICE_STATE_NOT_EFFECTIVE'
+SPORT_ON = SPORT_OFF.replace("NOT_EFFECTIVE", "EFFECTIVE")
+CARD_1 = 'provider:"P",distributor:"MAIN",goods_type:"CARD",serial_number:"1"'
+CARD_2 = CARD_1.replace("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("taken_back", "present", "missing"),
+    [
+        (f"service:{{{SPORT_OFF}}}", f"services:{{{SPORT_OFF}}}", True),
+        (f"service:{{{SPORT_OFF}}}", f"services:{{{SPORT_ON}}}", False),
+        (f"service:{{{SPORT_OFF}}}", f"services:{{{SPORT_OFF},term_end:{{seconds:9}}}}", False),
+        (f"service:{{{SPORT_OFF}}}", "", False),
+        (f"service:{{{SPORT_ON}}},gone:true", "", True),
+        (f"service:{{{SPORT_ON}}},gone:true", f"services:{{{SPORT_ON}}}", False),
+        (f"item:{{{CARD_1}}},gone:true", "", True),
+        (f"item:{{{CARD_1}}},gone:true", f"items:{{{CARD_2}}}", False),
+        (f"item:{{{CARD_1}}}", f"items:{{{CARD_1}}}", True),
+        (f"item:{{{CARD_1}}}", f"items:{{{CARD_2}}}", False),
+        ('usage:{reference:"V-1"},gone:true', "", True),
+        ('usage:{reference:"V-1"},gone:true', 'usages:{reference:"V-1"}', False),
+        ('usage:{reference:"V-1"}', 'usages:{reference:"V-1"}', True),
+        ('usage:{reference:"V-1"}', "", False),
+        ('holder:{name:"Mari"}', 'holder:{name:"Mari"}', True),
+        ('holder:{name:"Mari"}', 'holder:{name:"Jaan"}', False),
+        ('address:{city:"Tartu"}', 'address:{city:"Tartu"}', True),
+        ('address:{city:"Tartu"}', 'address:{city:"Elva"}', False),
+        ("state:SUBSCRIPTION_STATE_DRAFT", "state:SUBSCRIPTION_STATE_DRAFT", True),
+        ("state:SUBSCRIPTION_STATE_DRAFT", "state:SUBSCRIPTION_STATE_EFFECTIVE", False),
+        ("link:true", "", True),
+    ],
+)
+def test_a_refused_action_is_shown_only_while_a_part_is_as_the_rollback_left_it(
+    taken_back: str,
+    present: str,
+    missing: bool,  # noqa: FBT001 - parametrize passes it by name
+) -> None:
+    refused, now = performed(f"add_services:{{{SPORT}}}}}", rejected_by="P"), Subscription()
+    text_format.Parse(taken_back, refused.taken_back.add())
+    text_format.Parse(present, now)
+    assert bool(refused_by("P", [refused], present=now)) is missing
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ("add_usage:{end_time:{seconds:1}}", 0),
+        ("add_usage:{end_time:{seconds:9000000000}}", 1),
+        ("rest:{until:{seconds:1}}", 0),
+        (f"add_services:{{{SPORT},term_end:{{seconds:1}}}}}}", 0),
+        (f"add_services:{{{SPORT},term_end:{{seconds:1}}}},{SPORT}}}}}", 1),
+        ("activate:{}", 1),
+    ],
+)
+def test_a_refused_action_whose_end_has_passed_is_not_shown(asked: str, shown: int) -> None:
+    refused = performed(asked, rejected_by="P")
+    assert refused_by("P", [refused], present=Subscription()) == [refused] * shown

@@ -22,6 +22,12 @@ OVER = datetime.now(UTC) - timedelta(days=1)
             [],
             "start-services S1 --service=P:MAIN:1",
         ),
+        (
+            "EFFECTIVE",
+            ["IN_RESTING", "SHORT_TERM_NOT_EFFECTIVE"],
+            [],
+            "start-services S1 --service=P:MAIN:0 --service=P:MAIN:1",
+        ),
         ("SHORT_TERM_EFFECTIVE", ["DRAFT"], [], "start-services S1 --service=P:MAIN:0"),
         ("DRAFT", ["DRAFT"], [0], "activate S1"),
         ("NOT_EFFECTIVE", ["NOT_EFFECTIVE", "DRAFT", "over"], [0, 1], "activate S1"),

@@ -19,10 +19,16 @@ from .causes import cause
 from .command_lines import advised
 from .facts import Platform
 from .output import moment, time_until
-from .services_off import how_to_switch_on
+from .services_off import ON, how_to_switch_on
 from .wording import trouble
 
 MANY_ATTEMPTS = 3
+SWITCHING_ON = (
+    ActionKind.ACTIVATE,
+    ActionKind.END_RESTING,
+    ActionKind.SHORT_TERM_ACTIVATE,
+    ActionKind.END_SHORT_TERM_DEACTIVATION,
+)
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
 Again = Callable[[SubscriptionAction], Sequence[str]]
@@ -43,9 +49,7 @@ def next_step(platform: Platform, again: Again) -> str:
     if platform.pending:
         return _until_settled(platform, provider=provider)
     if state == SyncState.IN_SYNC:
-        again_if = "if the customer still has a fault, send everything again"
-        send = _reset(platform, again_if, "--full")
-        return _asked(platform, again) or f"{_nothing(platform)}; {send}"
+        return _asked(platform, again) or _in_sync(platform, provider)
     if state == SyncState.OUT_OF_SYNC:
         return _out_of_sync(platform, again)
     return "repeat this command: the subscription is just changing"
@@ -57,6 +61,13 @@ def _for_the_crm(platform: Platform, again: Again) -> str:
         return _asked(platform, again) or _nothing(platform)
     who = "ask somebody with the role support, who may see more"
     return advised(who, "subscription", "explain", platform.subscription.number)
+
+
+def _in_sync(platform: Platform, provider: Provider) -> str:
+    if provider.state != ProviderState.EFFECTIVE:
+        return f"{_nothing(platform)}; {provider.code} is not effective, so nothing can be sent"
+    again_if = "if the customer still has a fault, send everything again"
+    return f"{_nothing(platform)}; {_reset(platform, again_if, '--full')}"
 
 
 def _nothing(platform: Platform) -> str:
@@ -89,7 +100,7 @@ def _asked(platform: Platform, again: Again) -> str:
         add = "action", "add-items", platform.subscription.number, *sorted(items)
         return advised("install what is missing, with its serial number", *add)
     for refused in platform.not_repeated:
-        return f"mend the cause of the refusal, then {_again(refused, again)}"
+        return f"mend the cause of the refusal{_again(platform, refused, again)}"
     for usage in platform.coming:
         what = f"{usage.service} {usage.reference} begins at {moment(usage, 'start_time')}"
         return f"nothing: {what}, in {time_until(usage, 'start_time')}"
@@ -97,20 +108,42 @@ def _asked(platform: Platform, again: Again) -> str:
 
 
 def _out_of_sync(platform: Platform, again: Again) -> str:
-    send = _reset(platform, "send what is missing (--preview shows it)")
+    send = _reset(platform, "send what is missing (--preview shows it)") + _give_back(platform)
     if not platform.link.repair_rejected:
         return f"{cause(platform)}; {send}"
     said = f"mend the cause of the rejection, then {send}"
     if not platform.refused:
         return said
     name = ActionKind.name_of(platform.refused.kind)
-    then = _again(platform.refused, again)
-    return f"{said}; the reset does not repeat {name}, which was taken back: then {then}"
+    then = _again(platform, platform.refused, again)
+    return f"{said}; the reset does not repeat {name}, which was taken back{then}"
 
 
-def _again(refused: SubscriptionAction, again: Again) -> str:
-    name = ActionKind.name_of(refused.kind)
-    what, words = f"perform {name} again ({refused.id})", again(refused)
+def _give_back(platform: Platform) -> str:
+    """Advises to send everything of the subscriptions that have an item in the CRM which the reset
+    removes, because a platform that knows the item only once may then take it from them.
+    """
+    owners = sorted(set(platform.owners.values()))
+    texts = []
+    for owner in owners:
+        items = " and ".join(sorted(i for i, each in platform.owners.items() if each == owner))
+        what = f"; when the platform has answered, send {items} to {owner} again"
+        only = "--provider", platform.link.provider, "--full"
+        texts.append(advised(what, "reset", "subscription", owner, *only))
+    return "".join(texts)
+
+
+def _again(platform: Platform, refused: SubscriptionAction, again: Again) -> str:
+    """Returns the advice to perform a refused action again, as the end of a sentence. The CRM
+    refuses a second BECOME_SUBSCRIBER, and an action that switches on a subscription that is on
+    already, so the advice is then to switch on what is still off.
+    """
+    name, present = ActionKind.name_of(refused.kind), platform.subscription
+    on_already = refused.kind in SWITCHING_ON and present.state in ON
+    if refused.kind == ActionKind.BECOME_SUBSCRIBER or on_already:
+        switch_on = how_to_switch_on(present, provider=platform.link.provider)
+        return f"; {switch_on or f'then ask for the refused part of {refused.id} another way'}"
+    what, words = f", then perform {name} again ({refused.id})", again(refused)
     return advised(what, *words) if words else what
 
 
@@ -127,7 +160,7 @@ def _until_settled(platform: Platform, *, provider: Provider) -> str:
     if not adapters:
         return (
             f"no adapter of {provider.code} is connected: start one, or, if one runs, see its log: "
-            "its platform may be down"
+            "its platform may be down (adapters that poll are not shown)"
         )
     if first.waiting_for == WaitingFor.RETRY:
         said = f" ({trouble(first)})" if trouble(first) else ""

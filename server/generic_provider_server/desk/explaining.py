@@ -17,8 +17,10 @@ from generic_provider import (
     InstalledItem,
     Provider,
     ProviderState,
+    ProvisionedService,
     ProvisioningRequest,
     RequestType,
+    SubscribedService,
     Subscription,
     SubscriptionAction,
     SyncState,
@@ -88,12 +90,12 @@ class Explanation(NamedTuple):
 
     def _sent(self, used: Usage) -> str:
         """Describes the newest request about a usage record, with the state of the request; empty
-        if the caller may not read requests.
+        if this request is not known.
         """
         for request in self.facts.requests or ():
             if request.usage.reference == used.reference and request.provider == used.provider:
                 return f"; {_request_in_brief(request)} at {moment(request, 'create_time')}"
-        return "" if self.facts.requests is None else "; not sent"
+        return "; not sent" if self.facts.has_all_requests else ""
 
     def _action_lines(self, action: SubscriptionAction) -> Iterator[str]:
         yield f"  {in_brief(action)}"
@@ -101,8 +103,10 @@ class Explanation(NamedTuple):
             yield f"    {name:<10} {text}"
         made = [each for each in self.facts.requests or () if each.number in action.requests]
         if made:
-            more = f" and {len(action.requests) - MOST_SHOWN} more" * (len(made) > MOST_SHOWN)
-            brief = ", ".join(map(_request_in_brief, reversed(made[-MOST_SHOWN:])))
+            shown = made[-MOST_SHOWN:]
+            left_out = len(action.requests) - len(shown)
+            more = f" and {left_out} more" if left_out else ""
+            brief = ", ".join(map(_request_in_brief, reversed(shown)))
             yield f"    {'requests':<10} {brief}{more}"
 
     def _points(self) -> Iterator[tuple[str, ...]]:
@@ -127,7 +131,11 @@ class Explanation(NamedTuple):
                         [service_in_brief(each) for each in services if each.distributor == point]
                     ),
                     _items(held.items, point) or "(none)",
-                    ", ".join([each.service for each in held.services if each.distributor == point])
+                    ", ".join(
+                        _held(each, services, platform.provider)
+                        for each in held.services
+                        if each.distributor == point
+                    )
                     or "(none)",
                 )
 
@@ -192,7 +200,7 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
     if not platform.provider:
         yield "  not shown   the provider, its requests and adapters: your roles may not read them"
     elif not platform.adapters:
-        yield "  adapter     none is connected"
+        yield "  adapter     none is connected (adapters that poll are not shown)"
 
 
 def _confirmed(platform: Platform, *, archived: bool) -> Iterator[str]:
@@ -232,6 +240,18 @@ def _trouble(request: ProvisioningRequest) -> str:
         return ""
     said = f": {trouble(request)}" if trouble(request) else ""
     return f", attempt {request.delivery_attempts}{said}"
+
+
+def _held(
+    held: ProvisionedService, wanted: Iterable[SubscribedService], provider: Provider | None
+) -> str:
+    """Names an entitlement of the platform. Several services can be the same entitlement, for
+    example two plans of one package; then it has the names of those that the CRM has there.
+    """
+    known = provider.services if provider else ()
+    same = {e.code for e in known if e.provider_service_id == held.provider_service_id}
+    here = [e.service for e in wanted if e.distributor == held.distributor and e.service in same]
+    return held.service if held.service in here or not here else " or ".join(here)
 
 
 def _items(items: Iterable[InstalledItem], point: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import dropwhile, islice, takewhile
+from itertools import islice
 from typing import NamedTuple
 
 import grpc
@@ -27,6 +27,7 @@ from generic_provider import (
     Subscription,
     SubscriptionAction,
     Usage,
+    WaitingFor,
 )
 
 from .archived import archives_with
@@ -35,6 +36,7 @@ from .refused import refused_by
 
 MOST_ACTIONS = 20
 MOST_REQUESTS = 50
+NOT_EFFECTIVE = "NOT_EFFECTIVE"
 
 
 class Platform(NamedTuple):
@@ -47,8 +49,8 @@ class Platform(NamedTuple):
     refused: SubscriptionAction | None
     """The newest action, if this platform rejected it or a part of it."""
     not_repeated: Sequence[SubscriptionAction]
-    """The newest actions that this platform rejected, wholly or in part, and that nobody has
-    repeated.
+    """The newest actions that this platform rejected, wholly or in part, and whose effect is still
+    missing.
     """
     actions: Sequence[SubscriptionAction]
     """The newest actions of the subscription, beginning with the newest."""
@@ -63,6 +65,7 @@ class Platform(NamedTuple):
     `provider` are empty too.
     """
     pending: Sequence[ProvisioningRequest] = ()
+    """The pending requests. Requests that wait for an earlier request come last."""
     confirmation: ProvisioningRequest | None = None
     """The newest request that the platform accepted."""
     adapters: Sequence[ConnectedAdapter] = ()
@@ -75,9 +78,9 @@ class Platform(NamedTuple):
     expired: ProvisioningRequest | None = None
     """The newest request that expired, if it expired after `confirmation`."""
     switched_off: AuditEntry | None = None
-    """The last call that made the provider not effective; None if no such call is known. The
-    provider may have become effective again.
-    """
+    """The last call that made the provider not effective; None if no such call is known."""
+    switched_on: AuditEntry | None = None
+    """The call that made the provider effective again after `switched_off`, if there is one."""
 
 
 class Facts(NamedTuple):
@@ -94,6 +97,12 @@ class Facts(NamedTuple):
     """
     archives: list[Archive]
     """The newest archives that contain older requests of the subscription."""
+
+    @property
+    def has_all_requests(self) -> bool:
+        """Tells whether `requests` contains every request of the subscription."""
+        found = self.requests
+        return found is not None and len(found) < MOST_REQUESTS and not self.archives
 
 
 def facts_of(client: Client, subscription: Subscription) -> Facts:
@@ -130,7 +139,7 @@ def _platform(
     newest: Sequence[SubscriptionAction],
 ) -> Platform:
     code = link.provider
-    refused = refused_by(code, newest)
+    refused = refused_by(code, newest, present=subscription)
     return Platform(
         subscription=subscription,
         link=link,
@@ -151,16 +160,25 @@ def _as_read(client: Client, platform: Platform) -> Platform:
     accepted = next(ours(state=RequestState.COMPLETED, page_size=1), None)
     expired = next(ours(state=RequestState.EXPIRED, page_size=1), None)
     report = _newest_report(client, code)
+    switched_off, switched_on = _switched(client, code)
     return platform._replace(
         provider=client.get_provider(code),
-        pending=list(ours(state=RequestState.PENDING, oldest_first=True)),
+        pending=_first_things_first(ours(state=RequestState.PENDING, oldest_first=True)),
         confirmation=accepted,
         adapters=list(client.list_adapters(provider=code)),
         rejected=_rejected(client, link),
         report=report if report and _is_after(report.time, accepted) else None,
         expired=expired if expired and _is_after(expired.settle_time, accepted) else None,
-        switched_off=_switched_off(client, code),
+        switched_off=switched_off,
+        switched_on=switched_on,
     )
+
+
+def _first_things_first(pending: Iterable[ProvisioningRequest]) -> list[ProvisioningRequest]:
+    """Moves the requests that wait for an earlier request to the end. After a rollback, such a
+    request can have a smaller number than the request for which it waits.
+    """
+    return sorted(pending, key=lambda each: each.waiting_for == WaitingFor.EARLIER_REQUEST)
 
 
 def _is_after(time: Timestamp, accepted: ProvisioningRequest | None) -> bool:
@@ -178,16 +196,23 @@ def _newest_report(client: Client, code: str) -> AuditEntry | None:
     return next((each for each in islice(reports, 10) if each.done), None)
 
 
-def _switched_off(client: Client, code: str) -> AuditEntry | None:
-    """Returns the last call that changed the provider from effective to not effective, or None if
-    no such call is known. Later calls that repeat this call without an effect are ignored.
+def _switched(client: Client, code: str) -> tuple[AuditEntry | None, AuditEntry | None]:
+    """Returns the last call that changed the provider from effective to not effective, and the call
+    that changed it back. A call that is not known, or not made yet, is None. Calls that repeat an
+    earlier call without an effect are ignored.
     """
     calls = client.list_audit_entries(
         provider=code, methods=["SetProviderState"], codes=[grpc.StatusCode.OK], page_size=10
     )
-    since = dropwhile(lambda each: each.detail != "NOT_EFFECTIVE", calls)
-    off = [*takewhile(lambda each: each.detail == "NOT_EFFECTIVE", since)]
-    return off[-1] if off else None
+    off, on = None, None
+    for call in calls:
+        if call.detail == NOT_EFFECTIVE:
+            off = call
+        elif off:
+            break
+        else:
+            on = call
+    return off, on if off else None
 
 
 def _coming(subscription: Subscription, provider: str) -> list[Usage]:

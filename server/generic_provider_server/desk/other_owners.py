@@ -1,5 +1,5 @@
 """Finds items that a platform holds for one subscription, and that another subscription has in the
-CRM. The removal of such an item may take it from the other customer.
+CRM. The removal of such an item, or of a service on it, may take it from the other customer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from generic_provider import (
 
 MOST_SEARCHED = 10
 """The greatest number of items of a platform that are searched in the CRM."""
-KINDS = (DifferenceKind.ITEM_SURPLUS, DifferenceKind.UNCERTAIN)
+KINDS = (
+    DifferenceKind.ITEM_SURPLUS,
+    DifferenceKind.SERVICE_SURPLUS,
+    DifferenceKind.UNCERTAIN,
+)
 
 
 def other_owners(client: Client, link: ProviderLink, *, subscription: str) -> dict[str, str]:

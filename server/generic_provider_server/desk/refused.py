@@ -1,4 +1,4 @@
-"""Finds the refused actions that nobody has repeated."""
+"""Finds the refused actions whose effect is still missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from generic_provider import ActionKind, ActionState, SubscriptionAction
+from generic_provider import (
+    ActionKind,
+    ActionState,
+    PerformActionRequest,
+    ServiceState,
+    SubscribedService,
+    Subscription,
+    SubscriptionAction,
+    Undone,
+)
 
 RECENT = timedelta(days=14)
 REFUSED = (ActionState.REJECTED, ActionState.PARTLY_REJECTED)
@@ -24,6 +33,9 @@ SWITCHING = (
     ActionKind.SHORT_TERM_DEACTIVATE,
     ActionKind.END_SHORT_TERM_DEACTIVATION,
 )
+ENDS = ("until", "end_time", "term_end")
+"""The fields with the end of an action's effect."""
+FORMER = (ServiceState.SWAPPED, ServiceState.REMOVED)
 SAME_TARGET = ("old_serial_number", "old_service", "distributor", "reference", "usage")
 """Two actions of the same kind that have no list of parts have the same target if these fields are
 equal.
@@ -38,10 +50,15 @@ message types of the parts.
 """
 
 
-def refused_by(provider: str, newest: Sequence[SubscriptionAction]) -> list[SubscriptionAction]:
+def refused_by(
+    provider: str, newest: Sequence[SubscriptionAction], *, present: Subscription
+) -> list[SubscriptionAction]:
     """Returns the actions that the provider rejected, wholly or in part, and that no later action
-    repeats. Actions older than RECENT are left out, except the newest action. `newest`: the newest
-    actions of the subscription, beginning with the newest.
+    repeats. An action is left out if its effect would be over by now, or if all parts that were
+    taken back have changed since. Actions older than RECENT are left out, except the newest action.
+
+    `newest`: the newest actions of the subscription, beginning with the newest. `present`: the
+    subscription as it is now.
     """
     since = datetime.now(UTC) - RECENT
     return [
@@ -51,7 +68,76 @@ def refused_by(provider: str, newest: Sequence[SubscriptionAction]) -> list[Subs
         and each.error.provider == provider
         and (not n or each.create_time.ToDatetime(UTC) > since)
         and not any(_repeats(later, each) for later in newest[:n])
+        and not _is_over(each.performed)
+        and _is_missing(each, present)
     ]
+
+
+def _is_over(asked: PerformActionRequest) -> bool:
+    """Tells whether the action would have no effect any more, because all its ends have passed."""
+    chosen = asked.WhichOneof("action")
+    if not chosen:
+        return False
+    action: Any = getattr(asked, chosen)
+    ends = [_end(part) for part in _parts(action) or [action]]
+    now = datetime.now(UTC)
+    return all(end and end <= now for end in ends)
+
+
+def _end(message: Any) -> datetime | None:
+    known = message.DESCRIPTOR.fields_by_name if hasattr(message, "DESCRIPTOR") else ()
+    return next(
+        (
+            getattr(message, name).ToDatetime(UTC)
+            for name in ENDS
+            if name in known and message.HasField(name)
+        ),
+        None,
+    )
+
+
+def _is_missing(refused: SubscriptionAction, present: Subscription) -> bool:
+    """Tells whether a part that was taken back is still as the rollback has left it. If no part has
+    changed since, or no part is listed, the effect of the action is missing.
+    """
+    kept = [_is_kept(part, present) for part in refused.taken_back if not part.link]
+    return any(kept) or not kept
+
+
+def _is_kept(part: Undone, present: Subscription) -> bool:
+    match part.WhichOneof("part"):
+        case "service":
+            return _service_is_kept(part.service, present, gone=part.gone)
+        case "item":
+            place = ("provider", "distributor", "goods_type")
+            fields = place if part.gone else (*place, "serial_number")
+            items = [_named(each, fields) for each in present.items]
+            return part.gone != (_named(part.item, fields) in items)
+        case "usage":
+            return part.gone != any(u.reference == part.usage.reference for u in present.usages)
+        case "holder":
+            return present.holder == part.holder
+        case "address":
+            return present.address == part.address
+        case "state":
+            return present.state == part.state
+        case _:
+            return True
+
+
+def _service_is_kept(left: SubscribedService, present: Subscription, *, gone: bool) -> bool:
+    place = ("provider", "distributor", "service")
+    found = next(
+        (
+            each
+            for each in present.services
+            if _named(each, place) == _named(left, place) and each.state not in FORMER
+        ),
+        None,
+    )
+    if found is None or gone:
+        return gone and found is None
+    return (found.state, found.term_end) == (left.state, left.term_end)
 
 
 def _repeats(later: SubscriptionAction, refused: SubscriptionAction) -> bool:
@@ -77,11 +163,15 @@ def _targets(action: SubscriptionAction) -> Iterator[object]:
     if not chosen:
         return
     asked: Any = getattr(action.performed, chosen)
-    several = [part for field, parts in asked.ListFields() if lists_parts(field) for part in parts]
+    several = _parts(asked)
     for part in several:
         yield part if isinstance(part, str) else _named(part, SAME_PART[part.DESCRIPTOR.name])
     if not several:
         yield _named(asked, SAME_TARGET)
+
+
+def _parts(asked: Any) -> list[Any]:
+    return [part for field, parts in asked.ListFields() if lists_parts(field) for part in parts]
 
 
 def lists_parts(field: FieldDescriptor) -> bool:

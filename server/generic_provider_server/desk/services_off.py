@@ -19,7 +19,9 @@ SWITCHING_ON = {
 }
 """The command that switches a subscription on, for each state in which a subscription is off."""
 FOLLOWING = ("DRAFT", "NOT_EFFECTIVE")
-"""The states of the services that Activate and Start Services switch on."""
+"""The states of the services that Activate switches on."""
+STARTABLE = (*FOLLOWING, "IN_RESTING", "SHORT_TERM_NOT_EFFECTIVE")
+"""The states of the services that Start Services switches on."""
 
 
 def off_with_it(found: Subscription) -> list[SubscribedService]:
@@ -52,7 +54,7 @@ def how_to_switch_on(found: Subscription, *, provider: str = "") -> str:
     """
     services = [each for each in found.services if provider in ("", each.provider)]
     if found.state in ON:
-        stopped = [each for each in services if _follows(each) and not _is_over(each)]
+        stopped = [each for each in services if _is_off(each) and not _is_over(each)]
         start = "start-services", found.number, *_places(stopped)
         purpose = f"to switch {_names(stopped)} on, if wanted"
         return advised(purpose, "action", *start) if stopped else ""
@@ -73,8 +75,8 @@ def _places(services: Sequence[SubscribedService]) -> list[str]:
     return [f"--service={each.provider}:{each.distributor}:{each.service}" for each in services]
 
 
-def _follows(service: SubscribedService) -> bool:
-    return ServiceState.name_of(service.state) in FOLLOWING
+def _is_off(service: SubscribedService) -> bool:
+    return ServiceState.name_of(service.state) in STARTABLE
 
 
 def _is_over(service: SubscribedService) -> bool:

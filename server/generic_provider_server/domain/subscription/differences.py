@@ -187,4 +187,7 @@ def _point(distributor: str) -> str:
 
 
 def _with(goods: tuple[Goods, ...]) -> str:
-    return "".join(f", {each.goods_type} {each.serial_number}" for each in goods)
+    """Returns the words for the goods in a text. The type of goods is empty if a platform report
+    named a serial number only at a service.
+    """
+    return "".join(f", {f'{each.goods_type} {each.serial_number}'.strip()}" for each in goods)

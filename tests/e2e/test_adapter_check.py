@@ -26,7 +26,7 @@ from generic_provider import (
 )
 from support.adapter_check import Serve, checked, judged, printed_by_check
 from support.command_line import run, run_process
-from support.naive_adapter import NaiveAdapter, StackingAdapter
+from support.naive_adapter import DeafAdapter, NaiveAdapter, StackingAdapter
 
 SLOW = "--slow-type", "update-address"
 IMPATIENT = "--patience", "2"
@@ -70,6 +70,35 @@ async def refusing_late(address: str) -> None:
         raise RetryLater(60)
 
     adapter.otherwise(lambda _: None)
+    await adapter.serve()
+
+
+def flaky(*types: RequestType.ValueType) -> Serve:
+    """Returns a function that runs an adapter whose platform fails once for each of these types."""
+    left = set(types)
+
+    async def serve(address: str) -> None:
+        adapter = Adapter(address, provider="P", name="flaky")
+
+        @adapter.otherwise
+        async def accept(request: ProvisioningRequest) -> None:
+            if request.type in left:
+                left.remove(request.type)
+                raise RetryLater
+
+        await adapter.serve()
+
+    return serve
+
+
+async def choosy(address: str) -> None:
+    adapter = Adapter(address, provider="P", name="choosy")
+
+    @adapter.otherwise
+    async def accept(request: ProvisioningRequest) -> None:
+        if request.service.service:
+            raise Reject("E7", "no such service")
+
     await adapter.serve()
 
 
@@ -117,6 +146,10 @@ CHECKS: Mapping[str, tuple[Serve, *tuple[str, ...]]] = {
     ),
     "naive, long leases": (NaiveAdapter(lease_seconds=30).serve, *SLOW, *IMPATIENT),
     "small": (small,),
+    "flaky": (flaky(RequestType.BECOME_SUBSCRIBER, RequestType.ACTIVATE_SERVICE),),
+    "flaky with items": (flaky(RequestType.ADD_INSTALLED_ITEM),),
+    "choosy": (choosy,),
+    "deaf": (DeafAdapter().serve, *SLOW, "--patience", "5"),
     "stacking": (StackingAdapter().serve, *IMPATIENT, "--json"),
 }
 
@@ -209,6 +242,34 @@ def test_an_adapter_that_goes_on_after_a_rejection_and_never_comes_back_fails_th
     assert rules(verdicts, "broken") == {1, 3, 4, 8, 9, 11, 12}
     assert rules(verdicts, "not seen") == {6, 7, 10, 13}
     assert code == 1
+
+
+@pytest.mark.parametrize("adapter", ["flaky", "flaky with items"])
+def test_an_adapter_whose_platform_fails_once_breaks_no_rule(
+    printed: Printed, adapter: str
+) -> None:
+    code, verdicts = judged(printed[adapter])
+
+    assert (code, rules(verdicts, "broken")) == (0, set())
+
+
+def test_a_service_that_the_platform_refuses_is_named(printed: Printed) -> None:
+    code, text = printed["choosy"]
+
+    refused = "ACTIVATE_SERVICE SPORT was answered REJECTED E7, so this rule could not be tested; "
+    assert (code, f"{refused}--service names a service that the platform accepts" in text) == (
+        1,
+        True,
+    )
+
+
+def test_an_adapter_that_works_on_after_the_end_of_its_stream_breaks_a_rule(
+    printed: Printed,
+) -> None:
+    code, verdicts = judged(printed["deaf"])
+
+    assert (code, verdicts[7], verdicts[13]) == (1, "kept", "broken")
+    assert "was begun after its stream had ended" in printed["deaf"][1]
 
 
 def test_an_adapter_with_too_little_credit_is_not_judged(printed: Printed) -> None:

@@ -61,6 +61,52 @@ class NaiveAdapter:
             await stub.SendResponses(v1.SendResponsesRequest(provider="P", responses=[answer]))
 
 
+class DeafAdapter:
+    """An adapter that extends its leases and obeys `live = false`, but works on after its stream
+    has ended.
+    """
+
+    async def serve(self, address: str) -> None:
+        request = v1.StreamPendingRequestsRequest(
+            provider="P", adapter="deaf", lease_duration=Duration(seconds=3)
+        )
+        async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as tasks:
+            stub = ProvisioningServiceStub(channel)
+            while True:
+                with suppress(grpc.RpcError):
+                    async for message in stub.StreamPendingRequests(request):
+                        for lease in message.batch.subscriptions:
+                            tasks.create_task(self._work(stub, lease))
+                await asyncio.sleep(0.1)
+
+    async def _work(
+        self, stub: ProvisioningServiceAsyncStub, lease: v1.SubscriptionRequests
+    ) -> None:
+        seconds = lease.lease_duration.ToTimedelta().total_seconds()
+        extending = asyncio.create_task(self._extend(stub, lease.lease_token, seconds))
+        for each in lease.requests:
+            await asyncio.sleep(_seconds(each.type))
+            answer = v1.ProvisioningResponse(
+                request=each.number,
+                lease_token=lease.lease_token,
+                status=v1.RESPONSE_STATUS_ACCEPTED,
+            )
+            with suppress(grpc.RpcError):
+                await stub.SendResponses(v1.SendResponsesRequest(provider="P", responses=[answer]))
+            if extending.done():
+                return
+        extending.cancel()
+
+    async def _extend(self, stub: ProvisioningServiceAsyncStub, token: str, seconds: float) -> None:
+        """Extends the lease until it has ended."""
+        live = True
+        while live:
+            await asyncio.sleep(seconds / 3)
+            with suppress(grpc.RpcError):
+                asked = v1.ExtendLeasesRequest(lease_tokens=[token])
+                live = (await stub.ExtendLeases(asked)).results[0].live
+
+
 class StackingAdapter:
     """An adapter that does the requests of a lease one after the other, and sends the newest of its
     waiting answers first.

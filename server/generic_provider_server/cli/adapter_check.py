@@ -71,7 +71,7 @@ def _address(ctx: click.Context, param: click.Parameter, listen: str) -> str:
     type=Seconds(),
     default=35,
     show_default=True,
-    help="The seconds to wait for each step of the adapter.",
+    help="The seconds to wait for each answer, and each other step, of the adapter.",
 )
 @click.option(
     "--wait",

@@ -12,12 +12,11 @@ from generic_provider.v1 import resources_pb2 as resources
 from .fake_service import Answer
 from .lease import CheckedLease
 from .rules import Broken
-from .scenario_steps import Play, said
+from .scenario_steps import UNKNOWN, Play, said
 from .subscriber import Subscriber
 
 MOST_REPEATS = 3
 HELD_SECONDS = 1.0
-UNKNOWN = "RETRY_LATER UNKNOWN_TYPE"
 VERDICTS = (
     v1.RESPONSE_CODE_STALE,
     v1.RESPONSE_CODE_OUT_OF_ORDER,
@@ -45,7 +44,7 @@ async def piled_up(play: Play) -> None:
     lease = await play.give(
         first, one.activate(), one.deactivate(), one.activate(), one.deactivate()
     )
-    await play.service.until(lambda: lease.done, seconds=play.patience)
+    await play.service.until(lambda: lease.done or not lease.live, seconds=play.patience)
     early = {e.request for e in play.service.answers if e.code == v1.RESPONSE_CODE_OUT_OF_ORDER}
     early &= {each.number for each in lease.requests}
     if forgotten := [number for number in lease.waiting if number in early]:
@@ -74,8 +73,7 @@ async def done_twice(play: Play) -> None:
     for kind in kinds:
         await _twice(play, one, kind)
     stray = one.stray()
-    await play.give(stray)
-    answer = await play.first_answer(stray, rule=5)
+    answer = await play.settled(stray, rule=5)
     if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
         raise Broken(5, f"DEACTIVATE_SERVICE without a viewing point was answered {said(answer)}")
     play.findings.kept(5, "requests whose effect the platform already had were accepted")
@@ -83,29 +81,29 @@ async def done_twice(play: Play) -> None:
 
 async def _twice(play: Play, one: Subscriber, kind: resources.RequestType.ValueType) -> None:
     name = resources.RequestType.Name(kind).removeprefix("REQUEST_TYPE_")
-    first, second = one.of(kind), one.of(kind)
-    await play.give(first)
-    answer = await play.first_answer(first, rule=5)
+    answer = await play.settled(one.of(kind), rule=5)
     if said(answer) == UNKNOWN:  # rule 12 demands this answer if the adapter does not know the type
         play.findings.not_seen(5, f"{name}, which was answered {UNKNOWN}")
         return
+    which = "first"
     if answer.status == v1.RESPONSE_STATUS_ACCEPTED:
-        await play.give(second)
-        answer = await play.first_answer(second, rule=5)
+        which = "second"
+        answer = await play.settled(one.of(kind), rule=5)
     if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
-        raise Broken(5, f"a second {name} of the same element was answered {said(answer)}")
+        raise Broken(5, f"a {which} {name} of the same element was answered {said(answer)}")
 
 
 async def unknown_type(play: Play) -> None:
     one = await play.newcomer(rule=12)
     unknown = one.unknown()
     lease = await play.give(one.activate(), unknown, one.deactivate(), one.activate())
+    lease = await play.answered(lease, rule=12, up_to=unknown)
     answer = await play.first_answer(unknown, rule=12)
     told = said(answer)
     if told != UNKNOWN:
         raise Broken(12, f"type {unknown.type} was answered {told}")
     play.findings.kept(12, f"type {unknown.type} was answered {told}")
-    await _rest_is_dropped(play, lease, after=2, why="RETRY_LATER")
+    await _rest_is_dropped(play, lease, after=unknown, why="RETRY_LATER")
 
 
 async def rejection(play: Play) -> None:
@@ -115,19 +113,30 @@ async def rejection(play: Play) -> None:
     one = await play.newcomer(rule=4)
     refused = one.activate(play.terms.rejecting)
     lease = await play.give(one.activate(), refused, one.deactivate(), one.activate())
+    lease = await play.answered(lease, rule=4, up_to=refused)
     answer = await play.first_answer(refused, rule=4)
     if answer.status != v1.RESPONSE_STATUS_REJECTED:
         told = said(answer)
         play.findings.not_seen(4, f"a rejection: {play.terms.rejecting} was answered {told}")
         return
-    await _rest_is_dropped(play, lease, after=2, why="REJECTED")
-    again = await play.give(*lease.requests[2:])
+    await _rest_is_dropped(play, lease, after=refused, why="REJECTED")
+    again = await play.give(*_requests_after(refused, lease))
     await play.answered(again, rule=4)
 
 
-async def _rest_is_dropped(play: Play, lease: CheckedLease, *, after: int, why: str) -> None:
+def _requests_after(
+    request: resources.ProvisioningRequest, lease: CheckedLease
+) -> list[resources.ProvisioningRequest]:
+    numbers = [each.number for each in lease.requests]
+    return [*lease.requests[numbers.index(request.number) + 1 :]]
+
+
+async def _rest_is_dropped(
+    play: Play, lease: CheckedLease, *, after: resources.ProvisioningRequest, why: str
+) -> None:
     await play.quiet()
-    answered = [each.number for each in lease.requests[after:] if play.service.answers_to(each)]
+    rest = _requests_after(after, lease)
+    answered = [each.number for each in rest if play.service.answers_to(each)]
     if answered:
         raise Broken(4, f"after {why} the adapter answered {', '.join(answered)} of the same lease")
     play.findings.kept(4, f"the other requests of a lease were dropped after {why}")

@@ -59,7 +59,10 @@ class Check:
         """Waits until the adapter has connected, and returns its name."""
         service, seconds = self._play.service, self._play.terms.first_stream.total_seconds()
         if not await service.until(lambda: service.streams, seconds=seconds):
-            raise NotJudged(f"no adapter connected to {self.address} within {seconds:g} s")
+            done, why = "connected", ""
+            if service.polled:
+                done, why = "opened a stream", "; one polls, but the check tests only streams"
+            raise NotJudged(f"no adapter {done} to {self.address} within {seconds:g} s{why}")
         request = service.streams[0].request
         if request.HasField("max_in_flight") and request.max_in_flight < LEAST_CREDIT:
             raise NotJudged(f"max_in_flight must be {LEAST_CREDIT} at least for this check")
@@ -72,6 +75,7 @@ class Check:
                 await scenario(self._play)
             except Gone as gone:
                 self._findings.broken(gone.rule, str(gone))
+                self._findings.ended_early("the check ended early, because the adapter was gone")
                 break
             except Broken as broken:
                 self._findings.broken(broken.rule, str(broken))

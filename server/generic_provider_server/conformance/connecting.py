@@ -17,7 +17,13 @@ reconnected without a pause.
 
 With random pauses, the sum is less only once in ten million checks.
 """
-SAME_SECONDS = 0.02
+SAME_SECONDS = 0.05
+"""If the pauses differ by less than this number of seconds, the verdict is that the adapter
+reconnected without jitter.
+
+A fixed pause seems to vary by more than 0.02 s on a busy machine. Random pauses from 0 to 0.5 s
+differ by less than 0.05 s only once in ten billion checks.
+"""
 DRAIN_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
 REFUSALS = 7
@@ -32,7 +38,7 @@ async def large_message(play: Play) -> None:
     padded.MergeFromString(PADDING)
     stream.say(Message(heartbeat=padded))
     one = await play.newcomer(rule=2)
-    if not stream.open:
+    if not stream.open and not stream.stopped:
         raise Broken(2, "a message of 1.9 MB ended the stream")
     await play.answered(await play.give(one.activate()), rule=2)
     play.findings.kept(2, "a message of 1.9 MB was received; this check cannot observe pings")
@@ -50,13 +56,12 @@ async def cut_streams(play: Play) -> None:
         play.service.cut(stream)
         pauses.append(await play.reconnected(stream))
     lease = await play.give(request)
-    _judge_pauses(play, pauses)
-    await play.answered(lease, rule=6)
-    await one_answer(play, lease)
+    judge_pauses(play, pauses)
+    await one_answer(play, await play.answered(lease, rule=6))
     play.findings.kept(6, f"answered with the newest token after {len(pauses)} cuts")
 
 
-def _judge_pauses(play: Play, pauses: list[float]) -> None:
+def judge_pauses(play: Play, pauses: list[float]) -> None:
     told = f"{len(pauses)} times, {min(pauses):.2f} to {max(pauses):.2f} s after a cut"
     if len(pauses) == CUTS and sum(pauses) < AT_ONCE_SECONDS:
         play.findings.broken(1, f"reconnected without a pause {told}")
@@ -118,7 +123,10 @@ async def refused_streams(play: Play) -> None:
 
 
 async def one_stream(play: Play) -> None:
-    """Counts the streams at the end of the check, when no stream is ending or beginning."""
+    """Counts the streams at the end of the check, when no stream is ending or beginning. Waits
+    before, because each of several streams pauses before it is opened again.
+    """
+    await play.quiet()
     count = sum(stream.open and not stream.drained for stream in play.service.streams)
     if count > 1:
         raise Broken(1, f"{count} streams at once; is more than one adapter connected?")

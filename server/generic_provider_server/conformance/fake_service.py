@@ -6,6 +6,7 @@ adapter.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
@@ -53,6 +54,8 @@ class FakeService(ProvisioningServiceServicer):
         """
         self.refusing = 0
         """The number of further streams that the server refuses."""
+        self.polled = False
+        """True if an adapter has called PullPendingRequests."""
         self._findings = findings
         self._leases: dict[str, CheckedLease] = {}
         self._newest: dict[str, CheckedLease] = {}
@@ -109,6 +112,8 @@ class FakeService(ProvisioningServiceServicer):
         stream.end(grpc.StatusCode.UNAVAILABLE)
 
     def cut_all(self) -> None:
+        """Cuts all streams, and refuses all further streams."""
+        self.refusing = sys.maxsize
         for stream in self.streams:
             self.cut(stream)
 
@@ -143,6 +148,7 @@ class FakeService(ProvisioningServiceServicer):
     async def PullPendingRequests(
         self, request: v1.PullPendingRequestsRequest, context: Any
     ) -> v1.PullPendingRequestsResponse:
+        self.polled = True
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the check tests only streams")
         raise AssertionError
 

@@ -63,6 +63,13 @@ class Findings:
     def not_seen(self, rule: int, why: str) -> None:
         self._found[rule, "not seen"].append(why)
 
+    def ended_early(self, why: str) -> None:
+        """Names the reason at all rules about which nothing was observed."""
+        seen = {rule for rule, _ in self._found}
+        for rule in RULES:
+            if rule not in seen:
+                self.not_seen(rule, why)
+
     def verdicts(self) -> list[RuleVerdict]:
         return [self._verdict(rule, asks) for rule, asks in RULES.items()]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -21,9 +22,10 @@ QUIET_SECONDS = 1.0
 """The seconds for which the check observes whether the adapter breaks a rule."""
 LEAST_CREDIT = 10
 MOST_GIVEN = 5
-"""The greatest number of leases for one request. If the adapter releases a lease because it arrived
-too late, the request is handed over again.
+"""The greatest number of leases for one request. If a lease ends without an answer, or with the
+answer RETRY_LATER, the request is handed over again, as by the service.
 """
+UNKNOWN = "RETRY_LATER UNKNOWN_TYPE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,29 +92,90 @@ class Play:
         """
         return self.service.give(requests, on=await self.stream(), timed=timed, seconds=seconds)
 
-    async def answered(self, lease: CheckedLease, *, rule: int) -> None:
-        """Waits until every request of the lease is answered."""
-        if await self.service.until(lambda: lease.done, seconds=self.patience):
-            return
-        raise Broken(rule, f"{lease.waiting[0]} was not answered within {self.patience:g} s")
-
-    async def first_answer(
-        self, request: ProvisioningRequest, *, rule: int, seconds: float | None = None
-    ) -> Answer:
-        """Returns the first answer to the request. `seconds`: how long to wait for the answer; None
-        means the patience of the check.
+    async def answered(
+        self, lease: CheckedLease, *, rule: int, up_to: ProvisioningRequest | None = None
+    ) -> CheckedLease:
+        """Waits until every request of the lease is answered, or until `up_to` is answered. If the
+        lease ends earlier, for example because its stream ends or because the adapter answers
+        RETRY_LATER, hands the other requests over again, as the service does. Returns the newest
+        lease. Raises Broken for `rule` if a request is not answered, or is rejected.
         """
-        patience = self.patience if seconds is None else seconds
-        await self.service.until(lambda: self.service.answers_to(request), seconds=patience)
+        last = up_to.number if up_to else lease.requests[-1].number
+        for _ in range(MOST_GIVEN - 1):
+            await self._worked_off(lease, last, rule=rule)
+            if last not in lease.waiting:
+                return lease
+            left = self._left_of(lease, rule=rule)
+            if left[0].number not in lease.waiting:
+                await self.quiet()  # after RETRY_LATER, the service waits too
+            lease = await self.give(*left)
+        await self._worked_off(lease, last, rule=rule)
+        if last in lease.waiting:
+            first = self._left_of(lease, rule=rule)[0]
+            told = f"{first.number} was handed over {MOST_GIVEN} times{self._met(first)}"
+            raise Broken(rule, told)
+        return lease
+
+    async def _worked_off(self, lease: CheckedLease, last: str, *, rule: int) -> None:
+        """Waits until the lease has ended, or its request `last` is answered. The patience of the
+        check begins anew with each answer.
+        """
+        while lease.live and last in lease.waiting:
+            first = next(each for each in lease.requests if each.number == lease.waiting[0])
+            if not await self.service.until(_ended_or_answered(lease), seconds=self.patience):
+                told = f"{first.number} was not answered within {self.patience:g} s"
+                raise Broken(rule, f"{told}{self._met(first)}")
+
+    def _left_of(self, lease: CheckedLease, *, rule: int) -> list[ProvisioningRequest]:
+        """Returns the requests of an ended lease that the service would hand over again. Raises
+        Broken for `rule` if the adapter has rejected one, because the scenario needs requests that
+        the platform accepts.
+        """
+        left = []
+        for request in lease.requests:
+            answers = [e for e in self.service.answers_to(request) if e.token == lease.token]
+            if answers and answers[-1].status == v1.RESPONSE_STATUS_REJECTED:
+                kind = RequestType.Name(request.type).removeprefix("REQUEST_TYPE_")
+                told = f"{kind} {request.service.service}".rstrip()
+                raise Broken(
+                    rule,
+                    f"{told} was answered {said(answers[-1])}, so this rule could not be tested; "
+                    "--service names a service that the platform accepts",
+                )
+            retried = answers and answers[-1].status == v1.RESPONSE_STATUS_RETRY_LATER
+            if retried or request.number in lease.waiting:
+                left.append(request)
+        return left
+
+    def _met(self, request: ProvisioningRequest) -> str:
+        """Describes the newest answer to the request, with its verdict; empty without an answer."""
+        answers = self.service.answers_to(request)
+        if not answers:
+            return ""
+        code = v1.ResponseCode.Name(answers[-1].code).removeprefix("RESPONSE_CODE_")
+        return f"; the verdict on its newest answer, {said(answers[-1])}, was {code}"
+
+    async def first_answer(self, request: ProvisioningRequest, *, rule: int) -> Answer:
+        await self.service.until(lambda: self.service.answers_to(request), seconds=self.patience)
         if found := self.service.answers_to(request):
             return found[0]
-        raise Broken(rule, f"{request.number} was not answered within {patience:g} s")
+        raise Broken(rule, f"{request.number} was not answered within {self.patience:g} s")
 
-    async def _kept(self, request: ProvisioningRequest) -> bool:
-        """Hands the request over. Returns False if the adapter releases the lease."""
-        lease = await self.give(request)
-        await self.service.until(lambda: lease.done or lease.released, seconds=self.patience)
-        return not lease.released
+    async def settled(self, request: ProvisioningRequest, *, rule: int) -> Answer:
+        """Hands the request over until the adapter accepts it, rejects it, or does not know its
+        type. Returns the newest answer.
+        """
+        answer = await self._answer_to(request, rule=rule)
+        for _ in range(MOST_GIVEN - 1):
+            if answer.status != v1.RESPONSE_STATUS_RETRY_LATER or said(answer) == UNKNOWN:
+                break
+            await self.quiet()
+            answer = await self._answer_to(request, rule=rule)
+        return answer
+
+    async def _answer_to(self, request: ProvisioningRequest, *, rule: int) -> Answer:
+        await self.answered(await self.give(request), rule=rule)
+        return self.service.answers_to(request)[-1]
 
     async def newcomer(self, *, rule: int) -> Subscriber:
         """Creates a subscriber on the platform. Raises Broken for `rule` if the adapter does not
@@ -120,11 +183,7 @@ class Play:
         """
         stream = await self.stream()
         one = Subscriber(stream.request.provider, self._numbers, offer=self.terms.offer)
-        become = one.become()
-        for _ in range(MOST_GIVEN):
-            if await self._kept(become):
-                break
-        answer = await self.first_answer(become, rule=rule, seconds=0)
+        answer = await self.settled(one.become(), rule=rule)
         if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
             raise Broken(5, f"BECOME_SUBSCRIBER was answered {said(answer)}")
         one.account_number = answer.account_number
@@ -139,6 +198,12 @@ class Play:
 
     async def quiet(self) -> None:
         await asyncio.sleep(QUIET_SECONDS)
+
+
+def _ended_or_answered(lease: CheckedLease) -> Callable[[], bool]:
+    """Returns a function that tells whether the lease has ended, or got a further answer."""
+    before = len(lease.waiting)
+    return lambda: not lease.live or len(lease.waiting) < before
 
 
 def said(answer: Answer) -> str:

@@ -21,6 +21,10 @@ SHARE_OF_LEASE = 0.8
 So an answer is in time even if the adapter does not extend the lease.
 """
 LEAST_LEASE = 1.0
+CUT_LEASE_SECONDS = 600.0
+"""The duration of a lease whose stream is cut. It is long, so that the adapter does not extend the
+lease during its work, and only the end of the stream tells that the lease has ended.
+"""
 NO_SLOW_TYPE = "work that lasts, because --slow-type was not given"
 TOO_QUICK = "work that lasts: --slow-type took less than a second"
 
@@ -40,8 +44,7 @@ async def redelivery(play: Play) -> None:
             play.findings.not_seen(6, "work that lasts: the adapter answered at once")
             return
         lease = await play.give(request)
-    await play.answered(lease, rule=6)
-    await one_answer(play, lease)
+    await one_answer(play, await play.answered(lease, rule=6))
     play.findings.kept(
         6, "a request that was handed over 3 times during the work was answered once"
     )
@@ -92,6 +95,8 @@ async def _extended(play: Play, lease: CheckedLease) -> None:
     if lease.extended_at:
         after = lease.extended_at[0] - lease.given_at
         play.findings.kept(7, f"a lease of {lease.seconds:.1f} s was extended after {after:.1f} s")
+    elif lease.done and took < lease.seconds / 3:
+        play.findings.not_seen(7, TOO_QUICK)
     elif not lease.done:
         play.findings.broken(7, f"a lease of {lease.seconds:.1f} s ran out during the work on it")
     else:
@@ -154,7 +159,7 @@ async def cut_in_work(play: Play) -> None:
         return
     one, stream = await play.newcomer(rule=13), await play.stream()
     begun, unbegun = play.work(one), one.activate()
-    lease = await play.give(begun, unbegun)
+    lease = await play.give(begun, unbegun, seconds=CUT_LEASE_SECONDS)
     if await play.service.until(lambda: play.service.answers_to(begun), seconds=AGAIN_SECONDS):
         play.findings.not_seen(13, TOO_QUICK)
         return

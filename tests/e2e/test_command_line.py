@@ -249,6 +249,9 @@ def test_what_a_simulated_platform_holds_is_printed_and_compared(tmp_path: Path)
             0,
             True,
         )
+        unknown = run(*compare[:3], "SMAL", *compare[4:], server=server)
+        assert (unknown.exit_code, unknown.stdout) == (1, "")
+        assert "did you mean 'SMALL'?" in unknown.stderr
         said = (tmp_path / "one.log").read_text()
         assert said == f"one is connected to {server.address} and waits for requests of SMALL\n"
         with closing(sqlite3.connect(memory)) as platform, platform:

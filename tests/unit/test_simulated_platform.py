@@ -4,7 +4,11 @@ contents.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from generic_provider import (
     PlatformEntitlement,
@@ -13,8 +17,9 @@ from generic_provider import (
     ProvisionedService,
     testing,
 )
-from generic_provider_server.simulator.platform import performed, platform_in
+from generic_provider_server.simulator.platform import Platform, performed, platform_in
 from generic_provider_server.simulator.reporting import reported
+from support.command_line import run
 
 
 def test_what_is_named_without_a_viewing_point_is_removed_at_any() -> None:
@@ -26,6 +31,22 @@ def test_what_is_named_without_a_viewing_point_is_removed_at_any() -> None:
     holds = performed(holds, testing.request("REMOVE_INSTALLED_ITEM", installed_item=card))
     assert holds is not None
     assert (holds["services"], holds["items"]) == ([], [])
+
+
+def test_the_database_of_another_program_is_not_changed(tmp_path: Path) -> None:
+    file = tmp_path / "generic-provider.db"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE provider (code TEXT)")
+    before = file.read_bytes()
+    with pytest.raises(OSError, match="not the file of a simulated platform: it has the table pro"):
+        Platform(file)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--die-after", "--freeze-after"])
+def test_a_fault_after_a_negative_number_of_requests_is_refused(option: str) -> None:
+    refused = run("adapter", "simulate", "--provider=P", f"{option}=-1")
+    assert (refused.exit_code, "-1 is not in the range" in refused.stderr) == (2, True)
 
 
 def test_names_with_blanks_are_reported_as_they_are(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from generic_provider import Adapter, Client
+from generic_provider import Adapter, Client, PermissionDenied
 
 from ..desk.output import Output, counted, json_line, say, short_line
 from ..simulator.adapter import Behaviour, simulate
@@ -84,13 +85,13 @@ def adapter() -> None:
 )
 @click.option(
     "--die-after",
-    type=int,
+    type=click.IntRange(0),
     default=0,
     help="End without an answer after this number of applied requests.",
 )
 @click.option(
     "--freeze-after",
-    type=int,
+    type=click.IntRange(0),
     default=0,
     help="Stop reacting after this number of applied requests.",
 )
@@ -176,6 +177,8 @@ def compare(client: Client, output: Output, *, provider: str, memory: Path) -> N
     the platform differs. Also prints every subscriber that the CRM does not know.
     """
     with platform_in(memory) as platform:
+        with suppress(PermissionDenied):
+            client.get_provider(provider)  # otherwise a wrong code would seem to have differences
         wrong = list(differences(client, platform, provider=provider))
         number = len(platform.subscriptions())
     for line in wrong:

@@ -155,7 +155,10 @@ class Story:
         self.printer.crm("Add Services: NEWS on MAIN and TWIN1, for all families at once")
         made = [self._news(number) for number in self.numbers]
         with self._adapter("conax-2", "--die-after=3") as victim:
-            victim.wait(PATIENCE.total_seconds())
+            try:
+                victim.wait(PATIENCE.total_seconds())
+            except subprocess.TimeoutExpired:
+                raise TimeoutError("conax-2 has not applied three requests in time") from None
         self.printer.say(
             "            conax-2 gets SIGKILL: its third request is applied, but not answered"
         )

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS journal (
 );
 CREATE INDEX IF NOT EXISTS journal_subscription ON journal (subscription, id);
 """
+TABLES = frozenset({"subscriber", "journal"})
 REMOVING = (
     RequestType.DEACTIVATE_SERVICE,
     RequestType.DEACTIVATE_SUBSCRIBER,
@@ -58,6 +59,7 @@ class Platform:
         except sqlite3.OperationalError as error:
             raise OSError(f"{path}: {error}") from error
         try:
+            self._refuse_other_tables()
             self._database.executescript(f"PRAGMA journal_mode = WAL; {SCHEMA}")
         except sqlite3.DatabaseError as error:
             self._database.close()
@@ -65,6 +67,14 @@ class Platform:
 
     def close(self) -> None:
         self._database.close()
+
+    def _refuse_other_tables(self) -> None:
+        """Raises DatabaseError if the file belongs to another program, for example if it is the
+        database of the service.
+        """
+        found = self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        if others := {name for (name,) in found} - TABLES:
+            raise sqlite3.DatabaseError(f"it has the table {min(others)}")
 
     def perform(self, request: ProvisioningRequest, *, adapter: str) -> None:
         """Applies a request. Raises Reject if the platform refuses it."""

@@ -145,8 +145,9 @@ class _StandardError:
     """Writes to standard error. A failure to write never stops the server.
 
     A line that cannot be written, for example because the disk is full, is lost. A line is lost too
-    if the program at the other end of the pipe or terminal does not read. When the program that
-    reads the log continues to read, it gets a line with the number of lost writes.
+    if the program at the other end of the pipe or terminal does not read. As soon as lines can be
+    written again, the log gets a line with the number of lines that were lost, or of which only the
+    beginning was written.
     """
 
     def __init__(self) -> None:
@@ -160,18 +161,20 @@ class _StandardError:
             except OSError:  # the stream is a buffer in memory and not a file
                 sys.stderr.write(text)
                 return
+            self._write(file, text.encode(errors="backslashreplace"))
+
+    def _write(self, file: int, text: bytes) -> None:
+        """Writes the text, and counts the lines that are not written completely."""
+        written = 0
+        try:
             if self._dropped and _is_writable(file):
                 said = f'"event":"log_lines_dropped","level":"warning","lines":{self._dropped}'
                 os.write(file, f"\n{{{said}}}\n".encode())
                 self._dropped = 0
-            self._write(file, text.encode(errors="backslashreplace"))
-
-    def _write(self, file: int, line: bytes) -> None:
-        for start in range(0, len(line), AT_ONCE):
-            if not _is_writable(file):
-                self._dropped += 1
-                return
-            os.write(file, line[start : start + AT_ONCE])
+            while written < len(text) and _is_writable(file):
+                written += os.write(file, text[written : written + AT_ONCE])
+        finally:
+            self._dropped += len(text[written:].splitlines())
 
     def flush(self) -> None:
         """Does nothing, because every line is written immediately."""

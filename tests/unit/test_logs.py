@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,42 @@ def test_a_reader_that_stands_still_does_not_stop_the_server(
     assert [int(line) for line in kept] == list(range(len(kept)))
     assert json.loads(said[0])["lines"] == 1_000 - len(kept)
     assert " ".join(said[1:]) == "it reads again"
+
+
+@pytest.mark.timeout(20)
+def test_every_line_of_a_write_that_is_not_written_completely_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entries = [
+        AuditEntry(time=Instant(1), call=n, method=f"{n:01000}", caller="") for n in range(1_000)
+    ]
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as log, os.fdopen(writing, "w") as error:
+        monkeypatch.setattr(sys, "stderr", error)
+        audit_lines(Settings())(entries)
+        kept = log.read1(1_000_000)
+        STANDARD_ERROR.write("it reads again\n")
+        said = log.read1(1_000_000).decode().split()
+        monkeypatch.undo()
+
+    assert not kept.endswith(b"\n")
+    assert json.loads(said[0])["lines"] == 1_000 - kept.count(b"\n")
+
+
+def test_lines_that_a_full_disk_refuses_are_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (tmp_path / "log").open("w+") as error, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", error)
+        with monkeypatch.context() as full, Path("/dev/full").open("w") as refusing:
+            full.setattr(sys, "stderr", refusing)
+            STANDARD_ERROR.write("one\ntwo\n")
+            STANDARD_ERROR.write("three\n")
+        STANDARD_ERROR.write("there is room again\n")
+        said = Path(error.name).read_text().split("\n")
+
+    assert json.loads(said[1])["lines"] == 3
+    assert said[2] == "there is room again"
 
 
 @pytest.mark.parametrize(

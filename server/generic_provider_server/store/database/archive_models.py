@@ -32,7 +32,9 @@ class ArchiveRow(Model):
 
 
 class ArchivedRow(Model):
-    """A row about an archived request. Such a row is never removed."""
+    """An archived request, and the archive that contains the request. Rows of this table are never
+    removed.
+    """
 
     number = BigIntegerField(primary_key=True)
     state = SmallIntegerField()

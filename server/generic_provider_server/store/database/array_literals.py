@@ -10,9 +10,9 @@ from typing import Any
 
 
 def array_literal(values: Sequence[Any]) -> str:
-    """Returns the literal of an array of the values. Apart from None, the values are all numbers,
-    all texts or all bytes. Raises ValueError if a text contains the character NUL, which PostgreSQL
-    cannot store.
+    """Returns the PostgreSQL literal of an array with these values. Apart from None, the values are
+    all numbers, all texts or all bytes. Raises ValueError if a text contains the character NUL,
+    which PostgreSQL cannot store.
     """
     if None in values:
         return "{" + ",".join(["NULL" if v is None else _elements([v]) for v in values]) + "}"

@@ -17,7 +17,9 @@ _roles_of = lru_cache(msgspec.json.Decoder(tuple[str, ...]).decode)
 
 
 class AuditRow(Model):
-    """An entry, as domain.audit.AuditEntry describes it. `roles`: a list in JSON."""
+    """An entry of the audit trail, as domain.audit.AuditEntry describes it. `roles`: the roles as a
+    JSON list.
+    """
 
     time = BigIntegerField()
     call = BigIntegerField()

@@ -1,7 +1,8 @@
 """Builds statements that change many rows, in the SQL of SQLite and of PostgreSQL.
 
-SQLite runs the statement once for every row. PostgreSQL gets all rows with one statement, as the
-literal of an array for each column. The models name the columns.
+SQLite runs a statement once for every row. PostgreSQL gets all rows in one statement, which
+contains, for each column, an array with the values of the column. The Peewee models name the
+columns.
 """
 
 from __future__ import annotations
@@ -60,12 +61,12 @@ def insert(
     unused: bool = False,
     defaults: Collection[Field[Any]] = (),
 ) -> Bulk:
-    """Returns the statement that inserts rows. If `every` is true, no row with a given key may
-    exist already.
+    """Returns the statement that inserts rows. If `every` is true, the table must not yet contain a
+    row with one of the given keys.
 
-    `unused`: true if no such row can exist, because each key is used only once. Then PostgreSQL
-    does not search for existing rows, which saves a fifth of the time. `defaults`: columns that get
-    the default value of the model.
+    `unused`: true if no stored row can have one of the keys, because each key is used only once.
+    With `unused`, PostgreSQL does not search for existing rows, which saves a fifth of the time.
+    `defaults`: columns that get the default values in the model.
     """
     conflict = "" if unused else " ON CONFLICT DO NOTHING"
     columns = [column for column in _columns(table) if column not in _names(defaults)]
@@ -78,7 +79,7 @@ def upsert(
     """Returns the statement that inserts rows, or changes rows that exist already.
 
     `add`: columns in which the new value is added to the old value. `but`: columns that are not
-    changed; in a new row they have the defaults of the database.
+    changed; in a new row, these columns get the defaults of the database.
     """
     name, key, added = _name(table), _key(table), _names(add)
     columns = [column for column in _columns(table) if column not in _names(but)]
@@ -111,10 +112,10 @@ def update(
     condition = f" AND {where}" if where else ""
 
     def assignments(given: str, greatest: str) -> str:
-        """Returns the assignments of an UPDATE.
+        """Returns the assignments of an UPDATE statement.
 
-        `given`: the SQL of a column's new value. `greatest`: the SQL function that chooses the
-        greatest value.
+        `given`: a template for the SQL of a column's new value. `greatest`: the SQL function that
+        chooses the greatest value.
         """
         values = {c: given.format(c) for c in columns}
         values |= {c: f"COALESCE({values[c]}, {name}.{c})" for c in kept}
@@ -133,7 +134,7 @@ def update(
 def delete(table: type[Model], *, whole: bool = False, where: str = "", every: bool = True) -> Bulk:
     """Returns the statement that deletes the rows with the given keys.
 
-    If `whole` is true, a row is deleted only if all its other columns have the given values too.
+    If `whole` is true, a row is deleted only if its other columns have the given values too.
     """
     name, columns = _name(table), _columns(table) if whole else _key(table)
     condition = f" AND {where}" if where else ""

@@ -1,4 +1,6 @@
-"""Writes the WAL of an SQLite database into the database file while the server works."""
+"""Makes checkpoints while the server works: writes the WAL (write-ahead log) of an SQLite database
+into the database file.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ class Checkpoints:
     """Makes checkpoints in a thread of its own, at most four times a second, while there are
     commits.
 
-    If commits made the checkpoints instead, each such commit would let all waiting calls wait for
-    up to 60 ms longer. `failure`: the error of the last checkpoint, if it failed.
+    If a commit made a checkpoint instead, all waiting calls would wait up to 60 ms longer.
+    `failure`: the error of the last checkpoint; None if this checkpoint succeeded.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +28,7 @@ class Checkpoints:
         that is opened later could open another file with the same name, and write the WAL into that
         file.
         """
-        source = f"{path.absolute().as_uri()}?mode=rw"  # never creates the file
+        source = f"{path.absolute().as_uri()}?mode=rw"  # in mode rw SQLite never creates the file
         self._connection = sqlite3.connect(source, uri=True, check_same_thread=False)
         self.failure: sqlite3.Error | None = None
         self._thread: Thread | None = None

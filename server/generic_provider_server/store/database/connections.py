@@ -18,8 +18,8 @@ from .urls import hidden
 
 PREFIXES = ("postgresql://", "postgres://")
 CONNECTION: dict[str, Any] = {
-    # no prepared statements: their plans may ignore partial indexes, and pgbouncer may run the next
-    # statement on another connection, where it is not prepared
+    # no prepared statements: their plans may ignore partial indexes, and pgbouncer may run a
+    # prepared statement on a connection on which it was not prepared
     "prepare_threshold": None,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -37,8 +37,9 @@ def checked(url: str) -> str:
     """Returns the URL with the scheme postgresql://. Raises UnsupportedDatabase if the URL is
     wrong.
 
-    If the host contains an @, a part of a password was taken for the host. Such a URL is refused,
-    because otherwise a name server would see the part of the password.
+    If the host or the name of the database contains an @, a part of a password was taken for the
+    host or the name. The function refuses a URL with such a part, because otherwise a name server
+    could see the part of the password.
     """
     try:
         parts = psycopg.conninfo.conninfo_to_dict(url)
@@ -54,8 +55,8 @@ def checked(url: str) -> str:
 
 
 def connect(url: str, *, waits: Waits = USUAL) -> psycopg.Connection[Any]:
-    """Opens a connection in autocommit mode: the database commits each statement by itself, unless
-    a BEGIN preceded it.
+    """Opens a connection in autocommit mode: the database commits each statement at once, except
+    within a transaction that a BEGIN statement has opened.
     """
     made = _Connection.connect(url, autocommit=True, **_options(url, waits=waits))
     made.answer_seconds = waits.patience
@@ -66,8 +67,8 @@ def cancel(connection: psycopg.Connection[Any]) -> None:
     """Cancels the running statement of a connection. If the database does not accept the
     cancellation, the statement ends later, when the connection counts as lost.
 
-    `Connection.cancel` would keep the interpreter's lock while it waits for the database, so the
-    whole process would hang if the database hangs.
+    `Connection.cancel` is not used, because it keeps the interpreter's lock (GIL) while it waits
+    for the database: if the database hung, the whole process would hang.
     """
     with suppress(psycopg.Error):
         connection.cancel_safe(timeout=CANCEL_SECONDS)
@@ -110,9 +111,9 @@ class Reader(PostgresqlDatabase):
         self._failed_at = -math.inf
 
     def _connect(self) -> psycopg.Connection[Any]:
-        """Connects. After an attempt has timed out, all attempts within RETRY_SECONDS fail
-        immediately: threads connect one after the other, and each would wait for the attempts
-        before it.
+        """Connects. After an attempt to connect has timed out, all attempts within RETRY_SECONDS
+        fail immediately. Otherwise each thread would wait for the attempts of the threads before
+        it, because threads connect one after the other.
         """
         if time.monotonic() - self._failed_at < RETRY_SECONDS:
             raise psycopg.OperationalError("the database could not be reached just now")
@@ -124,15 +125,16 @@ class Reader(PostgresqlDatabase):
 
 
 def _options(url: str, *, waits: Waits | None = None) -> dict[str, Any]:
-    """Returns the options of a connection. Options in the URL override these options.
+    """Returns the options of a connection. Options in the URL override these options, except the
+    encoding.
 
-    A process that hangs within a transaction loses its locks after `patience`.
+    A process that hangs within a transaction loses its locks after `waits.patience` seconds.
     """
     said = psycopg.conninfo.conninfo_to_dict(url)
     patience = (waits or USUAL).patience
     ours = {**CONNECTION, "connect_timeout": max(2, int(patience / 2))}
     options = {name: value for name, value in ours.items() if name not in said}
-    # otherwise the driver would use the encoding of the role or of the environment
+    # without this option, the driver would use the encoding of the role or of the environment
     options["client_encoding"] = "UTF8"
     if "options" in said:
         return options

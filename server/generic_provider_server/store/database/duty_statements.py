@@ -1,8 +1,8 @@
 """Contains the SQL of queries that a server runs several times a second, and that mostly find
 nothing.
 
-The statements are constants, because building such a query takes longer than running it. The
-subscriptions that were set aside are inserted at `({})`.
+The statements are constants, because to build one of these queries takes longer than to run the
+query. The subscriptions that were set aside are inserted at `({})`.
 """
 
 from __future__ import annotations

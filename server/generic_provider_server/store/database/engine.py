@@ -1,5 +1,5 @@
-"""Defines the interface that the writer needs of a database. SQLite and PostgreSQL implement this
-interface.
+"""Defines the interface through which the writer uses a database. There is an implementation for
+SQLite and one for PostgreSQL.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class StoreLost(Exception):
 
 
 class InDoubt(StoreLost):
-    """The database was lost while the transaction was committed."""
+    """The database was lost during a commit, so the transaction may have been committed."""
 
 
 class StoreDamaged(Exception):
@@ -45,13 +45,15 @@ class StoreDamaged(Exception):
 
 
 class StoreGone(StoreLost):
-    """The database file was moved or removed, so that new changes would be lost. This exception is
-    also raised if this version of the service must not use the database any more.
+    """The database file was moved, replaced or removed, so that new changes would be lost.
+    StoreGone is also raised if this version of the service must not use the database any more.
     """
 
 
 class Overtaken(Exception):
-    """Another process has changed the same rows first. Run the transaction again."""
+    """The transaction has failed, in most cases because another process has changed the same rows
+    first. The transaction can be run again.
+    """
 
 
 class Locked(Exception):
@@ -79,39 +81,47 @@ class Tables(Protocol):
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]: ...
 
     def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
-        """Runs a SELECT that contains `IN ({})`. `keys` may have any length."""
+        """Runs a SELECT that contains `IN ({})`; the keys are inserted at `({})`. Any number of
+        keys is allowed.
+        """
         ...
 
     def run(self, statement: str, parameters: Sequence[Any], /) -> None: ...
 
     def run_last(self, statement: str, parameters: Sequence[Any], /) -> None:
-        """Runs a statement immediately before the commit."""
+        """Runs a statement. PostgreSQL gets the statement together with the COMMIT."""
         ...
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         """Writes the rows.
 
-        Raises Overtaken if `statement.every` is set and not every given row was changed.
+        If `statement.every` is set and not every given row was changed, PostgreSQL raises
+        Overtaken, at the latest at the commit. SQLite raises LookupError, because no other process
+        can have changed a row.
         """
         ...
 
     def write_last(self, statement: Bulk, rows: Iterable[Row], /) -> None:
-        """Writes the rows immediately before the commit, so that they are locked only briefly."""
+        """Writes the rows. PostgreSQL gets the statement together with the COMMIT, so that the rows
+        are locked only briefly.
+        """
         ...
 
     def notify(self, messages: Iterable[str], /) -> None:
-        """Notifies the other processes as soon as the transaction is committed."""
+        """Sends the messages to the other processes as soon as the transaction is committed."""
         ...
 
 
 class Engine(Protocol):
-    """A database. `shared`: true if other processes may write to it too."""
+    """A database. `shared`: true if several processes may write to the database."""
 
     shared: bool
     clock: ProcessClock
 
     def prepare(self) -> Sequence[str]:
-        """Upgrades the schema to this version, and returns the names of the changes."""
+        """Upgrades the schema to this version of the service, and returns the names of the changes
+        that were made.
+        """
         ...
 
     def transaction(
@@ -125,8 +135,8 @@ class Engine(Protocol):
         ...
 
     def now(self) -> int:
-        """Returns the time in nanoseconds since 1970. This time follows the clock of PostgreSQL;
-        with SQLite, it follows the system clock.
+        """Returns the time in nanoseconds since 1970. The time follows the clock of the PostgreSQL
+        server or, with SQLite, the system clock.
         """
         ...
 
@@ -135,22 +145,21 @@ class Engine(Protocol):
         ...
 
     def check(self) -> None:
-        """Raises StoreGone if the database file was removed or replaced, and StoreDamaged if a
-        checkpoint has found damage.
+        """On SQLite, raises StoreGone if the database file was removed or replaced, and
+        StoreDamaged if a checkpoint has found damage. On PostgreSQL, does nothing.
         """
         ...
 
     def tidy(self) -> bool:
-        """Frees disk space while no command is queued.
+        """Frees disk space. Returns False if the call must be repeated.
 
-        Returns whether nothing is left to do. Call this function on the thread that writes.
+        Call this function on the writer's thread, while no command is queued.
         """
         ...
 
     def close(self) -> None:
         """Closes the database.
 
-        Call this function on the thread that writes, after all readers have closed their
-        connections.
+        Call this function on the writer's thread, after all readers have closed their connections.
         """
         ...

@@ -26,9 +26,8 @@ OF_SQLITE: Mapping[int, str] = {
     sqlite3.SQLITE_CORRUPT: DAMAGED_FILE,
     sqlite3.SQLITE_NOTADB: DAMAGED_FILE,
 }
-"""Error codes of SQLite that mean a fault of the database file.
-
-Errors that a statement itself causes are not in the table.
+"""The error codes of SQLite that mean that the database file cannot be used, each with a text for
+the operator. The error codes of faults in a statement are left out.
 """
 
 
@@ -36,8 +35,8 @@ def failure_of(error: BaseException | None) -> StoreLost | StoreDamaged | None:
     """Returns a StoreDamaged if the database has found damaged data, a StoreLost if SQLite cannot
     use the database file, otherwise None.
 
-    The function also examines the cause or the context of the error, because only these describe
-    the failure if the end of a transaction has failed.
+    If the end of a transaction has failed, only the cause or the context of the error describes the
+    failure. So the function examines the cause and the context too.
     """
     if error is None:
         return None

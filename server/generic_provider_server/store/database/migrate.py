@@ -1,5 +1,5 @@
-"""Upgrades the schema of a database. The first server process that starts with a new version does
-this, or the command `database upgrade`.
+"""Upgrades the schema of a database. The upgrade is made by the first server process that starts
+with a new version, or by the command `database upgrade`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = max(int(file.name[:4]) for file in MIGRATIONS.glob("[0-9]*.py"))
 """The number of the newest change of the schema that this version knows."""
 OLDEST = 8
-"""A server can run on the schema of this version if it knows the changes of the schema up to this
-number. A change that removes a table or a column must raise this number.
+"""An older server can run on the schema of this version if that server knows the schema's changes
+up to the number OLDEST. A change that removes a table or a column must raise OLDEST.
 """
 OLDEST_SCHEMA = "oldest_schema"
-"""The name of the setting in the database that contains the value OLDEST of the newest version that
-has upgraded the schema.
+"""The name of a setting in the database. The setting contains the number OLDEST of the newest
+version that has upgraded the schema.
 """
 HISTORY = "schema_migration"
 LOCK = 7_236_801
@@ -35,8 +35,8 @@ LOCK = 7_236_801
 
 
 def migrate(database: Database) -> Sequence[str]:
-    """Makes all pending changes in one transaction, adds the initial rows, and returns the names of
-    the changes.
+    """Makes all pending changes of the schema in one transaction, adds the initial rows, and
+    returns the names of the changes.
 
     Raises UnsupportedDatabase if this version is too old for the schema.
     """
@@ -54,7 +54,7 @@ def migrate(database: Database) -> Sequence[str]:
         Setting.insert_many(facts).on_conflict_ignore().execute()
         counters = [{"name": name, "value": 0} for name in (*COUNTERS, "event")]
         Counter.insert_many(counters).on_conflict_ignore().execute()
-        # If a change has no file here, a newer version has made it, and has set OLDEST_SCHEMA.
+        # A change without a file here was made by a newer version, which has set OLDEST_SCHEMA too.
         if all(each.path for each in runner.status()):
             row = Setting.insert(name=OLDEST_SCHEMA, value=str(OLDEST).encode())
             row.on_conflict(conflict_target=[Setting.name], preserve=[Setting.value]).execute()

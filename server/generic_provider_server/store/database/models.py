@@ -1,9 +1,9 @@
-"""Defines the tables as the migrations create them. Indexes are only in the migrations.
+"""Defines the tables as the migrations create them. Only the migrations define the indexes.
 
 The column `document` of `subscription` contains the whole aggregate: the subscription with its
-unsettled actions and pending requests. Other tables contain parts of the aggregate again: values
-that must be unique (items), or that the service counts (uses of a provider), searches for
-(requests) or hands over (lanes). Instants are microseconds since 1970.
+unsettled actions and pending requests. Other tables contain parts of the aggregate again: the
+items, which must be unique; the uses of a provider, which are counted; the requests, for queries;
+and the lanes, for hand-overs. Instants are microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from peewee import (
 
 
 class Setting(Model):
-    """A value of this store: its id, the key of the lease tokens, or the change of the schema that
-    servers on this database must know.
+    """A setting of this database: the id of the store, the key of the tokens, or the number of the
+    newest schema change that each server on this database must know.
     """
 
     name = TextField(primary_key=True)
@@ -52,7 +52,7 @@ class ProviderRow(Model):
 
 class ProviderUse(Model):
     """The number of subscriptions and scheduled actions that use a part of a provider. `thing`: the
-    part, as domain.subscription.names_used.uses_of writes it.
+    part, as domain.subscription.names_used.uses_of names it.
     """
 
     provider = TextField()
@@ -184,8 +184,8 @@ class RequestRow(Model):
 
 
 class LaneRow(Model):
-    """A row for a subscription with pending requests at a provider. The command Claim searches this
-    table for requests to hand over.
+    """The lane of a subscription with pending requests at a provider. The command Claim searches
+    this table for requests to hand over.
 
     `status`: the number of the lane's LaneState. `count`: the number of requests on the live lease.
     `head`: the number of the first pending request. `ready_since`: the time for which the first

@@ -15,7 +15,7 @@ ASCENDING = ("action", "request")
 """The numbers from these counters ascend within a subscription."""
 
 FEW = 32
-"""A statement reserves this many more numbers than the transaction is likely to need."""
+"""Each reservation contains this many more numbers than the transaction is likely to need."""
 
 
 class Reserve(NamedTuple):
@@ -32,8 +32,8 @@ class Reserve(NamedTuple):
 class Numbers:
     """The reserved numbers of a transaction.
 
-    For each counter, `last` is the last number in use, `end` is the last reserved number, and
-    `given` counts the numbers that this transaction has used.
+    For each counter, `last` is the last used number, `end` is the last reserved number, and `given`
+    counts the numbers that this transaction has used.
     """
 
     def __init__(self, last: dict[str, int], reserve: Reserve | None = None) -> None:
@@ -55,7 +55,9 @@ class Numbers:
         return self.last[name] + 1
 
     def drop_spare(self) -> None:
-        """Drops the unused reserved numbers of actions and requests, which leaves a gap."""
+        """Drops the unused reserved numbers of actions and requests, so that no object ever gets
+        these numbers.
+        """
         for name in ASCENDING:
             self.end[name] = self.last[name]
 

@@ -42,19 +42,19 @@ SIGNS_OF_A_START = (
     "timeout",
     "read-only",
 )
-"""Texts in errors of libpq which mean that the database will be ready soon.
+"""If an error of libpq contains one of these texts, the database will probably be ready soon.
 
 The driver gives these errors no code.
 """
 
 AGAIN = (errors.DeadlockDetected, errors.SerializationFailure, errors.QueryCanceled)
-"""After these errors the transaction can be run again, because the database has rolled the
-transaction back, and nothing else has failed.
+"""After one of these errors the transaction can be run again, because the database has only rolled
+the transaction back.
 """
 
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
-# The commit of a reservation need not wait for the disk: the WAL contains the reservation before
-# the commit of any transaction that uses the numbers.
+# The commit of a reservation of numbers need not wait for the disk, because the WAL contains this
+# commit before the commit of any transaction that uses the numbers.
 SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
 RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
@@ -80,7 +80,7 @@ class PostgresEngine:
     def prepare(self) -> Sequence[str]:
         """Upgrades the schema.
 
-        Raises StoreLost if a later attempt may succeed, and UnsupportedDatabase if not.
+        Raises StoreLost if a later attempt may succeed, otherwise UnsupportedDatabase.
         """
         database = database_of(self._url)
         try:
@@ -171,7 +171,7 @@ class PostgresEngine:
 def _transaction(
     connection: psycopg.Connection[Any], begin: str
 ) -> Iterator[tuple[PostgresTables, int]]:
-    """Runs a transaction. Yields its tables, and the value that the last statement of `begin` has
+    """Runs a transaction. Yields the tables, and the value that the last statement of `begin` has
     returned.
     """
     tables = PostgresTables(connection)

@@ -22,9 +22,9 @@ LANES_BY_INDEX = (
     "FROM unnest(%s::text[]) AS wanted(key), "
     "LATERAL (SELECT * FROM lane WHERE subscription = wanted.key OFFSET 0) AS lane"
 )
-"""A clause that replaces `LANES`. Without it, the database would often read the whole table of
-lanes: while a reset run makes many lanes within seconds, the database has no statistics of this
-table, and assumes that a subscription has very many lanes.
+"""A clause that replaces `LANES`. Without this clause, PostgreSQL would often read the whole table
+of lanes: if a reset run makes many lanes within seconds, PostgreSQL has no statistics of the new
+rows yet, and assumes that a subscription has very many lanes.
 """
 
 
@@ -34,8 +34,8 @@ class PostgresTables:
     Writing statements are sent immediately, so that the database executes them while the process
     builds further statements. A statement that returns rows waits for the results of all earlier
     statements. `commit` sends the statements of `run_last` and `write_last` together with the
-    COMMIT. So a process that hangs never holds locks on the rows that every process changes.
-    `pipeline`: open while the results of writes are awaited.
+    COMMIT, so a process that hangs never holds the locks of these statements. `pipeline`: open
+    while the results of writes are awaited.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
@@ -68,8 +68,8 @@ class PostgresTables:
             pipeline = self.pipeline.enter_context(self._connection.pipeline())
             self._awaited = pipeline.result_queue
         result = self._connection.execute(statement.postgres, _columns(statement, rows))
-        # Without a Sync, the database would not count the session as idle, and a process that hangs
-        # would keep its locks. Pipeline.sync would wait for the results.
+        # Without a Sync message, PostgreSQL would not count the session as idle, and a process that
+        # hangs would keep its locks. Pipeline.sync is not used, because it waits for the results.
         self._connection.pgconn.pipeline_sync()
         self._awaited.append(None)
         self._written.append((statement, len(rows), result))
@@ -94,7 +94,8 @@ class PostgresTables:
         self._end_writes()
         statements = "; ".join([*[statement for statement, _ in self._last], "COMMIT"])
         parameters = [each for _, given in self._last for each in given]
-        # Only a cursor that binds the parameters itself sends several statements in one message.
+        # Only a ClientCursor, which inserts the parameters into the SQL, sends several statements
+        # in one message.
         psycopg.ClientCursor(self._connection).execute(statements.encode(), parameters or None)
 
 

@@ -1,6 +1,6 @@
 """Keeps the time of a process.
 
-This time never stops and never jumps back, even if the system clock does.
+The time of a process never stops and never jumps back, even if the system clock jumps back.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable
 
 SLOWER = 1_000
-"""While this clock is ahead of the clock that it follows, it runs slower by the fraction
-1/SLOWER.
+"""While the process clock is ahead of the clock that it follows, the process clock runs slower by
+the fraction 1/SLOWER.
 """
 
 
 class ProcessClock:
     """The time in nanoseconds since 1970, advanced by the monotonic clock of the process.
 
-    The process clock follows another clock. If the other clock is ahead, this clock jumps forwards
-    at once; if the other clock is behind, this clock becomes a little slower. The first call of
-    `follow` sets the process clock.
+    The process clock follows another clock. If the other clock is ahead, the process clock jumps
+    forwards at once; if the other clock is behind, the process clock runs slower by a thousandth
+    until both clocks agree. The first call of `follow` sets the process clock.
     """
 
     def __init__(self, monotonic: Callable[[], int] = time.monotonic_ns) -> None:
@@ -28,9 +28,7 @@ class ProcessClock:
         self._ahead = self._at = 0
 
     def follow(self, other: int) -> None:
-        """Adjusts this clock to the other clock. The first call sets this clock. Later, if the
-        other clock is ahead, this clock jumps forwards at once; if the other clock is behind, this
-        clock runs slower by a thousandth until both agree.
+        """Adjusts the process clock to the other clock.
 
         `other`: the time that the other clock has shown, now or a little earlier.
         """
@@ -45,7 +43,7 @@ class ProcessClock:
         return self._monotonic() + self._ahead
 
     def steady(self) -> int:
-        """Returns a time that advances evenly. The durations of leases are measured by this
-        time.
+        """Returns a time that advances evenly. The service measures the durations of leases with
+        this time.
         """
         return self._monotonic() + (self._first or 0)

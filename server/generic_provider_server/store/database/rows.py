@@ -133,8 +133,8 @@ def searched_of(link: Link) -> tuple[bool, str, bool]:
 def item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
     """Returns the rows of items.
 
-    The rows are sorted, so that all processes lock them in the same order. Otherwise two processes
-    could cause a deadlock.
+    The rows are sorted, because two processes that lock rows in different orders could cause a
+    deadlock.
     """
     return [
         {
@@ -149,7 +149,7 @@ def item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
 def lane_row(lane: Lane, queue: Sequence[Pending], *, now: Instant) -> Row:
     """Returns the row of a lane.
 
-    `queue`: the pending requests of the subscription at the provider; it is not empty.
+    `queue`: the pending requests of the subscription at the provider, at least one.
     """
     head = queue[0]
     return {
@@ -195,7 +195,7 @@ def lane_of_row(row: Any) -> Lane:
 
 
 def request_row(aggregate: Aggregate, provider: str, pending: Pending) -> Row:
-    """Returns the row of a new request, without the columns that its hand-overs fill."""
+    """Returns the row of a new request, without the columns that hand-overs fill."""
     performed = aggregate.action(pending.action)
     return {
         "number": pending.number,

@@ -1,7 +1,7 @@
 """Implements the engine on SQLite.
 
-One process uses the database: one connection makes the changes, one makes the checkpoints, and the
-other connections only read.
+One process uses the database. One connection of the process makes the changes, another connection
+makes the checkpoints, and all further connections only read.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from .statements import ALONE, IN_ORDER, SET_COUNTER, SKIP_LOCKED
 PREFIX = "sqlite:///"
 TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 MOST_KEYS = 500
-"""The greatest number of keys in one IN (…)."""
+"""The greatest number of keys in one list `IN (…)`."""
 PATIENCE_MS = 10_000
 """The milliseconds that the server waits for another program that has locked the database."""
 PAGE_BYTES = 2_048
-"""The page size of a new database. Pages are small, because a commit writes whole pages, and a
-single action changes only a few rows on each of 17 pages.
+"""The page size of a new database. Pages are small, because a commit writes whole pages: a single
+action changes only a few rows on each of about 17 pages.
 """
 CHECKPOINT_PAGES = 8_000
-"""If the WAL has grown to this number of pages in spite of `Checkpoints`, a commit makes a
-checkpoint.
+"""If the WAL has grown to this number of pages although the class Checkpoints makes checkpoints, a
+commit makes one.
 """
 LARGEST_WAL = 32 * 1024 * 1024
-"""When SQLite starts to overwrite the WAL, SQLite truncates the file to this number of bytes.
+"""When SQLite starts to overwrite the WAL, SQLite truncates the WAL to this number of bytes.
 
 During a long read the WAL may become larger.
 """
@@ -57,8 +57,8 @@ READER_PRAGMAS = {
 
 sqlite3.register_adapter(bytes, bytes)
 sqlite3.register_adapter(NoneType, lambda null: null)
-"""Adapters that return the value itself. Without them, the module `sqlite3` searches for an adapter
-of each value, which is slow.
+"""These adapters return the value itself. Without these adapters, the module `sqlite3` searches for
+an adapter for each value, which is slow.
 """
 
 
@@ -66,8 +66,8 @@ class SqliteEngine:
     shared = False
 
     def __init__(self, url: str) -> None:
-        """Locks the database. Raises StoreInUse if another server uses it, and UnsupportedDatabase
-        if it belongs to another program.
+        """Locks the database. Raises StoreInUse if another server uses the database, and
+        UnsupportedDatabase if the database belongs to another program.
         """
         self._path = sqlite_path(url)
         self._file = SqliteFile(self._path)
@@ -103,8 +103,8 @@ class SqliteEngine:
         """Begins a transaction.
 
         Raises StoreGone after the commit if the written file was moved, removed or replaced, and
-        InDoubt if this cannot be found out. So every acknowledged change is in the file that has
-        the name of the database.
+        InDoubt if the file cannot be examined. With these exceptions, every acknowledged change is
+        in the file that has the name of the database.
         """
         with _named_failures(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())
@@ -131,7 +131,7 @@ class SqliteEngine:
 
     def check(self) -> None:
         self._file.check()
-        # perhaps only a checkpoint reads the damaged part of the file
+        # perhaps only checkpoints read the damaged part of the file
         if isinstance(failure := failure_of(self._checkpoints.failure), StoreDamaged):
             raise failure
 
@@ -201,13 +201,13 @@ class SqliteTables:
         self.write(statement, rows)
 
     def notify(self, messages: Iterable[str], /) -> None:
-        """Does nothing, because there is no other process."""
+        """Does nothing, because no other process uses the database."""
 
 
 @cache
 def _values_of(statement: Bulk) -> Callable[[Row], Any]:
     """Returns a function that gets the statement's parameters from a row."""
-    if len(statement.columns) == 1:  # itemgetter would return the value itself and not a tuple
+    if len(statement.columns) == 1:  # itemgetter of one column returns no tuple
         (column,) = statement.columns
         return lambda row: (row[column],)
     return itemgetter(*statement.columns)
@@ -245,7 +245,7 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _writer_of(path: Path) -> SqliteDatabase:
-    """Returns the connection that writes. Its commits are durable."""
+    """Returns the database for changes. A commit is durable when it returns."""
     return SqliteDatabase(
         str(path),
         pragmas={
@@ -266,10 +266,11 @@ def sqlite_reader(path: Path) -> SqliteDatabase:
 
 
 class _CheckedReader(SqliteDatabase):
-    """Opens a connection only if the file that the server uses still has its name.
+    """Opens a connection only if the path of the database still leads to the file that the server
+    uses.
 
-    Otherwise SQLite would open another file, and would truncate the shared memory of the WAL while
-    the writer uses that memory. Then SIGBUS would end the process.
+    If SQLite opened another file with this path, SQLite would truncate the shared memory of the WAL
+    while the writer uses that memory, and SIGBUS would end the process.
     """
 
     def __init__(self, path: str, *, check: Callable[[], None], **options: Any) -> None:

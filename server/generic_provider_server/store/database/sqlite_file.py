@@ -1,4 +1,6 @@
-"""Locks the file of an SQLite database against other servers, and detects its removal."""
+"""Locks the file of an SQLite database against other servers, and detects that the file was
+removed.
+"""
 
 from __future__ import annotations
 
@@ -27,21 +29,21 @@ class SqliteFile:
     """Holds the lock on the file from before the first connection opens until after the last
     connection closes.
 
-    No other code in the process may open the file. When any descriptor of the file is closed,
-    SQLite loses its own locks in this process. Then the next program that opens the file with
-    SQLite finds no lock, and deletes the WAL with acknowledged changes.
+    Besides this class, only SQLite may open the file in this process: when any other descriptor of
+    the file is closed, SQLite loses its own locks. Without these locks, the next program that opens
+    the file with SQLite would delete the WAL with acknowledged changes.
     """
 
     def __init__(self, path: Path) -> None:
-        """If the file is missing, creates the file; only the owner may read it. Does not create a
-        missing folder, because otherwise a wrong path would lead to an empty database.
+        """Creates the file if it is missing, readable for the owner only. Does not create a missing
+        folder, because otherwise a wrong path would lead to an empty database.
 
         Raises StoreInUse if another server uses the file, and UnsupportedDatabase if the folder is
         missing.
         """
         check_folder(path)
         self._path = path
-        # to open and close a file that this process uses would release SQLite's locks
+        # to open and close a file that this process uses would release the locks of SQLite
         if _identity_at(path) in _held:
             raise self._in_use()
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -57,14 +59,14 @@ class SqliteFile:
         self._wal: FileIdentity | None = None
 
     def note_wal(self) -> None:
-        """Records the identity of the WAL. From then on a connection must stay open, because
+        """Records the identity of the WAL. After this call a connection must stay open, because
         closing the last connection removes the WAL. Raises StoreLost if the WAL cannot be examined.
         """
         self._wal = self._wal or _examined(self._wal_path)
 
     def check(self) -> None:
         """Raises StoreGone if the file in use, or its WAL, was moved or removed, and StoreLost if
-        they cannot be examined.
+        one of the files cannot be examined.
         """
         if _examined(self._path) != self._identity:
             raise StoreGone(f"the database file {self._path} was removed or replaced")
@@ -86,8 +88,8 @@ class SqliteFile:
 def _examined(path: Path) -> FileIdentity | None:
     """Returns the identity of the file that has this name now.
 
-    Raises StoreLost if that is not known, for example because the folder may not be read. Then a
-    committed change must neither be acknowledged nor be made again.
+    Raises StoreLost if the identity is not known, for example because the folder may not be read.
+    After this StoreLost, a committed change must neither be acknowledged nor be made again.
     """
     try:
         return _identity_at(path)

@@ -1,7 +1,7 @@
 """Contains the SQL of the most frequent statements. `?` marks a parameter for both databases.
 
-Conditions of partial indexes are literals, because PostgreSQL's generic plans do not use such an
-index for a parameter.
+The values in conditions of partial indexes are literals, because a generic plan of PostgreSQL does
+not use a partial index if the value is a parameter.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 IN_ORDER = " ORDER BY number FOR UPDATE"
 """Locking clauses of a SELECT, for databases to which several processes write.
 
-A command that searches for subscriptions does not wait for their locks: it skips locked rows.
+A command that searches for subscriptions does not wait for locks, but skips locked rows.
 """
 
 SETTINGS = "SELECT name, value FROM setting"
@@ -95,7 +95,7 @@ RESERVE = insert(ItemRow)
 RESERVE_UNASKED = insert(ItemRow, every=False)
 """Reserves items that no caller requested.
 
-It is no error if one of these items is reserved for another subscription: a late answer may name
+It is no error if such an item is already reserved for another subscription: a late answer may name
 an item that another subscription got in the meantime.
 """
 
@@ -114,8 +114,9 @@ END_SCHEDULE = update(ActionRow, where="action.due_time IS NOT NULL")
 ADD_REQUEST_ID = insert(RequestIdRow)
 
 STILL_PENDING = "request.state + 0 = 1"
-"""A condition that does not use the index of pending requests, because on PostgreSQL
-this index may have many entries of requests that are no longer pending.
+"""The condition that a request is pending, written so that the database does not use the index of
+pending requests. On PostgreSQL this index may have many entries of requests that are no longer
+pending.
 """
 
 TRIED = (
@@ -137,9 +138,9 @@ SETTLE_REQUEST = update(
     where=STILL_PENDING,
 )
 ADDING = (ADD_REQUEST_ID, ADD_ACTION, END_SCHEDULE, ADD_REQUEST, TRY_REQUEST)
-"""The statements that a group runs first, in this order. New rows are added early, because later
-commands of the group may change these rows. TRY_REQUEST, which writes the hand-overs that ended,
-precedes SETTLE_REQUEST, because TRY_REQUEST does not change a settled request.
+"""The statements that a group runs first, in this order. New rows are added before rows are
+changed, because the group may change its own new rows. TRY_REQUEST, which records how a hand-over
+ended, precedes SETTLE_REQUEST, because TRY_REQUEST does not change a settled request.
 """
 
 NEXT_EVENT = "UPDATE counter SET value = value + 1 WHERE name = 'event'"

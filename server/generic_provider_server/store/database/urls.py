@@ -1,4 +1,6 @@
-"""Hides the passwords in database URLs. A URL may be shown only after a call of `hidden`."""
+"""Hides the passwords in database URLs. A database URL may be shown only in the form that `hidden`
+returns.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,9 @@ _PARAMETER = re.compile(r"[?&;]([^?&;=]*)=")
 def hidden(url: str) -> str:
     """Returns the URL without any text that may belong to a password.
 
-    A password that contains @, / or ? is wrong in a URL, but must not be shown either. So the
-    result hides all text between the first colon and the last @, and all text after a password
-    parameter. If the text is no URL of a database, the result is only its first word.
+    A password that contains an unescaped @, / or ? makes the URL wrong, but must be hidden too. So
+    the result hides all text between the first colon and the last @, and all text after a password
+    parameter. If the text is no URL of a database, the result is only the first word of the text.
     """
     if url.startswith("sqlite:"):
         return url
@@ -31,7 +33,7 @@ def hidden(url: str) -> str:
     user, colon, _ = user.partition(":")
     shown = scheme[0] + user + (colon and f":{MASK}") + at
     if not all(_HOST.fullmatch(each) for each in re.split("[/?]", place)[0].split(",")):
-        return shown + MASK  # the text is a password, because the host is missing
+        return shown + MASK  # the text in the place of the host is no host, so it may be a password
     return shown + place + (password and MASK)
 
 

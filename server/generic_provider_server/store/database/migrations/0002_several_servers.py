@@ -1,5 +1,5 @@
-"""Lets several server processes share a PostgreSQL database, and limits the size of the tables
-whose rows change often.
+"""Lets several server processes share a PostgreSQL database, and limits the disk space of the
+tables whose rows change often.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ CREATE TABLE server (
     id {text} NOT NULL PRIMARY KEY, seen_time {integer} NOT NULL, document {bytes} NOT NULL
 )
 """
-# In tables whose rows change often, each page has room for new versions of its rows. The database
-# removes old versions early; by default, it would wait until they are a fifth of the table.
+# In tables whose rows change often, each page has room for new versions of its rows. PostgreSQL
+# removes old versions of rows early; by default, PostgreSQL would wait until a fifth of the table
+# are old versions.
 STORAGE = """
 ALTER TABLE lane SET (
     fillfactor = 50, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0.02,

@@ -15,9 +15,9 @@ SQLITE_TYPES = {"i2": "INTEGER", "i4": "INTEGER", "i8": "INTEGER", "text": "TEXT
     "without_rowid": "WITHOUT ROWID",
 }
 
-# Only the documents say exactly which platforms hold an entitlement. This migration fills
-# provider_link.holds from the state of the subscription (in the states 2 and 4 it is on); the next
-# change of the subscription corrects the column.
+# Only the documents say exactly which platforms hold an entitlement. This migration sets
+# provider_link.holds for each subscription that is on (states 2 and 4); the next change of the
+# subscription corrects the column.
 CHANGES = """
 CREATE TABLE reset_definition (
     id {i8} NOT NULL PRIMARY KEY, provider {text} NOT NULL, state {i2} NOT NULL,

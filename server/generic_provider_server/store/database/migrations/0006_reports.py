@@ -1,4 +1,4 @@
-"""Adds to each link the time of the last complete report that named its subscription."""
+"""Adds to each link the time of the last complete report that named the link's subscription."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Adds the events. PostgreSQL stores their documents uncompressed, because compression takes more
-time than it saves.
+"""Adds the table of events. PostgreSQL stores the documents of events uncompressed, because
+compression takes more time than it saves.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Adds the audit trail. SQLite stores its rows in the order of time, so the table needs no other
-index for this order.
+"""Adds the audit trail. SQLite stores the rows of the audit trail in the order of their times, so
+the table needs no other index for this order.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""Runs commands in groups. Each group is one transaction, which reads rows in bulk, changes them in
-memory, and writes them in bulk.
+"""Runs commands in groups. Each group is one transaction: the transaction reads rows in bulk,
+changes the rows in memory, and writes the changes in bulk.
 """

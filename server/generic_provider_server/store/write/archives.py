@@ -32,7 +32,7 @@ class Archives:
     def lock(self, number: int) -> ArchiveRecord | None:
         """Locks the archive.
 
-        Returns None if the archive does not exist, or if another process has locked it.
+        Returns None if the archive does not exist, or if another process has locked the archive.
         """
         return self._first(sql.ARCHIVE_FREE, number)
 
@@ -66,14 +66,13 @@ class Archives:
         return self.find(archived.archive) if archived else None
 
     def move(self, archive: int, lines: Sequence[Content]) -> int:
-        """Removes from the tables the rows that these lines of an archive file contain, and returns
-        the number of removed requests.
+        """Removes the rows whose contents these lines of an archive file contain, and returns the
+        number of removed requests.
 
-        An action or a run stays in the tables as long as one of its requests stays. The file may
-        contain such an action or run nevertheless: requests are written first, and a request that
-        is not in the file may become archivable before its action or run is written. The entries of
-        a run (its outcomes for single subscriptions) are removed only if the run itself was
-        removed.
+        An action or a reset run stays in the tables as long as one of its requests stays. The file
+        may contain an action or a run that stays: requests are written first, and a request that is
+        not in the file may become archivable before its action or run is written. The entries of a
+        run (the outcomes for single subscriptions) are removed only if the run itself was removed.
         """
         archived = [_archived(line, archive) for line in lines if isinstance(line, RequestLine)]
         self._tables.write(sql.ADD_ARCHIVED, map(archived_row, archived))

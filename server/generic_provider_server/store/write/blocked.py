@@ -1,5 +1,5 @@
-"""Keeps the commands that wait for a lock of another session, so that other commands need
-not wait.
+"""Keeps the commands that wait for a lock of another session, so that all other commands need not
+wait.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from .next_group import MOST_IN_GROUP, size_of
 
 LEAST_PAUSE = 0.05
 LONGEST_ROUND = 0.2
-"""After this number of seconds, the writer begins no further attempt to run blocked commands. It
-runs the next group first.
+"""When a round of attempts to run blocked commands has taken this number of seconds, the writer
+begins no further attempt, and runs the next group first.
 """
 DUTY_SHARE = 0.2
-"""The command of a duty waits at most for this share of the time for which other commands wait. The
-pause between two attempts is never longer than this wait of a duty's command.
+"""The command of a duty waits at most for this fraction of the time for which other commands may
+wait. The pause between two rounds of attempts is at most this fraction of the time too.
 """
 SUSPECT_SECONDS = 60.0
-"""The rows that a blocked command names count as locked for this number of seconds, even after the
-command was given up.
+"""The rows that a blocked command names count as locked until a command that names them has run,
+but at most for this number of seconds. They count as locked even after the command was given up.
 """
 
 Name = tuple[str, object]
@@ -44,8 +44,8 @@ class Blocked(Generic[N]):
     """The commands that wait for a lock, in the order in which they began to wait, and the rows
     that they name: subscriptions, items, request ids and requests.
 
-    The database does not say which row is locked. So every other command that names one of these
-    rows waits too. `seconds`: how long a command may wait from the moment of its call.
+    The database does not say which row is locked. So every other command that names a row of a
+    waiting command waits too. `seconds`: how long a command may wait after it was queued.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -65,8 +65,8 @@ class Blocked(Generic[N]):
         self._suspect(command)
 
     def pass_on(self, group: Iterable[N]) -> list[N]:
-        """Passes on the commands of the group that can run, because none of the rows that they name
-        counts as locked. Adds the other commands to the waiting commands.
+        """Returns the commands of the group for which no named row counts as locked. Adds the other
+        commands of the group to the waiting commands.
         """
         free = list[N]()
         for command in group:
@@ -95,20 +95,20 @@ class Blocked(Generic[N]):
         return expired
 
     def attempts(self) -> Iterator[list[N]]:
-        """Yields groups of waiting commands; the command that began to wait first comes first. A
-        command is left out if an earlier waiting command names one of its rows.
+        """Yields groups of waiting commands. The commands are in the order in which they began to
+        wait. A command is left out if an earlier command that still waits names one of its rows.
 
-        The caller runs the group, and calls `add` for each command that is still blocked. The first
-        group is a single command. After a group in which a command is still blocked, the next group
-        is a single command too. After any other group, the next group has twice as many commands,
-        because the end of one lock often lets all waiting commands run. No group is larger than the
-        other groups of the writer.
+        The caller runs each group, and calls `add` for each command that is still blocked. The
+        first group of a round is a single command. After a group in which a command is still
+        blocked, the next group is a single command too. After any other group, the next group has
+        twice as many commands, because the end of one lock often lets all waiting commands run. A
+        group is at most as large as the other groups of the writer.
 
         If LONGEST_ROUND is over before all commands were tried, the next call of this function
-        continues with the first command that was not tried, and its first group has the size that
-        the next group of this call would have had. Unsuccessful attempts take about a fifth of the
-        time, because a pause follows that is four times as long; they take more if the pause has
-        its greatest length.
+        continues the round with the first command that was not tried, in a group of the size that
+        would have been next. The pause after a round is four times as long as the unsuccessful
+        attempts of the round, so unsuccessful attempts take at most about a fifth of the time,
+        unless the pause has its greatest length.
         """
         began = start = time.monotonic()
         if began < self._next_at:
@@ -132,7 +132,8 @@ class Blocked(Generic[N]):
 
     def _free(self, before: set[Name]) -> Iterator[N]:
         """Yields the waiting commands that name no row in `before`, beginning with the first
-        command that the last round did not try. Adds the rows of all other commands to `before`.
+        command that the last call of `attempts` did not try. Adds the rows of all commands that are
+        left out to `before`.
         """
         for n, command in enumerate(list(self._waiting)):
             names = names_of(command)
@@ -142,8 +143,8 @@ class Blocked(Generic[N]):
                 before.update(names)
 
     def _settle(self, group: Sequence[N], before: set[Name]) -> bool:
-        """Removes from the waiting commands those that have run. Tells whether all commands of the
-        group have run.
+        """Removes the commands that have run from the waiting commands. Tells whether all commands
+        of the group have run.
         """
         done = [each for each in group if not each.blocked]
         for command in group:
@@ -160,7 +161,7 @@ class Blocked(Generic[N]):
 
     def _given_up_at(self, command: N) -> float:
         """Returns the time at which the command is given up. The command of a duty is given up
-        sooner, because the duty is repeated, and other commands wait for its command.
+        sooner, because the duty makes the command again, and other commands wait for the command.
         """
         return command.asked_at + self._seconds * (DUTY_SHARE if command.needs.duty else 1)
 
@@ -182,8 +183,8 @@ def names_of(command: Named) -> set[Name]:
 
 
 def _taken(free: Iterator[N], most: int) -> list[N]:
-    """Takes at most `most` commands. Stops earlier when the commands together have the size of a
-    group of the writer.
+    """Takes at most `most` commands, and fewer if these commands together already have the size
+    MOST_IN_GROUP.
     """
     taken = list[N]()
     size = 0

@@ -38,8 +38,8 @@ class Changes(Loaded):
     """The rows that a transaction has read and changed.
 
     `notice`: the notice that the listeners get after the commit. `server`: the id of this process.
-    `_changed`: the changed subscriptions, each with its names, or None if the names have not
-    changed.
+    `_changed`: the changed subscriptions, each with the names that it uses now, or with None if the
+    names have not changed.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class Changes(Loaded):
         self._taken_back: dict[int, bytes | None] = {}
 
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
-        """Locks the subscriptions. Numbers that were reserved before are not used any more, because
-        other processes may meanwhile have given greater numbers to actions and requests of these
-        subscriptions.
+        """Locks the subscriptions. Numbers that this transaction reserved before the lock are not
+        used any more, because other processes may have given greater numbers to actions and
+        requests of these subscriptions.
         """
         revisions = super()._locked(statement, numbers)
         if revisions:
@@ -118,9 +118,9 @@ class Changes(Loaded):
         """Returns a subscription that must exist, because this transaction has found its lane or
         its action.
 
-        If this transaction has recorded earlier that the subscription does not exist, another
-        process has created it since then. Then this function raises Overtaken, so that the writer
-        runs the group again.
+        Raises Overtaken, so that the writer runs the group again, if this transaction has recorded
+        earlier that the subscription does not exist: another process has created the subscription
+        since.
         """
         record = self.record(number)
         if record is None:
@@ -146,14 +146,14 @@ class Changes(Loaded):
 
     def audit(self, entry: AuditEntry) -> None:
         """Adds the entry to the audit trail. If the trail already has an entry of the same call,
-        adds only the numbers `done` and `refused` to that entry.
+        adds the counts of the new entry to the existing entry.
         """
         former = self._audited.get(entry.key)
         self._audited[entry.key] = former.plus(entry) if former else entry
 
     def flush(self) -> None:
-        """Writes all collected changes, except the changes of rows that every process changes. The
-        transaction continues.
+        """Writes all collected changes, except the changes that `finish` writes. The transaction
+        continues.
         """
         self._put_subscriptions()
         self._put_lanes()
@@ -162,11 +162,11 @@ class Changes(Loaded):
         self._rows = {}
 
     def finish(self) -> None:
-        """Writes the rows that every process changes.
+        """Writes the counts of uses, the entries of the audit trail, and the events.
 
-        These rows are written last, so that they are locked only briefly. The counter of the event
-        rows is changed after all other rows, so the numbers of event rows ascend in the order of
-        the commits.
+        Every process changes the counts and the counter of the event rows. So these rows are
+        written last, and are locked only briefly. The counter of the event rows is changed after
+        all other rows, so the numbers of event rows ascend in the order of the commits.
         """
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
         rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]
@@ -229,20 +229,22 @@ class Changes(Loaded):
         return not self.asked_goods.isdisjoint((goods, Goods("", goods.serial_number)))
 
     def _note_free(self, goods: Iterable[Goods], *, former: str) -> None:
-        """Notes that `former` has released the items, unless this transaction has reserved them for
-        another subscription since.
+        """Records that the subscription `former` has released the items. Leaves out an item that
+        this transaction has reserved for another subscription since.
         """
         for each in goods:
             if self.reserved.get(each) == former:
                 del self.reserved[each]
 
     def count_uses(self, uses: Iterable[Use], change: int) -> None:
-        """Adds `change` to the number of uses of each of these parts."""
+        """Adds `change` to the number of uses of each of these parts of providers."""
         for use in uses:
             self._uses[use] += change
 
     def uses(self, provider: str) -> dict[str, int]:
-        """Returns how many subscriptions and scheduled actions use each part of the provider."""
+        """Returns, for each part of the provider, how many subscriptions and scheduled actions use
+        the part.
+        """
         uses = Counter(dict(self._tables.select(sql.USES, (provider,))))
         uses.update({thing: n for (code, thing), n in self._uses.items() if code == provider})
         return uses
@@ -257,7 +259,7 @@ class Changes(Loaded):
     def made_ready(self) -> dict[str, list[str]]:
         """Returns for each provider the subscriptions for which this transaction may have made
         requests ready. The subscriptions are in the order of the schedule times of their first
-        requests. Providers with other ready lanes are left out.
+        requests. A provider that had ready lanes before this transaction is left out.
         """
         found = defaultdict[str, list[tuple[Instant, int, str]]](list)
         for provider, number in self._changed_lanes:
@@ -267,7 +269,7 @@ class Changes(Loaded):
         return {code: [number for *_, number in sorted(each)] for code, each in found.items()}
 
     def end_delays(self) -> int:
-        """Sets the state of lanes whose delay has ended to READY.
+        """Sets the state of each lane whose delay has ended to READY.
 
         Returns the number of providers with such lanes.
         """
@@ -298,7 +300,7 @@ class Changes(Loaded):
 
 
 def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[tuple[Bulk, Row]]:
-    """Yields the changed links, each with the statement that writes it."""
+    """Yields the changed links, each with the statement that writes the link."""
     stored = {link.provider: searched_of(link) for link in former.links} if former else {}
     for link in aggregate.links:
         old, new = stored.get(link.provider), searched_of(link)

@@ -1,5 +1,5 @@
 """Removes old rows within a transaction: events, entries of the audit trail and of reset runs, and
-the rows of silent servers.
+the rows of server processes that give no sign of life.
 """
 
 from __future__ import annotations
@@ -38,5 +38,7 @@ class Cleaning:
         self._tables.write(sql.DROP_ENTRIES, first)
 
     def forget_server(self, server: str, *, sign: int) -> None:
-        """Removes the server's row, unless the server has written another sign of life."""
+        """Removes the row of the server process, unless the process has written a sign of life
+        after `sign`.
+        """
         self._tables.run(sql.FORGET_SERVER, (server, sign))

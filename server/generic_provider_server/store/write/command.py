@@ -18,7 +18,7 @@ Result_co = TypeVar("Result_co", covariant=True)
 class Command(Protocol[Result_co]):
     """A change that runs on the writer's thread.
 
-    `needs` names the rows to load, `run` makes the change.
+    `needs` names the rows that the transaction loads for the command; `run` makes the change.
     """
 
     def needs(self) -> Needs: ...
@@ -27,19 +27,21 @@ class Command(Protocol[Result_co]):
 
 
 class Audit(Protocol):
-    """A call that is recorded in the audit trail, in the transaction that makes the change."""
+    """A call that is recorded in the audit trail, in the transaction that makes the change of the
+    call.
+    """
 
     def entry(self, asked: Sequence[Asked[Any]], /) -> AuditEntry | None:
         """Returns the entry for the commands of the call that ran in one transaction.
 
-        If the commands of a call run in several transactions, each transaction adds its counts to
-        the same entry. The writer's thread calls this method.
+        If the commands of a call run in several transactions, each transaction adds counts to the
+        same entry. The writer's thread calls this method.
         """
         ...
 
     def given_up(self, asked: Sequence[Asked[Any]], /) -> None:
-        """Records the refusal of a call whose caller did not wait for the outcome. Is called on the
-        event loop, after the commands have run.
+        """Records the refusal of a call whose caller did not wait for the outcome. The event loop
+        calls this method after the commands have run.
         """
         ...
 
@@ -47,8 +49,8 @@ class Audit(Protocol):
 @dataclass(slots=True, eq=False)
 class Awaited:
     """The object that the caller of one or several commands awaits. `left`: the number of commands
-    that have not run yet. `given_up`: is called after all commands have run, if the caller has not
-    waited.
+    that have not run yet. `given_up`: a function that is called after all commands have run, if the
+    caller does not wait any more.
     """
 
     future: asyncio.Future[None]
@@ -62,7 +64,8 @@ class Awaited:
         if not self.future.done():
             self.future.set_result(None)
         elif self.given_up is not None:
-            self.future.get_loop().call_soon(self.given_up)  # an error must not stop other answers
+            # not called at once, because an error must not prevent other answers
+            self.future.get_loop().call_soon(self.given_up)
 
     def give_up(self, then: Callable[[], None]) -> None:
         """Calls `then` after all commands have run."""
@@ -74,7 +77,7 @@ class Awaited:
 
 @dataclass(slots=True, eq=False)
 class Asked(Generic[Result]):
-    """A queued command, and its result or error after it has run.
+    """A queued command. After the command has run, also its result or error.
 
     `asked_at`: the time of the monotonic clock at which the command was queued. `audit`: the call
     that queued the command. `blocked`: true while the command waits for a lock of another session.

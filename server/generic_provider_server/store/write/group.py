@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 class GroupCommit:
-    """Commits groups of commands. `throttle`: the notifications that are not sent yet."""
+    """Commits groups of commands. `throttle`: the notifications that wait to be sent."""
 
     def __init__(
         self, engine: Engine, memory: Memory, *, server: str, listeners: Listeners
@@ -38,8 +38,8 @@ class GroupCommit:
     def commit(self, group: Sequence[Asked[Any]], *, lock_wait: float, probe: bool) -> Notice:
         """Runs the commands and commits.
 
-        `probe`: if true, the transaction writes to the database even if the group is empty, to find
-        out whether the database can be written.
+        `probe`: true if the transaction must write to the database even if the group is empty, to
+        find out whether changes are possible.
         """
         memory, needs = self._memory, [asked.needs for asked in group]
         with self._engine.transaction(lock_wait=lock_wait) as (tables, numbers):
@@ -52,7 +52,7 @@ class GroupCommit:
                 tables,
                 numbers,
                 memory=memory,
-                # not `memory.providers`: a reader may replace them by an older state at any time
+                # not `memory.providers`, which a reader may replace by an older state at any time
                 providers=former,
                 shared=self._engine.shared,
                 server=self._server,
@@ -75,8 +75,8 @@ class GroupCommit:
         return transaction.notice
 
     def _run_all(self, group: Sequence[Asked[Any]], transaction: Transaction) -> None:
-        """Runs the commands and writes their changes. Commands that search run last, so that they
-        find the changes of the other commands.
+        """Runs the commands and writes their changes. Commands that search run after all other
+        commands, so that they find the changes of these commands.
         """
         for asked in group:
             if not asked.needs.searches:
@@ -94,8 +94,8 @@ class GroupCommit:
     def _run(self, asked: Asked[Any], transaction: Transaction) -> None:
         """Runs a command.
 
-        Raises Unprocessable if the command of a duty fails with an unexpected exception at one of
-        its subscriptions.
+        Raises Unprocessable if the command of a duty fails with an unexpected exception while it
+        processes a subscription.
         """
         needs, asked.error = asked.needs, None
         transaction.begin(needs)

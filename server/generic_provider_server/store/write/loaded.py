@@ -25,17 +25,18 @@ from ..memory.subscriptions import Kept, Names
 
 class Needs(Value, frozen=True, kw_only=True):
     """Declares the rows that a command reads, so that a few statements can load the rows of all
-    commands in a group. It also declares how the command is queued, counted and set aside.
+    commands in a group. The object also declares how the command is queued and counted, and from
+    which duty a subscription is set aside.
 
     `searches`: the command searches the tables itself, so it runs after the changes of the other
     commands are written. `set_up`: the command changes providers, so no other process may use
     providers during the transaction. `duty`: the duty from which a subscription is set aside if the
-    command cannot process this subscription. `duty` is empty for commands of callers, who get the
-    error themselves. `for_adapter`: an adapter waits for the command, so it runs before the
-    commands of the CRM. `scheduled`: the subscriptions whose scheduled actions are read; they are
-    among the `subscriptions`. `kind`: the kind of the action that the command performs for a
-    caller; refusals are counted by this kind. `size`: the least size of the command; the sizes of
-    the commands in a group are limited together.
+    command cannot process this subscription; empty for the commands of callers, who get the error
+    themselves. `for_adapter`: an adapter waits for the command, so it runs before the commands of
+    the CRM. `scheduled`: the subscriptions whose scheduled actions are read; they are among the
+    `subscriptions`. `kind`: the kind of the action that the command performs for a caller; refusals
+    are counted by this kind. `size`: the least size of the command; the sum of the sizes in a group
+    is limited.
     """
 
     searches: bool = False
@@ -58,13 +59,14 @@ class Loaded:
     """The loaded rows, with the changes of the group's commands.
 
     A loaded subscription is locked: no other process can change it before the commit. `succeeded`:
-    the subscriptions that commands of duties have processed successfully, and the duties.
+    for each successful command of a duty, the subscriptions that the command has processed, and the
+    duty.
     """
 
     def __init__(self, tables: Tables, *, memory: Memory, shared: bool) -> None:
         """Creates an empty set of rows.
 
-        `now` and `steady` are the time of the transaction by the two clocks of the process.
+        `now` and `steady` are the time of the transaction on the two clocks of the process.
         """
         self._tables = tables
         self.now = memory.tick()
@@ -94,7 +96,7 @@ class Loaded:
     def load(self, needs: Sequence[Needs]) -> None:
         """Loads the rows that the commands need.
 
-        Request ids are loaded last: so if this transaction sees a change of another process, it
+        Request ids are loaded last, so that a transaction that sees a change of another process
         also sees the request id of that change.
         """
         numbers = set[str]().union(*[need.subscriptions for need in needs])
@@ -108,14 +110,15 @@ class Loaded:
         self._end_overdue(found)
 
     def load_request_id_again(self, request_id: str) -> None:
-        """Loads the request id again. Call this function after a lock of a row for which `load` did
-        not wait: another process may have used the request id before it released the lock.
+        """Loads the request id again. Call this function after locking a row that `load` has not
+        locked: before the lock, another process may have used the request id in a change of the
+        row.
         """
         if self._shared:
             self._load_request_ids([request_id])
 
     def load_subscriptions(self, numbers: Iterable[str]) -> None:
-        """Loads subscriptions, and waits for other processes that change them.
+        """Loads subscriptions. Waits for other processes that are changing these subscriptions.
 
         A subscription that does not exist is recorded as None.
         """
@@ -123,8 +126,8 @@ class Loaded:
 
     def load_free(self, numbers: Iterable[str]) -> list[str]:
         """Loads the existing subscriptions that no other process is changing, and returns their
-        numbers. Leaves out a subscription that did not exist when this transaction looked for it,
-        and that another process has created since then.
+        numbers. Leaves out a subscription that another process has created after this transaction
+        had looked for it in vain.
         """
         numbers = list(numbers)
         missing = [number for number in numbers if number not in self.subscriptions]
@@ -135,7 +138,7 @@ class Loaded:
         return [number for number in numbers if self.subscriptions.get(number) is not None]
 
     def one_by_one(self, numbers: Iterable[str]) -> Iterator[str]:
-        """Yields the subscriptions, and records which subscription is being processed."""
+        """Yields the numbers, and records which subscription the command is processing."""
         self.processed = processed = list[str]()
         for number in numbers:
             processed.append(number)
@@ -178,11 +181,11 @@ class Loaded:
 
     def _recall(self, number: str, revisions: dict[str, int] | None) -> bool:
         """Loads the subscription from the cache. Returns False if the subscription is not cached,
-        or if the cached revision is old.
+        or if the cache contains an old revision.
 
         `revisions`: the revisions of the locked subscriptions; None if no other process may use the
-        database. If other processes may use it, lanes are not taken from the cache, because a lane
-        can change without a new revision of its subscription.
+        database. If other processes may use the database, lanes are not taken from the cache,
+        because a lane can change without a new revision of its subscription.
         """
         kept = self._memory.subscriptions.get(number)
         if kept is None:
@@ -196,8 +199,8 @@ class Loaded:
         return True
 
     def keep_recent(self) -> None:
-        """After the commit, puts the loaded subscriptions into the cache, each with its lanes and
-        its names.
+        """Puts the loaded subscriptions into the cache, each with its lanes and names. Call this
+        function after the commit.
         """
         for number, record in self.subscriptions.items():
             if record is not None:
@@ -248,8 +251,8 @@ class Loaded:
         return [each.action for each in found if each.action and self._is_due(each)]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
-        """Returns the later requests of the same lane that were handed over. Leaves out requests
-        whose first lease is still live.
+        """Returns the requests of the same lane that follow the request and were handed over.
+        Leaves out requests whose first lease is still live.
         """
         self.flush()
         place = record.subscription, record.provider, record.unit, record.unit, record.index

@@ -9,12 +9,13 @@ LEAST_AGAIN = 0.005
 class LockWaits:
     """The waits follow the usual duration of a group, because another process usually releases its
     locks within this duration. If a lock is not released in time, its holder is usually a session
-    that hangs or is idle, and a longer wait would delay all other commands. But the transactions of
-    other processes may take longer than those of this process. So after each group that does not
-    get its locks the next waits are longer, until a group gets its locks.
+    that hangs or is idle, and a longer wait would only delay all other commands. After each group
+    that does not get its locks, the next waits are longer, until a group gets its locks: perhaps
+    the transactions of other processes take longer than the transactions of this process.
 
     `longest`: no wait is longer than this number of seconds. A group that changes the configuration
-    of a provider waits up to this time, because every other group locks the rows of the providers.
+    of a provider always waits up to `longest` seconds, because every other group locks the rows of
+    the providers.
     """
 
     def __init__(self, longest: float) -> None:
@@ -35,11 +36,12 @@ class LockWaits:
         return min(max(LEAST_AGAIN, self._usual) * 4.0**self._failed, self.longest)
 
     def got(self, seconds: float) -> None:
-        """Notes that a group got its locks, and that its transaction took `seconds`."""
+        """Records that a group got its locks, and that its transaction took `seconds`."""
         self._usual += (seconds - self._usual) / 10
         self._failed = 0
 
     def failed(self) -> None:
-        """Notes that a group did not get a lock in time."""
-        # after 10 failures every wait is already `longest`; a greater exponent would overflow
+        """Records that a group did not get a lock in time."""
+        # after 10 failures every wait is `longest` seconds; without this limit, the exponent could
+        # overflow
         self._failed = min(self._failed + 1, 10)

@@ -10,16 +10,16 @@ from typing import Generic, Protocol, TypeVar
 from .loaded import Needs
 
 MOST_IN_GROUP = 400
-"""The greatest size of a group. The size of a command is the number of subscriptions that it names,
-but at least `Needs.size`.
+"""The greatest size of a group; only a group with a single command of a greater size is larger. The
+size of a command is the number of subscriptions that the command names, but at least `Needs.size`.
 """
 SHARE = MOST_IN_GROUP // 4
 """Each group has room of this size for commands for which no adapter waits, even while adapters are
 active.
 """
 SEARCH = MOST_IN_GROUP // 20
-"""The size of a command of an adapter that searches for subscriptions, for example of a claim: such
-a command may find hundreds of subscriptions, but mostly finds few.
+"""The size of a command of an adapter that searches for subscriptions, for example of a claim. A
+claim can find hundreds of subscriptions, but mostly finds few.
 """
 
 
@@ -31,8 +31,8 @@ Q = TypeVar("Q", bound=Queued)
 
 
 class CommandQueue(Generic[Q]):
-    """Two queues of commands: one of the commands for which an adapter waits, which are called the
-    commands of adapters, and one of all other commands.
+    """Two queues of commands. The first queue contains the commands of adapters, which are the
+    commands for which an adapter waits. The second queue contains all other commands.
 
     Each group begins with the commands of adapters, so adapters do not wait for the queue of the
     CRM. While other commands wait, the commands of adapters fill at most half of a group, so the
@@ -53,10 +53,11 @@ class CommandQueue(Generic[Q]):
     def next_group(self) -> list[Q]:
         """Returns the commands of the next group.
 
-        While adapters are active, all other commands together are at most as large as the commands
-        of adapters, or as `SHARE` if that is more. So actions do not create requests faster than
-        adapters answer them. Adapters count as active if this group or the previous group has a
-        command of an adapter, because a round trip of an adapter takes two groups.
+        While adapters are active, all other commands in the group together have at most the size of
+        the commands of adapters, or the size `SHARE` if that is greater. With this limit, actions
+        do not create requests faster than adapters answer requests. Adapters count as active if
+        this group or the previous group has a command of an adapter, because a round trip of an
+        adapter takes two groups.
         """
         group, size = _taken(self._adapters, MOST_IN_GROUP // 2 if self._others else MOST_IN_GROUP)
         worked, self._adapters_work = self._adapters_work, bool(group)

@@ -23,8 +23,8 @@ from ..database.rows import request_of_row
 
 
 class Resets:
-    """The definitions and runs within a transaction. `definition` and `run` lock the row that they
-    return until the commit.
+    """The definitions and runs of resets within a transaction. The functions `definition` and `run`
+    lock the row that they return until the commit.
     """
 
     def __init__(self, tables: Tables, *, events: list[Event], shared: bool) -> None:
@@ -52,7 +52,8 @@ class Resets:
         return run_of_row(found[0]) if found else None
 
     def put_run(self, record: RunRecord) -> None:
-        # no event occurs twice: a run becomes HELD only once, and reaches a final state only once
+        # no event is added twice, because a run becomes HELD only once, and reaches a final state
+        # only once
         if record.state is not RunState.RUNNING:
             held = record.state is RunState.HELD
             kind = EventKind.RESET_RUN_HELD if held else EventKind.RESET_RUN_FINISHED
@@ -67,14 +68,16 @@ class Resets:
         return [entry_of_row(row) for row in found]
 
     def put_entries(self, entries: Iterable[Entry], *, planned: bool = False) -> None:
-        """Writes entries of a run. `planned`: true if the plan of the run contains the entries, so
-        that their rows exist.
+        """Writes entries of a run. `planned`: true if the rows exist, because the plan of the run
+        contains the entries.
         """
         statement = sql.PUT_RESET_ENTRY if planned else sql.ADD_RESET_ENTRY
         self._tables.write(statement, [entry_row(entry) for entry in entries])
 
     def is_served(self, server: str) -> bool:
-        """Tells whether the server process is alive, as far as the database shows."""
+        """Tells whether the server process is alive: whether the database contains the row of the
+        process. On SQLite, returns False.
+        """
         return self._shared and bool(self._tables.select(sql.SERVER, (server,)))
 
     def accepted_since(

@@ -1,5 +1,5 @@
-"""Collects the changes of one transaction: commands change values in memory, `flush` writes the
-changes in bulk.
+"""Collects the changes of one transaction: commands replace values in memory, and `flush` writes
+the changes in bulk.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from .changes import Changes
 class Transaction(Changes):
     """The rows of a group and their changes.
 
-    Values are immutable, so a command that is refused before its `put` has changed nothing.
+    The loaded values are immutable, so a command that is refused before it calls a `put` function
+    has changed nothing.
     """
 
     def circumstances(self, subscription: str) -> Circumstances:
@@ -70,12 +71,12 @@ class Transaction(Changes):
         answered: Lane | None = None,
         new_action: ActionRecord | None = None,
     ) -> ActionRecord | None:
-        """Applies the transition to the subscription. Returns `new_action` in its state after the
-        transition.
+        """Applies the transition to the subscription. Returns `new_action` as the transition has
+        left the action.
 
-        `answered`: the lane, if an answer under the lease of this lane has finished the first
-        request of `transition.finished`; otherwise None. `new_action`: the action that the
-        transition has performed, if it is not stored yet.
+        `answered`: if an answer has finished the first request of `transition.finished`, the lane
+        whose lease the answer carries; otherwise None. `new_action`: the action that the transition
+        has performed, if it is not stored yet.
         """
         record = self.subscriptions.get(subscription)
         former = record.aggregate if record else None
@@ -126,7 +127,7 @@ class Transaction(Changes):
         return record
 
     def put_lane(self, change: LaneChange) -> None:
-        """Applies the change to the lane, and to the subscription of the lane."""
+        """Applies the change to the lane and to the subscription of the lane."""
         lane = change.lane
         if change.transition is not None:
             self.put(
@@ -172,8 +173,8 @@ class Transaction(Changes):
     def _end_overdue_lease(self, lane: Lane) -> None:
         """Ends the lease.
 
-        If the subscription cannot be processed, the error names the subscription, independent of
-        the command that loaded it.
+        If the subscription cannot be processed, the error names the subscription, whichever command
+        has loaded it.
         """
         try:
             self.end_lease(lane, LeaseEnd.RAN_OUT)
@@ -195,8 +196,8 @@ class Transaction(Changes):
     def mark_reported(self, provider: str, subscription: str, *, report_time: Instant) -> None:
         """Records that a complete report has named the subscription.
 
-        `report_time`: the time at which the report began. Only the report that began last is
-        recorded, even if several reports are applied in one transaction.
+        `report_time`: the time at which the report began. If several reports name the subscription,
+        only the report that began last is recorded.
         """
         key = provider, subscription
         former = self._rows.get(sql.MARK_REPORTED, {}).get(key)
@@ -205,8 +206,8 @@ class Transaction(Changes):
             self._write(sql.MARK_REPORTED, key, row)
 
     def reported(self, provider: str, subscriptions: Sequence[str], *, since: Instant) -> set[str]:
-        """Returns those of the subscriptions that were named in a complete report which began at
-        `since` or later.
+        """Returns the subscriptions among `subscriptions` that a complete report has named, if the
+        report began at `since` or later.
         """
         stored = self._tables.select_in(sql.REPORT_TIMES, subscriptions)
         marks = [(row.provider, row.subscription, row.report_time) for row in stored]
@@ -220,14 +221,14 @@ class Transaction(Changes):
         self._write(sql.ADD_REQUEST_ID, request_id, row)
 
     def forget(self, request_id: str) -> None:
-        """Forgets a call, because the object that it created is deleted."""
+        """Forgets a call, because the object that the call created is deleted."""
         if request_id:
             self.flush()
             self.request_ids.pop(request_id, None)
             self._tables.write(sql.DROP_REQUEST_ID, [{"id": request_id}])
 
     def _note_attempt(self, pending: Pending, lane: Lane) -> None:
-        """Records in the request's row how its last hand-over ended."""
+        """Records in the row of the request how the last hand-over of the request ended."""
         row = {
             "number": pending.number,
             "error_code": pending.error_code,
@@ -299,10 +300,10 @@ class Transaction(Changes):
 
 
 def state_of(change: ActionChange) -> ActionState:
-    """Returns the action's state.
+    """Returns the state of the action.
 
-    An action is REJECTED as soon as all of it was taken back, even before it is settled. Other
-    results are known when the action is settled.
+    An action is REJECTED as soon as the whole action was taken back, even before the action is
+    settled. All other results are known only when the action is settled.
     """
     performed = change.performed
     if performed.undone:

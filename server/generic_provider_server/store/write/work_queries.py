@@ -1,5 +1,5 @@
-"""Contains the queries, with their SQL, that find subscriptions with ready, overdue or leased
-requests.
+"""Contains the queries that find subscriptions with ready, overdue or leased requests, with their
+SQL.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ OVERDUE_DELAYED = (
 class WorkQueries:
     """Finds subscriptions. The command then locks and loads these subscriptions with `load_free`.
 
-    Each query returns at most `most` subscriptions. It leaves out the subscriptions in `set_aside`,
-    because they are set aside from the command's duty.
+    Each query except `overdue` returns at most `most` subscriptions. The queries leave out the
+    subscriptions in `set_aside`, which are set aside from the duty of the command.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class WorkQueries:
         self._steady = steady
 
     def ready(self, provider: str, *, bulk: int, most: int) -> list[str]:
-        """Returns the subscriptions with ready requests. The subscription with the earliest
-        `ready_since` comes first.
+        """Returns subscriptions with ready requests, in the order of `ready_since`. `bulk`: 1 for
+        bulk lanes, 0 for live lanes.
         """
         with self._memory.scan_starts.scan(provider, bulk) as scan:
-            # the running transaction may have made lanes ready that precede the start
+            # the running transaction may have made lanes ready that precede the start of the scan
             start = min(scan.start, self._notice.ready.get(provider, scan.start))
             found = self._select(READY, provider, bulk, start, most=most)
             scan.found = found[0].ready_since if found else None
@@ -84,7 +84,9 @@ class WorkQueries:
         return self._found(RAN_OUT, *limits, most=most)
 
     def note_empty(self, provider: str) -> None:
-        """Records that the provider has no ready lane, unless a subscription is set aside."""
+        """Records that the provider has no ready lane. If a subscription is set aside, this is not
+        recorded.
+        """
         self._notice.ready.pop(provider, None)
         if not self.set_aside:
             self._memory.scan_starts.note_empty(provider)
@@ -97,7 +99,7 @@ class WorkQueries:
     ) -> list[str]:
         """Returns the subscriptions with leases of the server.
 
-        `longest`: the greatest duration of these leases, in microseconds.
+        `longest`: leases with a longer duration are left out; in microseconds.
         """
         return self._found(LEASED_BY_SERVER, server, longest, most=most)
 
@@ -106,8 +108,8 @@ class WorkQueries:
 
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
         """Returns the subscriptions that have no live lease and whose first pending request was
-        created at `limit` or earlier. At most `most` subscriptions of each kind are returned: with
-        ready live lanes, with ready bulk lanes, and with delayed lanes.
+        created at `limit` or earlier. Returns at most `most` subscriptions with ready live lanes,
+        `most` with ready bulk lanes, and `most` with delayed lanes.
         """
         ready = [
             number

@@ -1,7 +1,8 @@
 """Does the group commit: the commands that arrive during a commit are the next group.
 
-One thread writes. The thread loads each group with a few statements, runs its commands in order in
-memory, writes the changes in bulk and commits once. The callers get their results after the commit.
+One thread writes. The thread loads the rows for a group with a few statements, runs the commands in
+memory, writes the changes in bulk, and commits once. The callers get their results after the
+commit.
 """
 
 from __future__ import annotations
@@ -45,15 +46,15 @@ RETRY_SECONDS = 1.0
 IDLE_SECONDS = 5.0
 """The seconds without a command after which the writer frees unused disk space."""
 MOST_ATTEMPTS = 10
-"""The greatest number of attempts to run a group if other processes always change the same rows
-first; then its commands run one by one.
+"""If other processes have changed the rows of a group first in this number of attempts, the
+commands of the group run one by one.
 """
 
 MOST_LOGGED = 10
 """The greatest number of subscriptions that one line of the log names."""
 PARTING_SECONDS = 0.5
-"""The greatest duration, in seconds, of the search for the commands that need a lock of another
-session.
+"""The longest time, in seconds, for which the writer searches for the commands of a group that need
+a lock of another session.
 """
 
 log = structlog.get_logger()
@@ -106,8 +107,8 @@ class Writer:
     def ask(
         self, commands: Sequence[Command[Result]], *, audit: Audit | None = None
     ) -> tuple[list[Asked[Result]], asyncio.Future[None]]:
-        """Queues the commands. Returns the queued commands with a future that is done when all of
-        them have run.
+        """Queues the commands. Returns the queued commands, and a future that is done when all
+        these commands have run.
         """
         awaited, now = Awaited(self._loop.create_future(), len(commands)), time.monotonic()
         asked = [Asked(each, each.needs(), awaited, now, audit) for each in commands]
@@ -189,9 +190,9 @@ class Writer:
     ) -> list[Notice]:
         """Runs the group as one transaction.
 
-        If another process has changed the same rows first, the group runs again. If that fails
-        several times, the commands run one by one. Commands that need a lock of another session are
-        added to the blocked commands.
+        If another process has changed the same rows first, the group runs again. If MOST_ATTEMPTS
+        attempts have failed, the commands run one by one. Commands that need a lock of another
+        session are added to the blocked commands.
         """
         try:
             return [self._commit(group, lock_wait=lock_wait)]
@@ -200,7 +201,7 @@ class Writer:
             return []
         except Locked:
             self._memory.forget()
-            if until is None:  # the failure of a part of the group is not counted again
+            if until is None:  # the failure of the whole group was counted before
                 self._lock_waits.failed()
             return self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
         except Exception as error:  # noqa: BLE001 - the callers get the error
@@ -219,7 +220,8 @@ class Writer:
         self, group: Sequence[Asked[Any]], *, lock_wait: float, until: float | None
     ) -> list[Notice]:
         """Runs each command in a transaction of its own. If a command is blocked, later commands
-        that name one of its rows are blocked too, so that they do not run before it.
+        that name a row of this command are blocked too, so that they do not run before this
+        command.
         """
         notices, rows = list[Notice](), set[Name]()
         for asked in group:
@@ -232,8 +234,8 @@ class Writer:
         return notices
 
     def _part(self, group: Sequence[Asked[Any]], *, until: float) -> list[Notice]:
-        """Halves the group again and again, to find the commands that need a lock of another
-        session, and runs the other commands.
+        """Halves the group repeatedly, to find the commands that need a lock of another session,
+        and runs the other commands.
 
         After the time `until`, all remaining commands count as blocked.
         """
@@ -251,7 +253,9 @@ class Writer:
         return self._lock_waits.longest if set_up else self._lock_waits.first
 
     def _set_aside(self, group: Sequence[Asked[Any]], error: Exception) -> None:
-        """Sets a subscription aside if the single command of a duty could not process it."""
+        """If the group is a single command of a duty that could not process a subscription, sets
+        the subscription aside.
+        """
         if isinstance(error, Unprocessable) and len(group) == 1 and (duty := group[0].needs.duty):
             self._groups.set_aside(error.subscription, duty, error.__cause__ or error)
 
@@ -285,7 +289,7 @@ class Writer:
             log.error("store_lost", error=str(lost))
             self._lost = True
             self._loop.call_soon_threadsafe(self._listeners.notify_lost)
-        elif isinstance(lost, InDoubt):  # streams that were opened since the loss may have leases
+        elif isinstance(lost, InDoubt):  # streams that are newer than the loss may have leases
             self._loop.call_soon_threadsafe(self._listeners.notify_missed)
 
     def _commit(self, group: Sequence[Asked[Any]], *, lock_wait: float) -> Notice:
@@ -312,9 +316,9 @@ class Writer:
 def _may_succeed(group: Sequence[Asked[Any]], error: Exception) -> bool:
     """Tells whether the group may succeed if it runs again.
 
-    If the single command of a duty raised Unprocessable, its subscription has been set aside. So if
-    the command searches for its subscriptions, it leaves this subscription out when it runs again.
-    After Overtaken, the group reads the rows that another process has changed.
+    If a single command of a duty has raised Unprocessable, the subscription has been set aside. A
+    command that searches for subscriptions leaves this subscription out when the command runs
+    again. After Overtaken, the next attempt reads the rows that another process has changed.
     """
     if isinstance(error, Unprocessable) and len(group) == 1:
         return group[0].needs.searches and bool(group[0].needs.duty)

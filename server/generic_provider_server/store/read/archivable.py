@@ -5,9 +5,8 @@ A page contains a bounded number of rows. The rows of requests, of actions witho
 reset runs are in the order of their numbers, and the entries of the audit trail are in the order of
 their times.
 
-A row that may be archived now may be archived at any later time too: final states, settled actions
-and ended runs never change, and a settled request does not become the last error of a link at a
-later time.
+A row that may be archived now may also be archived at any later time: final states, settled actions
+and ended runs never change, and no settled request becomes the last error of a link later.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ from .archivable_runs import START, ArchivableRuns, Page, PageStart
 MOST_ROWS = 500
 DISORDER = 3_600 * SECOND
 """Numbers ascend with time, except among transactions that run at the same time, and every
-transaction is shorter than this span.
+transaction is shorter than DISORDER.
 
-So if a row was created later than an archive's `created_before` plus this span, all rows with
-greater numbers were created after `created_before` too.
+If a row was created later than an archive's `created_before` plus DISORDER, all rows with greater
+numbers were created after `created_before` too.
 """
 
 
@@ -61,7 +60,7 @@ class Archivable(ArchivableRuns):
     ) -> Page | None:
         """Returns the next page of lines of a part of the file. `after`: the end of the part's
         previous page, or START for the first page. `part` is 0 for requests, 1 for actions without
-        requests, 2 for reset runs and 3 for the audit trail. Returns None for a greater number.
+        requests, 2 for reset runs and 3 for the audit trail. Returns None if `part` is greater.
         """
         parts: Sequence[Callable[..., Page]] = (
             self._request_page,
@@ -72,8 +71,8 @@ class Archivable(ArchivableRuns):
         return parts[part](archive, place=after) if part < len(parts) else None
 
     def _request_page(self, archive: ArchiveRecord, *, place: PageStart) -> Page:
-        """Finds requests and their actions. The line of an action follows the line of its last
-        request.
+        """Finds requests and their actions. The line of an action follows the line of the action's
+        last request.
         """
         number, after = RequestRow.number, place.number
         end, more = self._end(archive, number, RequestRow.create_time, after=after)
@@ -130,7 +129,9 @@ class Archivable(ArchivableRuns):
     def _end(
         self, archive: ArchiveRecord, number: Field[int], created: Field[int], *, after: int
     ) -> tuple[int, bool]:
-        """Returns the number of the last row of a page, and whether more pages follow."""
+        """Returns the number of the last row of a page, and whether more pages follow. For the
+        audit trail, the number is the time of the row.
+        """
         table: Any = number.model
         ends = table.select(number.alias("number"), created.alias("create_time"))
         ends = ends.where(number > after).order_by(number)
@@ -140,8 +141,8 @@ class Archivable(ArchivableRuns):
         return found[0].number, found[0].create_time < archive.created_before + DISORDER
 
     def _siblings(self, archive: ArchiveRecord, *, after: int, end: int) -> list[Any]:
-        """Returns all requests of the actions that have a request on the page. In a row, `taken` is
-        true if the request fulfils the condition that `_taken` returns.
+        """Returns all requests of the actions that have a request on the page. The column `taken`
+        is true if the request fulfils the condition of `_taken`.
         """
         each, taken = RequestRow, _taken(archive).alias("taken")
         page = _of_page("subscription", "action", after=after, end=end).distinct().alias("page")
@@ -189,8 +190,8 @@ def _taken(archive: ArchiveRecord) -> Expression:
 
 def _last_of_actions(siblings: Iterable[Any], *, besides: set[int]) -> dict[int, int]:
     """Returns the actions whose requests are all archived. The key of an action is the number of
-    its last request. `besides`: requests that are not archived, although they fulfil the condition
-    of `_taken`, because the last error of a link names them.
+    the action's last request. `besides`: requests that fulfil the condition of `_taken`, and are
+    not archived because the last error of a link names them.
     """
     requests: defaultdict[int, list[int]] = defaultdict(list)
     kept = set()

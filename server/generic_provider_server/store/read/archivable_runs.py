@@ -23,7 +23,7 @@ MOST_ROWS = 500
 
 class PageStart(NamedTuple):
     """A place in the order of rows: after the row with this number. If `subscription` is set, the
-    number is that of a reset run, and the place is after the run's entry of this subscription.
+    row is a reset run, and the place is after the run's entry for this subscription.
     """
 
     number: int
@@ -74,7 +74,7 @@ class ArchivableRuns(BaseQueries):
         return None
 
     def _runs_after(self, number: int) -> Iterator[Any]:
-        """Yields the rows of runs in the order of their ids, which is the order in which the runs
+        """Yields the rows of runs in the order of the run ids, which is the order in which the runs
         began.
         """
         while True:
@@ -86,9 +86,8 @@ class ArchivableRuns(BaseQueries):
             number = rows[-1].id
 
     def _is_over(self, run: RunRecord, archive: ArchiveRecord) -> bool:
-        """Tells whether the run and its requests ended before the limits of the archive.
-
-        A run is not archived as long as one of its requests is the last error of a link.
+        """Tells whether the run and its requests ended before the limits of the archive. Returns
+        False as long as the last error of a link names a request of the run.
         """
         before = min(archive.created_before, archive.final_before)
         if run.end_time is None or run.end_time >= before:
@@ -106,8 +105,8 @@ class ArchivableRuns(BaseQueries):
     def _last_errors(self, requests: Iterable[Any]) -> set[int]:
         """Returns the numbers of the requests that the last error of a link names. Only links of
         subscriptions with a rejected request among `requests` are examined. If such a subscription
-        cannot be read, the result contains its rejected requests, because each of them may be the
-        last error.
+        cannot be read, the result contains all rejected requests of the subscription, because each
+        of these requests may be the last error.
         """
         rejected = defaultdict[str, set[int]](set)
         for row in requests:

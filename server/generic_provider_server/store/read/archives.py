@@ -1,4 +1,4 @@
-"""Finds archives: by number, or by a request, a reset run or a subscription that they contain."""
+"""Finds archives by their number, or by a request, a reset run or a subscription in an archive."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ArchiveQueries(BaseQueries):
         return archive_of_row(rows[0]) if rows else None
 
     def archives(self, wanted: ArchiveFilter, *, before: int, limit: int) -> list[ArchiveRecord]:
-        """Returns archives. The newest archive comes first.
+        """Returns archives, the newest first.
 
         If `before` is not 0, only archives with smaller numbers are returned.
         """

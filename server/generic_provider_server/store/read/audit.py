@@ -25,12 +25,13 @@ class AuditFilter(Value, frozen=True, kw_only=True):
     time_to: Instant | None = None
 
     def scans(self) -> bool:
-        """Tells whether the filter has no suitable index, so that the query examines many other
-        entries.
+        """Tells whether no index suits the filter, so that the query examines many entries that the
+        filter leaves out.
 
         The index of subscriptions suits every filter that names a subscription, because one
-        subscription has few entries. The other indexes suit only filters with a single condition
-        (apart from times), because one person or program may have millions of entries.
+        subscription has few entries. The indexes of persons and of refusals suit only filters with
+        a single condition (apart from times), because one person or program may have millions of
+        entries.
         """
         others = self.methods, self.caller, self.provider, self.resource, self.codes
         both = bool(self.performed_by) and self.refused
@@ -48,8 +49,8 @@ class AuditQueries(BaseQueries):
     ) -> list[AuditEntry]:
         """Returns the newest entries.
 
-        `before`: only entries with smaller keys than this are returned. `until`: the time of the
-        oldest entry that the query examines.
+        `before`: only entries with smaller keys are returned. `until`: the time of the oldest entry
+        that the query examines.
         """
         conditions = [*_conditions(wanted), *_older(before)]
         if until is not None:
@@ -59,10 +60,10 @@ class AuditQueries(BaseQueries):
         return [entry_of_row(row) for row in self._rows(query.order_by(*order).limit(limit))]
 
     def end_of_audit(self, wanted: AuditFilter, *, before: tuple[int, int] | None) -> int | None:
-        """If no index suits the filter, the query for one page examines only a limited number of
-        entries, from the newest entry whose key is smaller than `before` to older ones. Returns the
-        time of the oldest of these entries; None if the query examines all older entries, or if the
-        filter uses an index.
+        """Returns the time of the oldest entry that the query for one page examines. If no index
+        suits the filter, the query examines only MOST_EXAMINED entries: the newest entries with
+        keys smaller than `before`. Returns None if an index suits the filter, or if there are fewer
+        entries.
         """
         if not wanted.scans():
             return None

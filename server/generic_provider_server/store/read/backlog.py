@@ -1,6 +1,6 @@
 """Contains the queries about pending requests.
 
-The cost of a query depends on the pending requests, not on the history.
+The cost of a query depends on the pending requests and the links out of sync, not on the history.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from .base import BaseQueries
 class Backlog(Value, frozen=True, kw_only=True):
     """The pending requests of a provider.
 
-    `by_age`: a pair for each age class: the greatest age of the class in microseconds, and the
-    number of its pending requests. The last class has no upper limit: its first value is
-    None.
+    `by_age`: a pair for each age class: the greatest age in microseconds, and the number of pending
+    requests in the class. The last class has no greatest age: its first value is None.
     """
 
     pending: int
@@ -89,12 +88,14 @@ class BacklogQueries(BaseQueries):
         return [row.server for row in self._rows(query.distinct())]
 
     def servers(self) -> list[tuple[str, bytes]]:
-        """Returns the id of each server process, with the document that describes its streams."""
+        """Returns the id of each server process, with the document that describes the streams of
+        the process.
+        """
         return [(row.id, bytes(row.document)) for row in self._rows(ServerRow.select())]
 
     def backlog_size(self, provider: str) -> tuple[int, int]:
-        """Returns the number of pending requests, and the age of the oldest pending request in
-        microseconds.
+        """Returns the number of pending requests, and the microseconds since the earliest time for
+        which a pending request was scheduled.
         """
         query = LaneRow.select(
             fn.COALESCE(fn.SUM(LaneRow.pending), 0).alias("pending"),

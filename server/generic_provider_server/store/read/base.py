@@ -18,8 +18,8 @@ from ..database.rows import lane_of_row, request_of_row, rows_of
 from ..memory.memory import Memory
 
 MOST_EXAMINED = 50_000
-"""If the filter of a list has no suitable index, the query examines at most this number of rows for
-one page.
+"""If no index suits the filter of a list, the query examines at most this number of rows for one
+page.
 """
 
 
@@ -50,8 +50,8 @@ class BaseQueries:
             self._memory.providers = stored
 
     def _select(self, statement: str, *parameters: Any) -> list[Any]:
-        """Runs a statement, in which `?` marks each parameter. To run a fixed statement is faster
-        than to build a query.
+        """Runs a statement, in which `?` marks each parameter. A fixed statement saves the time to
+        build a query.
         """
         database = cast(Any, self._database)
         marked = statement.replace("?", database.param)
@@ -61,8 +61,8 @@ class BaseQueries:
         return rows_of(cast(Any, self._database).execute(query))
 
     def _last_examined(self, key: Any, conditions: list[Expression], order: Any) -> Any:
-        """Returns the key of the last of the next MOST_EXAMINED rows; None if there are
-        fewer rows.
+        """Returns the key of row number MOST_EXAMINED in this order; None if fewer rows fulfil the
+        conditions.
         """
         rows = key.model.select(key).order_by(order)
         if conditions:
@@ -71,7 +71,9 @@ class BaseQueries:
         return found[0][0] if found else None
 
     def _requests(self, rows: Iterable[Any]) -> list[RequestRecord]:
-        """Returns the requests, each with its account number and the reason why it waits."""
+        """Returns the requests, each with its account number and, if pending, with the reason why
+        it waits.
+        """
         records = [request_of_row(row) for row in rows]
         if not records:
             return []
@@ -93,7 +95,7 @@ class BaseQueries:
 
     def _shown(self, record: RequestRecord, lane: Any | None) -> RequestRecord:
         """Returns the request. A pending request gets the reason why it waits. A request on a live
-        lease also gets the adapter and the start of this lease.
+        lease also gets the adapter, the start of the lease, and one attempt more.
 
         `lane`: the row of the request's lane.
         """

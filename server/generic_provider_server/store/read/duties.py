@@ -34,7 +34,7 @@ class DutyQueries(BaseQueries):
         return bool(self._due(sql.LEASES_RAN_OUT, *times, duty="leases", most=1))
 
     def delays_are_over(self) -> bool:
-        """Tells whether there are lanes whose delay is over."""
+        """Tells whether there is a lane whose delay is over."""
         return bool(self._select(sql.DELAYS_ARE_OVER, self.now()))
 
     def providers_with_overdue(self) -> list[str]:
@@ -43,13 +43,13 @@ class DutyQueries(BaseQueries):
 
     def subscriptions_due(self) -> dict[str, Instant]:
         """Returns the subscriptions for which an automatic end or the end of a usage record is due,
-        each with the time of its first end. The subscription with the earliest end comes first.
+        each with the time of its first end. The subscriptions are in the order of these times.
         """
         return self._due_times(sql.SUBSCRIPTIONS_DUE, duty="ends")
 
     def subscriptions_with_scheduled(self) -> dict[str, Instant]:
         """Returns the subscriptions with a scheduled action that is due, each with the due time of
-        its first action. The subscription with the earliest action comes first.
+        its first scheduled action. The subscriptions are in the order of these times.
         """
         return self._due_times(sql.SCHEDULED_ARE_DUE, duty="scheduled")
 
@@ -62,8 +62,8 @@ class DutyQueries(BaseQueries):
         return bool(self._select(sql.AUDIT_IS_OLD, before))
 
     def archive_waits_for(self, server: str) -> bool:
-        """Tells whether an archive has to be made, and no other living process works on the
-        archive.
+        """Tells whether the server process has to make an archive: no other living process works on
+        the oldest archive that has to be made.
         """
         found = self._select(sql.ARCHIVE_TO_MAKE)
         return any(row.living is None or row.worker == server for row in found)
@@ -74,8 +74,8 @@ class DutyQueries(BaseQueries):
         return bool(self._due(sql.REQUESTS_OVERDUE, provider, before, duty="expiry", most=1))
 
     def _due_times(self, statement: str, *, duty: str) -> dict[str, Instant]:
-        """Returns at most MOST_DUE subscriptions, and fewer only if no others are due. Several rows
-        may be about the same subscription, so the first MOST_DUE rows may not be enough.
+        """Returns MOST_DUE subscriptions, or all due subscriptions if fewer are due. Several rows
+        may belong to the same subscription, so more than MOST_DUE rows may be necessary.
         """
         now, most = self.now(), MOST_DUE
         while True:

@@ -1,6 +1,4 @@
-"""Ends queries when their caller does not wait any more, so that the queries do not occupy a
-thread.
-"""
+"""Ends a query for which no caller waits any more, so that the query occupies no thread."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ AGAIN_SECONDS = 0.1
 
 class EndableRead:
     """One read: a query, or several queries one after the other. The read runs on one thread; any
-    other thread may end it.
+    other thread may end the read.
     """
 
     def __init__(self) -> None:
@@ -40,15 +38,16 @@ class EndableRead:
         try:
             yield
         finally:
-            # waits for a running `end`, which must not end a statement of the next query
+            # waits until a running call of `end` returns, so that the call does not end the next
+            # query
             with self._lock:
                 self._end = None
             self._ended.set()
 
     def give_up(self) -> None:
-        """Ends the query. Calls `end` again until the query has ended, because the first call may
-        come before the statement has begun. A call of `end` may take as long as opening a
-        connection, because PostgreSQL accepts a cancellation only on a new connection.
+        """Ends the query. Calls `end` repeatedly until the query has ended, because the first call
+        of `end` may come before the statement has begun. A call of `end` may take as long as
+        opening a connection, because PostgreSQL accepts a cancellation only on a new connection.
         """
         while True:
             with self._lock:

@@ -18,8 +18,8 @@ from ..database.models import Counter, EventRow
 from .base import BaseQueries
 
 MOST_ROWS, MOST_BYTES = 64, 64 * 1024
-"""The greatest number of rows that are read together, and the number of bytes that they may have
-together. The first row may be larger.
+"""At most MOST_ROWS rows, with at most MOST_BYTES bytes together, are read at once. If the first
+row is larger, this row is read alone.
 """
 
 
@@ -50,8 +50,8 @@ class EventRows(NamedTuple):
 
 class EventQueries(BaseQueries):
     def event_bounds(self) -> Bounds:
-        """Returns the bounds of the stored rows. If no row is stored, both are the number of the
-        next row.
+        """Returns the bounds of the stored rows. If no row is stored, both bounds are the number of
+        the next row.
         """
         counter = Counter.select(Counter.value).where(Counter.name == "event")
         next_row = self._rows(counter)[0].value + 1
@@ -59,8 +59,8 @@ class EventQueries(BaseQueries):
         return Bounds(next_row if oldest is None else oldest, next_row)
 
     def event_rows(self, first: int) -> EventRows:
-        """Returns the next rows from the number `first` on, in ascending order. If such a row is
-        stored, the result contains at least one row.
+        """Returns stored rows from the number `first` on, in ascending order: at least one row, if
+        there is such a row.
         """
         sizes = self._select(sql.EVENT_SIZES, first, MOST_ROWS)
         totals = list(accumulate(size for _, size in sizes))

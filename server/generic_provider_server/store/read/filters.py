@@ -126,7 +126,7 @@ def request_conditions(
     conditions += _named(RequestRow.reference, wanted.reference)
     if wanted.reset_run:
         conditions.append(RequestRow.reset_run == wanted.reset_run)
-        # needed to use the partial index of requests that resets created
+        # without this condition, the database would not use the partial index of these requests
         conditions.append(RequestRow.reset_run != SQL("0"))
     if wanted.last_adapter:
         conditions.append(_last_had_by(wanted.last_adapter))
@@ -140,7 +140,9 @@ def request_conditions(
 
 
 def _last_had_by(adapter: str) -> Any:
-    """Returns the condition that the adapter has the request on a live lease, or had it last."""
+    """Returns the condition that the adapter has the request on a live lease, or, if no lease is
+    live, was the last adapter that had the request.
+    """
     leased = _on_lease()
     in_work = fn.EXISTS(leased.where(LaneRow.adapter == adapter))
     return in_work | (RequestRow.last_adapter == adapter) & ~fn.EXISTS(leased)
@@ -152,7 +154,7 @@ def _of_account(number: str) -> list[Any]:
     """
     has_it = _named(LinkRow.account_number, number)
     subscriptions = LinkRow.select(LinkRow.subscription).where(*has_it)
-    # the subscription's other platforms have other account numbers
+    # at other providers, the subscription has other account numbers
     link = LinkRow.select(SQL("1")).where(
         LinkRow.subscription == RequestRow.subscription,
         LinkRow.provider == RequestRow.provider,
@@ -187,8 +189,8 @@ def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:
 def _in_states(states: set[SyncState]) -> Any:
     """Returns the condition for these sync states.
 
-    The column does not distinguish PENDING from IN_SYNC. But a PENDING link has a lane, because
-    requests are pending, and an IN_SYNC link has none.
+    The column `sync_state` does not distinguish PENDING from IN_SYNC. A PENDING link has a lane,
+    because requests are pending; an IN_SYNC link has no lane.
     """
     lane = LaneRow.select().where(
         LaneRow.subscription == LinkRow.subscription, LaneRow.provider == LinkRow.provider
@@ -216,7 +218,7 @@ def _equal(pairs: Iterable[tuple[Any, object]]) -> list[Expression]:
 def _named(column: Any, value: str) -> list[Expression]:
     """Returns conditions on a column whose partial index contains only non-empty values.
 
-    The conditions repeat that restriction, so that the database uses the index.
+    The second condition repeats that the value is not empty, so that the database uses the index.
     """
     return [column == value, column != SQL("''")] if value else []
 

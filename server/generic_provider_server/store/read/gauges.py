@@ -27,7 +27,8 @@ from ..database.models import (
 from .base import BaseQueries
 
 MOST_RUNS = 1_000
-"""The states of at most this number of the newest reset runs are counted, and all open runs."""
+"""The gauges count the states of this number of the newest reset runs, and of all older open runs.
+"""
 OPEN_RUNS = SQL("state = 2"), SQL("held_since IS NOT NULL")
 """The conditions of the partial indexes of RUNNING and HELD runs."""
 
@@ -36,14 +37,17 @@ SELECT provider, COUNT(*) AS requests FROM request WHERE state = 1 AND unit = (
     SELECT head_unit FROM lane WHERE status = 0
     AND lane.provider = request.provider AND lane.subscription = request.subscription
 ) GROUP BY provider"""
-"""Counts the requests that adapters could take now."""
+"""Counts the pending requests in the first unit of each ready lane: adapters could take these
+requests now.
+"""
 
 
 class ProviderGauges(Value, frozen=True, kw_only=True):
     """The pending requests of a provider, in numbers.
 
-    Times are in seconds. `next_expiry`: the time until the oldest request expires, negative if it
-    should have expired; if no request is pending, the time until a new request would expire.
+    Times are in seconds. `next_expiry`: the time until the oldest request expires, negative if the
+    request should have expired already. If no request is pending, `next_expiry` is the time after
+    which a new request would expire.
     """
 
     effective: bool
@@ -54,8 +58,8 @@ class ProviderGauges(Value, frozen=True, kw_only=True):
 
 
 class Gauges(Value, frozen=True, kw_only=True):
-    """The gauges of the metrics. `lags`: for each duty, the seconds since its most overdue work was
-    due.
+    """The gauges of the metrics. `lags`: for each duty, the seconds since the most overdue work of
+    the duty was due.
 
     `unsettled_actions`: the number of actions with pending requests.
     """
@@ -78,7 +82,9 @@ class _Lanes:
 
 class GaugeQueries(BaseQueries):
     def gauges(self, server: str) -> Gauges:
-        """Returns the gauges. `server`: this process. Only leases of this process count as late."""
+        """Returns the gauges. `server`: this process. Only leases of this process can count as
+        late.
+        """
         now = self._memory.now()
         lanes = self._lanes()
         out_of_sync = self._out_of_sync()
@@ -130,7 +136,7 @@ class GaugeQueries(BaseQueries):
         return lanes
 
     def _add(self, lanes: _Lanes, row: Any, *, ready: int) -> None:
-        """Adds the lanes of one state, and counts the reasons why their requests wait.
+        """Adds the lanes of one state, and counts the reasons why the requests of these lanes wait.
         `BaseQueries._shown` determines the reason of a single request by the same rules.
         """
         lanes.oldest = _first(lanes.oldest, row.oldest)

@@ -87,9 +87,10 @@ class Queries(
     def unnamed(
         self, provider: str, *, report_time: Instant, after: str, limit: int
     ) -> list[tuple[str, SubscriptionRecord | None]]:
-        """Returns the next linked subscriptions, in the order of their numbers, that were not named
-        by a complete report which began at `report_time` or later. Only numbers greater than
-        `after` are returned. The record is None if a subscription cannot be read.
+        """Returns the next linked subscriptions, in the order of their numbers. Leaves out
+        subscriptions that a complete report has named, if the report began at `report_time` or
+        later. Only subscriptions with numbers greater than `after` are returned. The record is None
+        if a subscription cannot be read.
         """
         query = LinkRow.select(LinkRow.subscription).where(
             LinkRow.provider == provider,
@@ -120,8 +121,8 @@ class Queries(
     def action_of_call(self, request_id: str) -> int:
         """Returns the number of the action that a call with this `request_id` performed, or 0.
 
-        Another kind of call may have created an object whose id has the same text as an action's
-        id. So the action itself must contain the request id.
+        The action itself must contain the request id, because another kind of call may have created
+        an object whose id has the same text as an action's id.
         """
         rows = self._rows(RequestIdRow.select().where(RequestIdRow.id == request_id))
         if not rows or not NUMBER.fullmatch(rows[0].created):

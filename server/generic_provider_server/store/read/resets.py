@@ -40,8 +40,8 @@ from ..write.resets import accepted_of_rows
 from .backlog import BacklogQueries
 
 IS_OUT_OF_SYNC, HOLDS = LinkRow.sync_state == SQL("3"), LinkRow.holds == SQL("1")
-"""These conditions are literals, because a database does not use a partial index for a
-parameter.
+"""The values in these conditions are literals, because a database does not use a partial index if
+the value is a parameter.
 """
 
 MOST_KEYS = 500
@@ -59,7 +59,9 @@ class ResetsDue(NamedTuple):
 
 class ResetReads(BacklogQueries):
     def resets_due(self, server: str) -> ResetsDue:
-        """Returns the due work for a server, without runs on which another living server works."""
+        """Returns the due work for a server process, without runs on which another living process
+        works.
+        """
         now = self._memory.now()
         definitions = self._select(sql.DEFINITIONS_DUE, now)
         running = self._select(sql.RUNS_WITHOUT_WORKER, server)
@@ -135,8 +137,9 @@ class ResetReads(BacklogQueries):
     def settled_of_runs(self, runs: Collection[int]) -> dict[int, Settled]:
         """Returns for each run the number of its requests by state, as `Settled` counts them.
 
-        Archived requests are counted too. One statement counts both, because otherwise a request
-        that is archived between two statements would be counted twice.
+        Archived requests are counted too. A single statement counts the requests in the database
+        and the archived requests, because a request that is archived between two statements would
+        be counted twice.
         """
         counts: dict[int, Counter[int]] = {run: Counter() for run in runs}
         live, archived = (
@@ -165,8 +168,9 @@ class ResetReads(BacklogQueries):
         if _filters(definition):
             found = self._candidates(definition, SubscriptionRow, after=after, limit=limit)
         else:
-            # without a filter, the links alone tell which subscriptions are needed; a join may read
-            # many subscriptions that are in sync before it finds one that is not
+            # without a filter, the table of links alone tells which subscriptions are needed; a
+            # join could read many subscriptions that are in sync before it finds an OUT_OF_SYNC
+            # subscription
             numbers = self.reset_numbers(definition, after=after, limit=limit)
             chosen = SubscriptionRow.select().where(SubscriptionRow.number.in_(numbers))
             found = self._rows(chosen.order_by(SubscriptionRow.number)) if numbers else []
@@ -228,8 +232,9 @@ class ResetReads(BacklogQueries):
     ) -> list[Any]:
         """Returns the columns `wanted` of the next subscriptions.
 
-        `after` is a condition on both tables, because PostgreSQL may merge their indexes, and would
-        otherwise read the second index from its start for every page.
+        The condition `after` is repeated for the second table, because PostgreSQL may merge the
+        indexes of both tables, and would read the second index from its start for every page
+        without this condition.
         """
         conditions = [LinkRow.provider == definition.provider, LinkRow.subscription > after]
         if definition.plain:
@@ -271,7 +276,7 @@ def _readable(row: Any) -> SubscriptionRecord | None:
 
 
 def _chunks(names: Collection[str]) -> list[list[str]]:
-    """Returns the sorted names in chunks. Each name occurs once."""
+    """Returns the names without duplicates, sorted, in chunks of MOST_KEYS."""
     ordered = sorted(set(names))
     return [ordered[start : start + MOST_KEYS] for start in range(0, len(ordered), MOST_KEYS)]
 

@@ -1,4 +1,4 @@
-"""Decides when a costly scan runs: the longer the scan takes, the less often it runs."""
+"""Decides when a costly scan runs: the longer the scan takes, the less often the scan runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class FullScan:
     """Decides when a costly scan of all rows runs: at the earliest `seconds` after the last
     scan, and later if the last scan took long.
 
-    In between, the code that uses this class scans only a part of the rows, or none.
+    Between two scans of all rows, the code that uses this class scans only some rows, or none.
     """
 
     def __init__(self, seconds: float) -> None:

@@ -18,7 +18,7 @@ class Memory:
     """The values that a process keeps between transactions.
 
     `clock` and `steady_clock` return nanoseconds since 1970; `steady_clock` advances evenly.
-    `last`: the time of the last transaction. Only the writer's thread changes these values, with
+    `last`: the time of the last transaction. Only the writer's thread changes the values, with
     three exceptions: the thread of the sign of life changes `life`; any thread may record ready
     lanes in `scan_starts`; readers may replace `providers` as a whole. Any thread may read the
     clocks, `life`, `set_asides` and `providers`, and may ask `scan_starts` whether a provider has
@@ -38,7 +38,7 @@ class Memory:
         return Instant(self.clock() // 1_000)
 
     def steady(self) -> Instant:
-        """Returns the time of the steady clock, which measures leases."""
+        """Returns the time of the steady clock, with which the durations of leases are measured."""
         return Instant(self.steady_clock() // 1_000)
 
     def tick(self) -> Instant:

@@ -9,14 +9,14 @@ import time
 class Life:
     """The last sign of life that this process has written. Any thread may use this object.
 
-    On SQLite a process writes no sign of life, and always counts as alive.
+    On SQLite a process writes no sign of life, and counts as alive at any time.
     """
 
     def __init__(self) -> None:
         self._until = math.inf
 
     def lasts(self, until: float) -> None:
-        """Lets the process count as alive until this time of the monotonic clock."""
+        """Records that the process counts as alive until this time of the monotonic clock."""
         self._until = until
 
     def is_fresh(self) -> bool:

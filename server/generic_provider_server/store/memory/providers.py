@@ -16,15 +16,15 @@ Select = Callable[[str], Iterable[Any]]
 class Providers(NamedTuple):
     """All providers, in their committed state as this process last read or changed it.
 
-    After a change of a provider, a new value replaces this value.
+    After a change of a provider, a new object replaces this object.
     """
 
     records: Mapping[str, ProviderRecord]
     catalogues: Mapping[str, Catalogue]
 
     def as_stored(self, select: Select, etags: str) -> Providers:
-        """Returns the providers as the database contains them now: this value itself if no etag has
-        changed.
+        """Returns the providers as the database contains them now. Returns this object itself if no
+        etag has changed.
 
         `etags` is the statement that reads the etags; this statement may also lock the rows.
         """

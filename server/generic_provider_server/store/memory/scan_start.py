@@ -1,11 +1,12 @@
 """Decides where a claim begins to scan the ready lanes, and whether the claim needs to scan at all.
 A claim is a command that searches for ready lanes and hands their requests over.
 
-While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. The dead entries belong
-to lanes that were handed over, and precede the entries of ready lanes. So a claim scans only lanes
-that became ready at or after a certain instant: the instant since which the first lane of the last
-claim was ready, or an earlier instant if a commit has since stored a lane that is ready since then.
-From time to time a claim scans the whole index.
+While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. In the index of ready
+lanes, dead entries of lanes that were handed over precede the entries of ready lanes. To skip the
+dead entries, a claim scans only lanes that have been ready since the start instant or a later
+instant. The start instant is the instant since which the first lane that the last claim found had
+been ready. If a commit stores a lane that has been ready since an earlier instant, the earlier
+instant becomes the start instant. From time to time a claim scans the whole index.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ lanes or 1 for bulk lanes.
 
 
 class ScanStarts:
-    """Keeps the instants from which claims scan the live and the bulk lanes of each provider, and
-    the providers without a ready lane.
+    """Keeps the start instants of the claims for the live and for the bulk lanes of each provider,
+    and the providers without a ready lane.
 
     Any thread records lanes that became ready; only the writer's thread calls the other functions,
-    except `is_empty`. What a transaction records counts only after `keep`. `_noted`: the lanes that
-    became ready since the last scan, each with the time since which the oldest of them is ready.
+    except `is_empty`. The records of a transaction count only after `keep`. `_noted`: for the live
+    and the bulk lanes of each provider, the instant since which the oldest lane that was recorded
+    after the last scan has been ready.
     """
 
     def __init__(self) -> None:
@@ -48,7 +50,7 @@ class ScanStarts:
 
     def note(self, ready: Mapping[str, int]) -> None:
         """Records new ready lanes. `ready`: for each provider, the instant since which the oldest
-        of its new ready lanes is ready.
+        new ready lane is ready.
         """
         with self._lock:
             self._empty.difference_update(ready)
@@ -65,24 +67,24 @@ class ScanStarts:
         return provider in self._empty
 
     def keep(self) -> None:
-        """Keeps what the running transaction has recorded, because it was committed."""
+        """Keeps the records of the running transaction, because the transaction was committed."""
         self._starts.update(self._moved)
         with self._lock:
-            # a lane that became ready since the scan is not among those that were handed over
+            # a lane that became ready after the scan was not handed over by this transaction
             noted = self._noted.keys()
             self._empty.update(p for p in self._emptied if noted.isdisjoint(_lanes_of(p)))
         self._drop()
 
     def forget(self) -> None:
-        """Forgets what the running transaction has recorded, because it has failed. Also forgets
-        which providers had no ready lane.
+        """Forgets the records of the running transaction, because the transaction has failed. Also
+        forgets which providers had no ready lane.
         """
         with self._lock:
             self._empty.clear()
         self._drop()
 
     def begin_anew(self) -> None:
-        """Lets the next scans find all lanes, because nobody knows which lanes became ready."""
+        """Lets the next scans find all ready lanes, because nobody knows which became ready."""
         self.forget()
         self._starts.clear()
 

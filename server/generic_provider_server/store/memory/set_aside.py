@@ -1,5 +1,5 @@
 """Sets aside the subscriptions that a duty could not process, so that no other subscription has to
-wait for them.
+wait for these subscriptions.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from ...domain.lease import back_off
 from ...domain.values import SECOND, Instant, Value
 
 DELIVERY = "delivery"
-"""The name of the duty under which claims set subscriptions aside."""
+"""The name of the duty from which claims set subscriptions aside."""
 MOST_KEPT = 1_000
 FORGOTTEN_AFTER = 3_600 * SECOND
-"""If the next attempt was due this long ago and has not happened, the subscription needs no
-processing any more, and its entry is dropped.
+"""If this time has passed since the next attempt was due, and there was no attempt, the duty has no
+work for the subscription any more, and the entry of the subscription is dropped.
 """
 
 
@@ -37,8 +37,8 @@ class SetAside(Value, frozen=True, kw_only=True):
 
 
 class SetAsides:
-    """The subscriptions that this process has set aside. The writer's thread adds subscriptions;
-    any thread reads the subscriptions.
+    """The subscriptions that this process has set aside. The writer's thread adds and removes
+    entries; any thread reads the entries.
 
     The pause between two attempts grows from a second to five minutes.
     """

@@ -1,8 +1,8 @@
 """Keeps the committed state of recently used subscriptions in memory, because soon after a change
-the answer of an adapter needs the subscription again.
+of a subscription the answer of an adapter needs the subscription again.
 
 If other processes write to the database, the revision of a cached subscription is compared with the
-database before the subscription is used.
+revision in the database before the cached state is used.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def names_of(aggregate: Aggregate) -> Names:
 
 
 def names_after(former: Aggregate | None, names: Names, transition: Transition) -> Names:
-    """Returns the names after the transition. `names`: the names of `former`, the state before the
-    transition.
+    """Returns the names after the transition. `former`: the state before the transition. `names`:
+    the names of this state.
     """
     added = uses_added(former, transition) if former else None
     if added is None:
@@ -54,7 +54,7 @@ class Kept(NamedTuple):
 
 class RecentSubscriptions:
     def __init__(self) -> None:
-        # a plain dict would find its oldest key slowly after many keys were removed
+        # after many removals, a plain dict finds its oldest key slowly
         self._kept: OrderedDict[str, Kept] = OrderedDict()
 
     def get(self, subscription: str) -> Kept | None:

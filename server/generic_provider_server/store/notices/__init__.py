@@ -1,1 +1,1 @@
-"""Notifies the listeners of commits, in this process and in the other processes."""
+"""Notifies the listeners in this process and in all other processes of each commit."""

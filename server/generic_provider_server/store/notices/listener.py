@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 class Listener:
-    """Receives the notifications of other processes on a thread of its own."""
+    """Receives the notifications of other processes on a thread of the listener's own."""
 
     def __init__(
         self,
@@ -108,8 +108,8 @@ class Listener:
         )
 
     def _receives(self, connection: psycopg.Connection[Any]) -> bool:
-        """Sends a test notification, and returns whether the connection receives this or any other
-        notification in time.
+        """Sends a test notification. Returns whether the connection receives a notification, this
+        one or another, in time.
         """
         connection.execute(f"LISTEN {CHANNEL}")
         with connect(self._url) as other:

@@ -15,20 +15,20 @@ log = structlog.get_logger()
 
 
 class Listeners:
-    """Lists of functions. Any part of the server may append a function; the functions of a list are
-    called in order.
+    """Lists of functions. Any part of the server may append a function to a list; the functions of
+    a list are called in order.
 
-    `before_commit`: called on the writer's thread with each Transaction, after its commands and
-    before its changes are written. `at_once`: called on the thread that has committed, or has
-    received the notification of another process's commit, before that thread does anything else.
-    The functions of all other lists are called on the event loop.
+    `before_commit`: called on the writer's thread with each Transaction, after the commands that do
+    not search have run, and before their changes are written. `at_once`: called immediately after
+    each commit, on the thread that has committed or has received the notification of another
+    process. The functions of all other lists are called on the event loop.
 
-    `committed`: called after each commit of this process, before its callers get their answers, and
-    after each notification about a commit of another process. `missed`: called when the writer's
-    connection to the database was lost, and when the connection that receives notifications is open
-    again, because this process may have missed notifications of commits. `reached`: called with
-    False when the writer or the sign of life cannot reach the database, and with True when both can
-    reach it again.
+    `committed`: called after each commit of this process, before the callers get their answers, and
+    after each notification about a commit of another process. `missed`: called because this process
+    may have missed notifications of commits: when the writer's connection to the database was lost,
+    and when the connection that receives notifications is open again. `reached`: called with False
+    when the writer or the sign of life cannot reach the database, or the database is damaged.
+    Called with True when the writer and the sign of life can both reach the database again.
     """
 
     def __init__(self) -> None:
@@ -63,8 +63,8 @@ class Listeners:
     def notify_unreachable(self) -> None:
         """Reports that the sign of life could not be written.
 
-        Unlike `notify_lost`, this function does not call the functions in `missed`, so the streams
-        continue.
+        Unlike `notify_lost`, this function does not call the functions in `missed`, so that the
+        streams continue.
         """
         self._cannot_reach(SIGN_OF_LIFE)
 
@@ -89,7 +89,7 @@ class Listeners:
         """Reports that the database is damaged.
 
         The database counts as damaged from now on, even if the server can read and write most of
-        it.
+        the data.
         """
         if not self._damaged:
             log.error("database_damaged", error=str(error))

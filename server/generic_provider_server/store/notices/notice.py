@@ -16,13 +16,13 @@ from ...domain.lease import server_of
 from .tally import Tally, counting
 
 MOST_IN_MESSAGE = 40
-"""The greatest number of streams or providers in one message. The number is limited, because a
-notification of PostgreSQL has at most 8,000 bytes.
+"""The greatest number of streams or providers in one message, because a notification of PostgreSQL
+has at most 8,000 bytes.
 """
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """The changes of a commit that listeners need.
+    """The facts about a commit that listeners need.
 
     `ready`: the providers at which a lane became ready, each with the time since which the oldest
     of these lanes has been ready. `freed`: for each stream, by how much the number of its leased
@@ -31,8 +31,8 @@ class Notice(msgspec.Struct, frozen=True):
     the streams that must get no more requests. `settled`: the actions that the commit settled.
     `audited`: the new entries of the audit trail. `tally`: the counts for the metrics.
     `handed_over`: for each stream of this process, the leases that the transaction gave to the
-    stream. `settled`, `audited`, `tally` and `handed_over` are empty in the notice of
-    another process.
+    stream. In a notice from another process, `settled`, `audited`, `tally` and `handed_over` are
+    empty.
     """
 
     ready: dict[str, int] = msgspec.field(default_factory=dict)
@@ -52,11 +52,12 @@ class Notice(msgspec.Struct, frozen=True):
 
     def messages(self, server: str, *, ready: Mapping[str, int]) -> Iterator[str]:
         """Yields the messages for the other processes. The messages contain the changes of streams
-        that belong to other processes than `server`. They also contain the providers in the
-        parameter `ready`, each with the time since which its oldest ready lane has been ready.
+        that belong to other processes than `server`. The messages also contain the providers in
+        the parameter `ready`, each with the time since which the provider's oldest ready lane has
+        been ready.
 
-        The parameter `ready` comes from the throttle. It leaves out providers of the field `ready`
-        that must wait, and contains providers of earlier commits that had to wait.
+        The parameter `ready` comes from the throttle. The parameter leaves out providers of the
+        field `ready` that must wait, and contains providers of earlier commits that had to wait.
         """
         facts: dict[str, _Facts] = {}
         for stream in {*self.freed, *self.ran_out, *self.heard, *self.stopped}:

@@ -1,4 +1,6 @@
-"""Counts the results of a group of commands. After the commit, the metrics add these counts."""
+"""Counts the results of a group of commands. After the commit, these counts are added to the
+metrics.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +23,22 @@ LOST = "leases_lost_total"
 HANDOVER = "handover_seconds"
 SETTLE = "settle_seconds"
 REFUSED = "REFUSED"
-"""The outcome of an action that was not allowed. Such an action is not stored."""
+"""The outcome of an action that was refused. A refused action is not stored."""
 
 LOSSES = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.OPERATOR, LeaseEnd.NOT_SENT})
-"""The ends of a lease that no call of the adapter has caused."""
+"""The causes of the end of a lease, except calls of the adapter."""
 
 
 def counting() -> defaultdict[Any, int]:
-    """Returns a dict that counts from 0. A Counter takes much longer to create."""
+    """Returns a dict that counts from 0. To create a `Counter` would take much longer."""
     return defaultdict(int)
 
 
 class Tally(msgspec.Struct):
     """The counts of one group. `counts`: a count for each key; a key consists of the name of a
     metric and the values of its labels. `spans`: durations in microseconds by metric and provider.
-    `commands`, `seconds`: the size of the group, and the duration of its transaction. `of_callers`:
-    the number of the commands that callers other than adapters wait for.
+    `commands`: the number of commands in the group. `seconds`: the duration of the transaction.
+    `of_callers`: the number of commands for which callers other than adapters wait.
     """
 
     counts: defaultdict[tuple[object, ...], int] = msgspec.field(default_factory=counting)
@@ -63,7 +65,7 @@ class Tally(msgspec.Struct):
         self.spans[SETTLE, provider].append(now - pending.schedule_time)
 
     def roll_back(self, finished: Finished, transition: Transition) -> None:
-        """Counts the rollback if the rejection of the request has caused a rollback."""
+        """Counts a rollback if the rejection of the request has caused one."""
         if finished.state is not RequestState.REJECTED:
             return
         for change in transition.actions:

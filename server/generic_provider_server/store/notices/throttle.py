@@ -13,7 +13,8 @@ PAUSE_SECONDS = 0.02
 class Throttle:
     """Collects notifications about ready lanes until they may be sent.
 
-    `unsent`: the providers of these lanes, each with the time since which its oldest lane is ready.
+    `unsent`: the providers of these lanes, each with the time since which the provider's oldest new
+    ready lane is ready.
     """
 
     def __init__(self, server: str) -> None:

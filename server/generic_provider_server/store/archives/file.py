@@ -51,8 +51,8 @@ class ArchiveWriter:
         return size, self._digest.hexdigest()
 
     def close(self) -> None:
-        """Closes the file, even if its last lines cannot be written. Waits for a write that
-        another thread has begun.
+        """Closes the file, even if the last lines cannot be written. Waits until a write that
+        another thread has begun ends.
         """
         with suppress(OSError):
             self._file.close()
@@ -71,7 +71,8 @@ class ArchiveFile:
     and OSError if the file cannot be read.
 
     `checksum` is the expected SHA-256 of the file, or its first digits. If `checksum` is empty, the
-    name of the file contains these digits; then a renamed file is not checked.
+    digits are taken from the name of the file; if the file was renamed, the checksum is not
+    checked.
     """
 
     def __init__(self, path: Path, *, checksum: str = "") -> None:
@@ -92,8 +93,8 @@ class ArchiveFile:
     def contents(self) -> Iterator[Content]:
         """Yields every line except the first and the last.
 
-        Call this function only once. The file is known to be whole only when the iterator has ended
-        without an error.
+        Call this function only once. Only when the iterator has ended without an error is the file
+        known to be complete.
         """
         for line in self._lines:
             if isinstance(line, Closing):

@@ -21,10 +21,9 @@ NO_FOLDER = "it has no --archive-folder"
 class ArchiveFolder:
     """The folder of the archives' files.
 
-    If the name of a file begins with a dot, the file is not complete, or its checksum is not in the
-    database yet. `make`: true if the server creates a missing folder. A folder that several
-    machines share must exist already, because the server cannot distinguish a missing folder from a
-    share that is not mounted.
+    A file whose name begins with a dot is not complete, or is not published yet. `make`: true if
+    the server creates a missing folder. A folder that several machines share must exist already,
+    because the server cannot distinguish a missing folder from a share that is not mounted.
     """
 
     def __init__(self, path: Path | None, *, make: bool) -> None:
@@ -45,8 +44,8 @@ class ArchiveFolder:
 
     def writer(self, archive: ArchiveRecord) -> tuple[ArchiveWriter, Path]:
         """Returns the writer of a new file, and the path of this file. Each process that works on
-        the archive writes a file of its own, because a process that worked on the archive earlier
-        may still be alive.
+        an archive writes a separate file, because a process that worked on the archive earlier may
+        still be alive.
         """
         path = self._folder / f".{archive.id}-{archive.worker}.part"
         opening = Opening(
@@ -65,15 +64,16 @@ class ArchiveFolder:
         self._sync()
 
     def publish(self, archive: ArchiveRecord) -> None:
-        """Gives the file its final name. A second call changes nothing."""
+        """Gives the file of the archive its final name. A second call changes nothing."""
         finished = self._finished(archive)
         if finished.exists():
             finished.rename(self._file(archive))
             self._sync()
 
     def open(self, archive: ArchiveRecord) -> ArchiveFile:
-        """Opens the archive's file. Raises DamagedArchive if the file does not have the archive's
-        checksum or does not begin like an archive, and OSError if the file cannot be read.
+        """Opens the archive's file. Raises DamagedArchive if the file does not have the checksum in
+        the archive's record, or does not begin like an archive, and OSError if the file cannot be
+        read.
         """
         return ArchiveFile(self._file(archive), checksum=archive.checksum)
 
@@ -85,8 +85,8 @@ class ArchiveFolder:
             path.unlink(missing_ok=True)
 
     def remove(self, archive: ArchiveRecord) -> None:
-        """Removes the file permanently. A second call changes nothing. Raises Refused if the file
-        cannot be removed.
+        """Removes the file of the archive permanently. A second call changes nothing. Raises
+        Refused if the file cannot be removed.
         """
         try:
             self._file(archive).unlink(missing_ok=True)
@@ -95,7 +95,7 @@ class ArchiveFolder:
             raise _unusable(f"{self._folder}: {error.strerror}") from None
 
     def pieces(self, archive: ArchiveRecord, *, offset: int) -> Iterator[bytes]:
-        """Yields the contents of the file from the offset on, in pieces.
+        """Yields the contents of the archive's file from the offset on, in pieces.
 
         Raises Refused if the file cannot be read, or if its size is not the size in the archive's
         record. Also raises Refused after the last piece if `offset` is 0 and the checksum differs.

@@ -1,7 +1,8 @@
 """Defines the lines of an archive's file. Each line is a JSON object with a `kind`.
 
-The first line names the archive, the last line counts the lines of each kind. Enumeration values
-are written as names, and times in ISO 8601, so that people can read a file without this program.
+The first line names the archive, the last line counts the lines of each kind. Outside stored
+documents, the values of enumerations are written as names, and times in ISO 8601, so that people
+can read a file without this program.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class Opening(_Line, frozen=True, kw_only=True, tag="archive", omit_defaults=Fal
 
 
 class RequestLine(_Line, frozen=True, kw_only=True, tag="request"):
-    """The row of a request. `contents`: the change that the platform had to make."""
+    """The row of a request. `contents`: the stored document with the change that the platform had
+    to make.
+    """
 
     number: str
     provider: str
@@ -111,8 +114,8 @@ class EntryLine(_Line, frozen=True, kw_only=True, tag="reset_run_entry"):
 
 
 class AuditLine(_Line, frozen=True, kw_only=True, tag="audit"):
-    """An entry of the audit trail. `code`: a gRPC status code. The log of the server contains the
-    entries in the same form.
+    """An entry of the audit trail. `code`: a gRPC status code. The log of the server shows the same
+    fields of an entry.
     """
 
     id: str

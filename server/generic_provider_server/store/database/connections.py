@@ -37,9 +37,8 @@ def checked(url: str) -> str:
     """Returns the URL with the scheme postgresql://. Raises UnsupportedDatabase if the URL is
     wrong.
 
-    If the host or the name of the database contains an @, a part of a password was taken for the
-    host or the name. The function refuses a URL with such a part, because otherwise a name server
-    could see the part of the password.
+    If the host or the name of the database contains an @, the function refuses the URL: the host or
+    the name contains a part of a password, which otherwise could be sent to a name server.
     """
     try:
         parts = psycopg.conninfo.conninfo_to_dict(url)
@@ -112,8 +111,8 @@ class Reader(PostgresqlDatabase):
 
     def _connect(self) -> psycopg.Connection[Any]:
         """Connects. After an attempt to connect has timed out, all attempts within RETRY_SECONDS
-        fail immediately. Otherwise each thread would wait for the attempts of the threads before
-        it, because threads connect one after the other.
+        fail immediately. If these attempts did not fail immediately, each thread would wait for the
+        attempts of other threads, because threads connect one after the other.
         """
         if time.monotonic() - self._failed_at < RETRY_SECONDS:
             raise psycopg.OperationalError("the database could not be reached just now")
@@ -142,6 +141,6 @@ def _options(url: str, *, waits: Waits | None = None) -> dict[str, Any]:
     settings = (
         f"-c idle_in_transaction_session_timeout={patience * 1_000:.0f} "
         f"-c lock_timeout={lock * 1_000:.0f} "
-        "-c jit=off"  # compiling a statement takes longer than running it
+        "-c jit=off"  # to compile a statement takes longer than to run it
     )
     return {**options, "options": settings}

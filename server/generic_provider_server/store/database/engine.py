@@ -41,7 +41,7 @@ class InDoubt(StoreLost):
 
 
 class StoreDamaged(Exception):
-    """The database is damaged. Only a person can repair it."""
+    """The database is damaged. Only a person can repair the database."""
 
 
 class StoreGone(StoreLost):

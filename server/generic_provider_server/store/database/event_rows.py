@@ -10,7 +10,7 @@ MOST_IN_ROW = 500
 
 
 def batched_events(events: Iterable[Event]) -> Iterator[list[Event]]:
-    """Yields the events in lists of about MOST_IN_ROW events. Each list becomes one row.
+    """Yields the events in lists of about MOST_IN_ROW events. Each list is stored as one row.
 
     The event of a rollback counts as several events, because such an event is long.
     """

@@ -35,8 +35,8 @@ def failure_of(error: BaseException | None) -> StoreLost | StoreDamaged | None:
     """Returns a StoreDamaged if the database has found damaged data, a StoreLost if SQLite cannot
     use the database file, otherwise None.
 
-    If the end of a transaction has failed, only the cause or the context of the error describes the
-    failure. So the function examines the cause and the context too.
+    The function also examines the cause or the context of the error: if the end of a transaction
+    has failed, only the cause or the context describes the failure.
     """
     if error is None:
         return None

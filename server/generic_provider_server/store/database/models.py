@@ -29,8 +29,8 @@ class Setting(Model):
 
 
 class Counter(Model):
-    """The last number that was given to an object of one kind, for example to a subscription or a
-    request.
+    """The greatest number that was given to, or reserved for, objects of one kind, for example
+    subscriptions.
     """
 
     name = TextField(primary_key=True)
@@ -83,9 +83,9 @@ class LinkRow(Model):
     """A link of a subscription to a provider, with the columns that queries need.
 
     The link itself is in the document of the subscription. `sync_state` only says whether the link
-    is OUT_OF_SYNC. A link that is not OUT_OF_SYNC is PENDING if it has a lane, otherwise IN_SYNC.
-    `holds`: 1 if the platform has confirmed an entitlement. `report_time`: the start of the last
-    complete report that has named the subscription; 0 if there is none.
+    is OUT_OF_SYNC. A link that is not OUT_OF_SYNC is PENDING if there is a lane for the link,
+    otherwise IN_SYNC. `holds`: 1 if the platform has confirmed an entitlement. `report_time`: the
+    start of the last complete report that has named the subscription; 0 if there is none.
     """
 
     provider = TextField()

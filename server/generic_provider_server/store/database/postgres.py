@@ -44,7 +44,7 @@ SIGNS_OF_A_START = (
 )
 """If an error of libpq contains one of these texts, the database will probably be ready soon.
 
-The driver gives these errors no code.
+The texts are needed, because the driver gives errors of a lost connection no code.
 """
 
 AGAIN = (errors.DeadlockDetected, errors.SerializationFailure, errors.QueryCanceled)

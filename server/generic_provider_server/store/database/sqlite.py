@@ -103,8 +103,8 @@ class SqliteEngine:
         """Begins a transaction.
 
         Raises StoreGone after the commit if the written file was moved, removed or replaced, and
-        InDoubt if the file cannot be examined. With these exceptions, every acknowledged change is
-        in the file that has the name of the database.
+        InDoubt if the file cannot be examined. So a change is acknowledged only if the file that
+        contains the change still has the name of the database.
         """
         with _named_failures(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())

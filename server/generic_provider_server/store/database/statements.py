@@ -95,8 +95,8 @@ RESERVE = insert(ItemRow)
 RESERVE_UNASKED = insert(ItemRow, every=False)
 """Reserves items that no caller requested.
 
-It is no error if such an item is already reserved for another subscription: a late answer may name
-an item that another subscription got in the meantime.
+It is no error if an item is already reserved for another subscription, because a late answer may
+name an item that another subscription got in the meantime.
 """
 
 RELEASE = delete(ItemRow, whole=True, every=False)

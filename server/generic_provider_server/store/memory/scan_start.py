@@ -84,7 +84,7 @@ class ScanStarts:
         self._drop()
 
     def begin_anew(self) -> None:
-        """Lets the next scans find all ready lanes, because nobody knows which became ready."""
+        """Lets the next scans find all ready lanes, because nobody knows which are new."""
         self.forget()
         self._starts.clear()
 

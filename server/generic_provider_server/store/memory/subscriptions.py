@@ -38,7 +38,7 @@ def names_of(aggregate: Aggregate) -> Names:
 
 def names_after(former: Aggregate | None, names: Names, transition: Transition) -> Names:
     """Returns the names after the transition. `former`: the state before the transition. `names`:
-    the names of this state.
+    the names in the state `former`.
     """
     added = uses_added(former, transition) if former else None
     if added is None:

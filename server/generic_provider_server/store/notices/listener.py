@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 class Listener:
-    """Receives the notifications of other processes on a thread of the listener's own."""
+    """Receives the notifications of other processes on its own thread."""
 
     def __init__(
         self,

@@ -94,7 +94,7 @@ class Archivable(ArchivableRuns):
         return Page(lines, PageStart(end) if more else None)
 
     def _action_page(self, archive: ArchiveRecord, *, place: PageStart) -> Page:
-        """Finds actions without requests. Such actions belong to no provider."""
+        """Finds actions without requests. Actions without requests belong to no provider."""
         if archive.provider:
             return Page((), None)
         after = place.number

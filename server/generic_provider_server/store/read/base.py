@@ -72,7 +72,7 @@ class BaseQueries:
 
     def _requests(self, rows: Iterable[Any]) -> list[RequestRecord]:
         """Returns the requests, each with its account number and, if pending, with the reason why
-        it waits.
+        the request waits.
         """
         records = [request_of_row(row) for row in rows]
         if not records:
@@ -94,8 +94,9 @@ class BaseQueries:
         ]
 
     def _shown(self, record: RequestRecord, lane: Any | None) -> RequestRecord:
-        """Returns the request. A pending request gets the reason why it waits. A request on a live
-        lease also gets the adapter, the start of the lease, and one attempt more.
+        """Returns the request with additional facts: a pending request gets the reason why the
+        request waits. A request on a live lease also gets the adapter, the start of the lease, and
+        one attempt more.
 
         `lane`: the row of the request's lane.
         """

@@ -43,13 +43,13 @@ class DutyQueries(BaseQueries):
 
     def subscriptions_due(self) -> dict[str, Instant]:
         """Returns the subscriptions for which an automatic end or the end of a usage record is due,
-        each with the time of its first end. The subscriptions are in the order of these times.
+        each with the time of the first end, in the order of these times.
         """
         return self._due_times(sql.SUBSCRIPTIONS_DUE, duty="ends")
 
     def subscriptions_with_scheduled(self) -> dict[str, Instant]:
         """Returns the subscriptions with a scheduled action that is due, each with the due time of
-        its first scheduled action. The subscriptions are in the order of these times.
+        the first of these actions, in the order of these times.
         """
         return self._due_times(sql.SCHEDULED_ARE_DUE, duty="scheduled")
 

@@ -22,7 +22,8 @@ wait. The pause between two rounds of attempts is at most this fraction of the t
 """
 SUSPECT_SECONDS = 60.0
 """The rows that a blocked command names count as locked until a command that names them has run,
-but at most for this number of seconds. They count as locked even after the command was given up.
+but at most for this number of seconds. These rows count as locked even after the blocked command
+was given up.
 """
 
 Name = tuple[str, object]
@@ -44,8 +45,8 @@ class Blocked(Generic[N]):
     """The commands that wait for a lock, in the order in which they began to wait, and the rows
     that they name: subscriptions, items, request ids and requests.
 
-    The database does not say which row is locked. So every other command that names a row of a
-    waiting command waits too. `seconds`: how long a command may wait after it was queued.
+    The database does not say which row is locked. So a command that names the same row as a waiting
+    command waits too. `seconds`: how long a command may wait after it was queued.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -96,7 +97,7 @@ class Blocked(Generic[N]):
 
     def attempts(self) -> Iterator[list[N]]:
         """Yields groups of waiting commands. The commands are in the order in which they began to
-        wait. A command is left out if an earlier command that still waits names one of its rows.
+        wait. A command is left out if an earlier command that still waits names the same row.
 
         The caller runs each group, and calls `add` for each command that is still blocked. The
         first group of a round is a single command. After a group in which a command is still

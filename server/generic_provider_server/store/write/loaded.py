@@ -56,11 +56,12 @@ SEARCHES = Needs(searches=True)
 
 
 class Loaded:
-    """The loaded rows, with the changes of the group's commands.
+    """The rows that a transaction has loaded, with the changes that the commands of the group have
+    made.
 
-    A loaded subscription is locked: no other process can change it before the commit. `succeeded`:
-    for each successful command of a duty, the subscriptions that the command has processed, and the
-    duty.
+    A loaded subscription is locked: no other process can change the subscription before the commit.
+    `succeeded`: for each successful command of a duty, the subscriptions that the command has
+    processed, and the duty.
     """
 
     def __init__(self, tables: Tables, *, memory: Memory, shared: bool) -> None:
@@ -229,7 +230,9 @@ class Loaded:
         raise NotImplementedError
 
     def first_due(self, subscription: str) -> ActionRecord | None:
-        """Returns the scheduled action that has been due longest, or None if none is due."""
+        """Returns the scheduled action that has been due longest, or None if no scheduled action is
+        due.
+        """
         scheduled = self.scheduled[subscription].values()
         due = [(each.due_time, each.id, each) for each in scheduled if self._is_due(each)]
         return min(due)[2] if due else None

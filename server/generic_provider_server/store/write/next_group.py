@@ -10,8 +10,8 @@ from typing import Generic, Protocol, TypeVar
 from .loaded import Needs
 
 MOST_IN_GROUP = 400
-"""The greatest size of a group; only a group with a single command of a greater size is larger. The
-size of a command is the number of subscriptions that the command names, but at least `Needs.size`.
+"""The greatest size of a group, unless a single command in the group is very large. The size of a
+command is the number of subscriptions that the command names, but at least `Needs.size`.
 """
 SHARE = MOST_IN_GROUP // 4
 """Each group has room of this size for commands for which no adapter waits, even while adapters are

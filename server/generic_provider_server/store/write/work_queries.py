@@ -41,7 +41,7 @@ OVERDUE_DELAYED = (
 
 
 class WorkQueries:
-    """Finds subscriptions. The command then locks and loads these subscriptions with `load_free`.
+    """Finds subscriptions, which the command must then lock and load with `load_free`.
 
     Each query except `overdue` returns at most `most` subscriptions. The queries leave out the
     subscriptions in `set_aside`, which are set aside from the duty of the command.
@@ -84,8 +84,8 @@ class WorkQueries:
         return self._found(RAN_OUT, *limits, most=most)
 
     def note_empty(self, provider: str) -> None:
-        """Records that the provider has no ready lane. If a subscription is set aside, this is not
-        recorded.
+        """Records that the provider has no ready lane. Records nothing if a subscription is set
+        aside.
         """
         self._notice.ready.pop(provider, None)
         if not self.set_aside:

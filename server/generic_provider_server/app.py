@@ -38,7 +38,7 @@ from .services.rereading import Rereading
 from .services.resetting import Resetting
 from .services.watching import Watching
 from .store.archives.folder import archive_folder
-from .store.database.engine import StoreGone, StoreLost
+from .store.database.engine import StoreFailed, StoreGone, StoreLost
 from .store.opening import open_store
 from .store.store import Store
 from .store.waits import Waits
@@ -50,6 +50,9 @@ ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
 """The number of further attempts to reach a database at the start, and the seconds between two
 attempts.
 """
+
+GONE = {StoreGone: "database_gone", StoreFailed: "writer_gone"}
+"""The names of the lines in the log that say why the server stops by itself."""
 
 log = structlog.get_logger()
 
@@ -65,8 +68,9 @@ async def serve(
 
     `on_serving` is called with the address when the server serves; `running` explains the other
     arguments. Raises StoreInUse, StoreLost or UnsupportedDatabase if the database cannot be used,
-    OSError if an address cannot be bound, and StoreGone after the database file was removed or
-    replaced, or after a newer version has changed the schema.
+    OSError if an address cannot be bound, StoreGone after the database file was removed or
+    replaced, or after a newer version has changed the schema, and StoreFailed if the server cannot
+    write any more.
     """
     configure_logs(settings)
     stop, gone = asyncio.Event(), list[Exception]()
@@ -74,7 +78,7 @@ async def serve(
 
     def stop_without(error: Exception) -> None:
         if not gone:
-            name = "database_gone" if isinstance(error, StoreGone) else "address_gone"
+            name = GONE.get(type(error), "address_gone")
             log.error(name, error=str(error))
         gone.append(error)
         stop.set()
@@ -118,9 +122,9 @@ async def running(
 
     The parts of the server stop in the reverse order of their start. If `port_shared` is True,
     other processes may serve on the same port. `on_gone` is called again and again while
-    `Store.check` raises StoreGone, and once if the server cannot listen on its address any more.
-    `show` serves the metrics of this process; if `show` is None, the metrics are served at the
-    address in the settings.
+    `Store.check` raises StoreGone or StoreFailed, and once if the server cannot listen on its
+    address any more. `show` serves the metrics of this process; if `show` is None, the metrics are
+    served at the address in the settings.
     """
     _check_before_the_store_is_opened(settings, port_shared=port_shared)
     async with AsyncExitStack() as stack:
@@ -196,7 +200,7 @@ def _watching(store: Store, on_gone: Callable[[Exception], None]) -> Loop:
     async def check() -> None:
         try:
             store.check()
-        except StoreGone as gone:
+        except (StoreGone, StoreFailed) as gone:
             on_gone(gone)
 
     return Loop("database file", check, seconds=WATCH_SECONDS)

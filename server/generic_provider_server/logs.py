@@ -67,6 +67,13 @@ def configure_logs(settings: Settings) -> None:
     level = max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level.name])
     logging.basicConfig(handlers=[libraries], level=level, force=True)
     logging.captureWarnings(capture=True)
+    threading.excepthook = _log_failed_thread
+
+
+def _log_failed_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None:
+        name = failed.thread.name if failed.thread else ""
+        structlog.get_logger().error("thread_failed", thread=name, exc_info=failed.exc_value)
 
 
 def audit_lines(settings: Settings) -> Callable[[Iterable[AuditEntry]], None]:

@@ -9,7 +9,13 @@ import click
 
 from .config import Settings
 from .metrics.showing import Show
-from .store.database.engine import StoreGone, StoreInUse, StoreLost, UnsupportedDatabase
+from .store.database.engine import (
+    StoreFailed,
+    StoreGone,
+    StoreInUse,
+    StoreLost,
+    UnsupportedDatabase,
+)
 
 
 class Gone(click.ClickException):
@@ -37,7 +43,7 @@ def run_one(
             runner.run(serving)
     except StoreGone as error:
         raise Gone(str(error)) from error
-    except (StoreInUse, StoreLost, UnsupportedDatabase) as error:
+    except (StoreFailed, StoreInUse, StoreLost, UnsupportedDatabase) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         said = f"{error.filename}: {error.strerror}" if error.filename else str(error)

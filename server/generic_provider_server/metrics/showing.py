@@ -159,10 +159,16 @@ def sent(connection: Connection, read: Read) -> Iterator[None]:
     ending = threading.Event()
 
     def send() -> None:
-        with suppress(OSError):  # the receiving process has died
-            while not ending.wait(SEND_SECONDS):
+        while True:
+            ends = ending.wait(SEND_SECONDS)
+            try:
                 connection.send(read())
-            connection.send(read())
+            except OSError:  # the receiving process has died
+                return
+            except Exception:
+                log.exception("metrics_not_sent")
+            if ends:
+                return
 
     sender = threading.Thread(target=send, name="metrics-sender", daemon=True)
     sender.start()

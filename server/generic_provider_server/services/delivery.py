@@ -227,9 +227,9 @@ class Delivery:
         with self._listening(provider) as ready:
             ready.set()
             while not self._draining:
-                await self._wait(ready)
-                ready.clear()
                 try:
+                    await self._wait(ready)
+                    ready.clear()
                     while await self._serve(provider):
                         pass
                 except Refused as refused:

@@ -104,10 +104,11 @@ class SignOfLife:
         except errors.LockNotAvailable as error:
             log.warning("sign_of_life_not_written", error=str(error))
             return False
-        except psycopg.Error as error:
+        except Exception as error:  # the thread must not end
             self._close()
             if not self.lost:
-                log.error("sign_of_life_not_written", error=str(error))  # noqa: TRY400
+                unexpected = not isinstance(error, psycopg.Error)
+                log.exception("sign_of_life_not_written", error=str(error), exc_info=unexpected)
                 self._loop.call_soon_threadsafe(self._listeners.notify_unreachable)
             self.lost = True
             return False

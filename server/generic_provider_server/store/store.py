@@ -133,8 +133,9 @@ class Store:
 
     def check(self) -> None:
         """Raises StoreGone if the database file was removed or replaced, or if a newer version has
-        changed the schema so that this version must stop. If a checkpoint has found that the
-        database is damaged, reports the damage to the listeners.
+        changed the schema so that this version must stop. Raises StoreFailed if the writer's thread
+        has ended. If a checkpoint has found that the database is damaged, reports the damage to the
+        listeners.
         """
         if self.sign_of_life is not None and self.sign_of_life.outdated:
             raise StoreGone(self.sign_of_life.outdated)

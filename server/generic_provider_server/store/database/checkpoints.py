@@ -30,16 +30,24 @@ class Checkpoints:
         """
         source = f"{path.absolute().as_uri()}?mode=rw"  # in mode rw SQLite never creates the file
         self._connection = sqlite3.connect(source, uri=True, check_same_thread=False)
-        self.failure: sqlite3.Error | None = None
+        self.failure: Exception | None = None
         self._thread: Thread | None = None
         self._committed = Event()
         self._stopping = Event()
 
+    def start(self) -> None:
+        """Starts the thread, unless it runs already.
+
+        Call this function before a transaction: if the process may have no further thread, nothing
+        is committed yet.
+        """
+        if self._thread is None:
+            thread = Thread(target=self._work, name="checkpoints", daemon=True)
+            thread.start()
+            self._thread = thread
+
     def note_commit(self) -> None:
         self._committed.set()
-        if self._thread is None:
-            self._thread = Thread(target=self._work, name="checkpoints", daemon=True)
-            self._thread.start()
 
     def stop(self) -> None:
         """Stops the thread and closes the connection. No commit may follow."""
@@ -55,9 +63,10 @@ class Checkpoints:
             self._committed.clear()
             try:
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            except sqlite3.Error as error:
+            except Exception as error:  # the thread must not end
                 if self.failure is None:
-                    log.warning("checkpoint_failed", error=str(error))
+                    unexpected = not isinstance(error, sqlite3.Error)
+                    log.warning("checkpoint_failed", error=str(error), exc_info=unexpected)
                 self.failure = error
             else:
                 self.failure = None

@@ -44,6 +44,12 @@ class StoreDamaged(Exception):
     """The database is damaged. Only a person can repair the database."""
 
 
+class StoreFailed(Exception):
+    """The thread that writes has ended after an unexpected error, so this process cannot change the
+    store any more.
+    """
+
+
 class StoreGone(StoreLost):
     """The database file was moved, replaced or removed, so that new changes would be lost.
     StoreGone is also raised if this version of the service must not use the database any more.

@@ -106,6 +106,7 @@ class SqliteEngine:
         InDoubt if the file cannot be examined. So a change is acknowledged only if the file that
         contains the change still has the name of the database.
         """
+        self._checkpoints.start()
         with _named_failures(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())
             numbers = Numbers(dict(self._last))

@@ -21,6 +21,7 @@ from .notice import notice_in
 
 POLL_SECONDS = 0.5
 PATIENCE = 5.0
+EXPECTED = (psycopg.Error, msgspec.MsgspecError, UnsupportedDatabase)
 
 log = structlog.get_logger()
 
@@ -70,9 +71,10 @@ class Listener:
                     log.info("notifications_found")
                     self._loop.call_soon_threadsafe(self._listeners.notify_missed)
                 self._receive(self._connection)
-            except (psycopg.Error, msgspec.MsgspecError, UnsupportedDatabase) as error:
-                if self._connection is not None:
-                    log.warning("notifications_lost", error=str(error))
+            except Exception as error:  # the thread must not end
+                unexpected = not isinstance(error, EXPECTED)
+                if self._connection is not None or unexpected:
+                    log.warning("notifications_lost", error=str(error), exc_info=unexpected)
                 self._close()
                 self._stopping.wait(POLL_SECONDS)
         self._close()

@@ -60,6 +60,9 @@ class Blocked(Generic[N]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __iter__(self) -> Iterator[N]:
+        return iter(self._waiting)
+
     def add(self, command: N) -> None:
         command.blocked = True
         self._waiting.setdefault(command)

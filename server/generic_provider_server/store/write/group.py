@@ -9,7 +9,7 @@ import structlog
 
 from ...domain.refusals import Refused
 from ..database import statements as sql
-from ..database.engine import DATABASE_ERRORS, Engine
+from ..database.engine import DATABASE_ERRORS, Engine, InDoubt
 from ..memory.memory import Memory
 from ..memory.providers import Providers
 from ..memory.set_aside import Unprocessable
@@ -39,7 +39,8 @@ class GroupCommit:
         """Runs the commands and commits.
 
         `probe`: true if the transaction must write to the database even if the group is empty, to
-        find out whether changes are possible.
+        find out whether changes are possible. Raises InDoubt if something fails after the commit,
+        so that the commands do not run again.
         """
         memory, needs = self._memory, [asked.needs for asked in group]
         with self._engine.transaction(lock_wait=lock_wait) as (tables, numbers):
@@ -63,6 +64,16 @@ class GroupCommit:
                 tables.run(sql.PROBE, ())
             if self._engine.shared:
                 tables.notify(self.throttle.messages(transaction.notice))
+        try:
+            self._note_commit(transaction, former)
+        except Exception as error:
+            log.exception("commit_not_noted")
+            raise InDoubt(repr(error)) from error
+        return transaction.notice
+
+    def _note_commit(self, transaction: Transaction, former: Providers) -> None:
+        """Updates the memory after a commit. `former`: the providers before the transaction."""
+        memory = self._memory
         self.throttle.sent()
         memory.scan_starts.keep()
         memory.scan_starts.note(transaction.notice.ready)
@@ -72,7 +83,6 @@ class GroupCommit:
         transaction.keep_recent()
         if transaction.providers is not former.records:
             memory.providers = Providers(transaction.providers, transaction.catalogues)
-        return transaction.notice
 
     def _run_all(self, group: Sequence[Asked[Any]], transaction: Transaction) -> None:
         """Runs the commands and writes their changes. Commands that search run after all other

@@ -25,6 +25,7 @@ from ..database.engine import (
     Locked,
     Overtaken,
     StoreDamaged,
+    StoreFailed,
     StoreLost,
 )
 from ..memory.memory import Memory
@@ -86,6 +87,7 @@ class Writer:
         self._stopping = False
         self._lost = False
         self._tidy = True
+        self._failed = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -99,9 +101,11 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def check(self) -> None:
-        """Raises StoreGone if the database file was removed or replaced, and StoreDamaged if a
-        checkpoint has found damage.
+        """Raises StoreFailed if the thread has ended after an unexpected error, StoreGone if the
+        database file was removed or replaced, and StoreDamaged if a checkpoint has found damage.
         """
+        if self._failed:
+            raise StoreFailed("the thread that writes to the database has failed; see the log")
         self._engine.check()
 
     def ask(
@@ -121,16 +125,37 @@ class Writer:
         return asked, awaited.future
 
     def _work(self) -> None:
-        while (asked := self._next_group()) is not None:
-            group = self._blocked.pass_on(asked)
-            if group or self._throttle.unsent or self._lost:
-                self._tidy = False
-                self._answer_soon(group, self._run_group(group, lock_wait=self._lock_wait(group)))
-            elif not self._blocked:
-                self._tidy_up()
-            if self._blocked.pause() == 0:
-                self._try_blocked()
+        asked: list[Asked[Any]] | None = []
+        try:
+            while (asked := self._next_group()) is not None:
+                self._do(asked)
+        except Exception:
+            log.exception("writer_failed")
+            self._fail_all(asked or ())
         self._engine.close()
+
+    def _do(self, asked: Sequence[Asked[Any]]) -> None:
+        group = self._blocked.pass_on(asked)
+        if group or self._throttle.unsent or self._lost:
+            self._tidy = False
+            self._answer_soon(group, self._run_group(group, lock_wait=self._lock_wait(group)))
+        elif not self._blocked:
+            self._tidy_up()
+        if self._blocked.pause() == 0:
+            self._try_blocked()
+
+    def _fail_all(self, running: Sequence[Asked[Any]]) -> None:
+        """Gives every command an error, because the thread ends. `running`: the group that was
+        running; some of its commands may have been committed.
+        """
+        with self._wanted:
+            self._failed = self._stopping = True
+            left = dict.fromkeys([*running, *self._blocked])
+            while self._asked:
+                left.update(dict.fromkeys(self._asked.next_group()))
+        for each in left:
+            each.blocked, each.error = False, unavailable("written")
+        self._answer_soon([*left], [])
 
     def _answer_soon(self, group: Sequence[Asked[Any]], notices: list[Notice]) -> None:
         done = [asked for asked in group if not asked.blocked]

@@ -192,6 +192,7 @@ class Delivery:
         """Ends every stream, because this process does not know the state of the leases any more.
         The adapters connect again.
         """
+        self._withdrawals.begin_doubt()
         for stream in self.streams.values():
             stream.stopping = True
             stream.events.put_nowait(Cut())

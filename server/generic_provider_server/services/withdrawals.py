@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
@@ -35,6 +37,7 @@ class Withdrawals:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._running: set[asyncio.Task[None]] = set()
+        self._doubt_ends_at = -math.inf
 
     def begin(self, handed: Sequence[Handed]) -> None:
         """Withdraws leases that were given but will not be sent."""
@@ -44,6 +47,14 @@ class Withdrawals:
     def end_leases(self, stream: AdapterStream) -> None:
         """Withdraws the leases of an ended stream that were not sent, and ends its other leases."""
         self._in_background(self._end_leases(stream))
+
+    def begin_doubt(self) -> None:
+        """Lets the leases of streams that end now end once more later. Call this function when the
+        connection to the database was lost: the database keeps the lost session for at most
+        `patience` seconds, and may get and make a commit in this time, which gives more leases.
+        """
+        if self._store.shared:
+            self._doubt_ends_at = time.monotonic() + self._store.waits.patience
 
     async def finish(self) -> None:
         """Waits until all withdrawals are committed, including the withdrawals of leases that a
@@ -64,6 +75,9 @@ class Withdrawals:
         await self._withdraw(stream.take_unsent())
         end = end_of_stream(stream.provider, stream.id)
         await _persistently(lambda: until_none_is_found(self._store, end))
+        if (left := self._doubt_ends_at - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+            await _persistently(lambda: until_none_is_found(self._store, end))
 
     async def _withdraw(self, handed: Sequence[Handed]) -> None:
         leases = tuple([each.lane.lease for each in handed])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 import time
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 from peewee import PostgresqlDatabase
+from psycopg.generators import send
 from psycopg.pq import TransactionStatus
 
 from ..waits import USUAL, Waits
@@ -78,6 +80,23 @@ def database_of(url: str) -> PostgresqlDatabase:
     return PostgresqlDatabase(url, prefer_psycopg3=True, **_options(url))
 
 
+class _Pipeline(psycopg.Pipeline):
+    """A pipeline after whose end the database counts the session as idle.
+
+    At the end, the class of psycopg sends a Sync and then a Flush. PostgreSQL starts to measure the
+    idle time after the Sync, and stops with the Flush. So a session that got no further message
+    would keep its locks without a limit.
+    """
+
+    def _exit_gen(self) -> Generator[Any, Any, None]:
+        try:
+            self._enqueue_sync()
+            yield from self._communicate_gen()
+        finally:
+            yield from send(self.pgconn)
+            yield from self._fetch_gen(flush=False)
+
+
 class _Connection(psycopg.Connection[Any]):
     """A connection that counts as lost when the database does not answer.
 
@@ -96,6 +115,12 @@ class _Connection(psycopg.Connection[Any]):
                 self.pgconn.finish()
                 raise psycopg.OperationalError("the database does not answer") from error
             raise
+
+    @contextmanager
+    def pipeline(self) -> Iterator[psycopg.Pipeline]:
+        self._pipeline = _Pipeline(self)
+        with super().pipeline() as pipeline:
+            yield pipeline
 
 
 class Reader(PostgresqlDatabase):

@@ -76,6 +76,7 @@ RECORDED_EACH = frozenset(
 )
 """Each call of these RPCs has its own entry."""
 
+BATCH = "BatchPerformActions"
 REPEATED = " (repeated)"
 """The detail of an entry ends with this text if the call, or an action in its batch, repeats an
 earlier call with the same `request_id`.
@@ -116,7 +117,7 @@ class CallAudit:
     @property
     def of_change(self) -> bool:
         """Tells whether the call changes something if it succeeds."""
-        if self._method == "BatchPerformActions" and self._request and self._request.actions:
+        if self._method == BATCH and self._request and self._request.actions:
             return not all(each.validate_only for each in self._request.actions)
         return self._method in RECORDED_EACH and not getattr(self._request, "validate_only", False)
 
@@ -126,7 +127,7 @@ class CallAudit:
         Returns None for a call that changes nothing. Also returns None if a command was refused and
         the call is no batch of actions: then the whole call is refused, and `refused` records it.
         """
-        batch = self._method == "BatchPerformActions"
+        batch = self._method == BATCH
         if not self.of_change or (not batch and any(each.error for each in asked)):
             return None
         self._recorded = True
@@ -147,8 +148,19 @@ class CallAudit:
     def given_up(self, asked: Sequence[Asked[Any]]) -> None:
         """Records the refusal of a call whose caller did not wait for the outcome."""
         refusals = [each.error for each in asked if isinstance(each.error, Refused)]
-        if refusals and not self._recorded:
+        if self._method == BATCH:
+            self.uncertain(asked)
+        elif refusals:
             self.refused(refusals[0])
+
+    def uncertain(self, asked: Sequence[Asked[Any]]) -> None:
+        """Records the actions of a batch whose outcome is unknown. If their transaction has failed,
+        no other entry counts them.
+        """
+        refusals = [each.error for each in asked if isinstance(each.error, Refused)]
+        unknown = [each for each in refusals if each.reason is Reason.STORE_UNAVAILABLE]
+        if unknown:
+            self.refused(unknown[0], count=len(unknown))
 
     def succeeded(self) -> None:
         """Records a successful call, unless a transaction has recorded it. For a stream from the
@@ -159,15 +171,22 @@ class CallAudit:
         elif self.of_change and (self.malformed or not self._recorded):
             self._auditing.add(AuditEntry(**self._known_facts(), refused=self.malformed))
 
-    def refused(self, refused: Refused) -> None:
+    def refused(self, refused: Refused, *, count: int = 1) -> None:
+        """Records a refusal. `count`: the number of refused items.
+
+        If the outcome is unknown, the entry is a second one, because the transaction that was
+        perhaps committed contains the entry of the change.
+        """
         if (
             self.of_change
             or self._method in RECORDED_TOGETHER
             or refused.reason is Reason.PERMISSION_DENIED
         ):
             code, reason = STATUS[refused.reason].value[0], refused.reason.value
-            entry = AuditEntry(**self._known_facts(), code=code, reason=reason, refused=1)
-            self._auditing.refuse(entry)
+            facts = self._known_facts()
+            if refused.reason is Reason.STORE_UNAVAILABLE:
+                facts = facts | {"call": random.getrandbits(63)}
+            self._auditing.refuse(AuditEntry(**facts, code=code, reason=reason, refused=count))
 
     def _known_facts(self) -> dict[str, Any]:
         """Returns the fields of the entry, except the fields of the outcome."""

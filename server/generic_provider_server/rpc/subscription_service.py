@@ -65,6 +65,7 @@ class SubscriptionServicer(EventStreams):
         checks.done()
         commands = [_command(each, call) for each in request.actions]
         asked = await self._store.do_all(commands, audit=call.audit)
+        call.audit.uncertain(asked)
         response = api.BatchPerformActionsResponse()
         for each in asked:
             self._put_result(each, response.results.add())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -31,6 +32,7 @@ from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.provisioning_service_pb2 import SubscriptionRequests
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
+from generic_provider_server.store.archives.folder import ArchiveFolder
 from support.archives import make_old
 from support.calling import Caller
 
@@ -175,6 +177,38 @@ async def test_a_deleted_archive_is_gone_for_good(
     assert request.value.metadata["deleted"] == "true"
     (result,) = await client.send_responses("P", responses=[answer])
     assert result.code == ResponseCode.DUPLICATE
+
+
+async def test_an_archive_on_a_share_that_is_not_mounted_is_not_deleted(
+    client: AsyncClient, archive: Archive, tmp_path: Path
+) -> None:
+    file = tmp_path / archive.file
+    elsewhere = file.rename(tmp_path.with_name("share"))
+    with pytest.raises(ArchiveNotFound, match="is the share mounted"):
+        await client.delete_archive(archive.id, checksum=archive.checksum)
+    (shown,) = [each async for each in client.list_archives()]
+    assert shown.state == ArchiveState.COMPLETED
+    elsewhere.rename(file)
+    deleted = await client.delete_archive(archive.id, checksum=archive.checksum)
+    assert deleted.state == ArchiveState.DELETED
+    assert not file.exists()
+
+
+async def test_a_deletion_that_was_interrupted_is_finished_by_a_repeat(
+    client: AsyncClient, archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot_be_removed(_: Path, *, missing_ok: bool) -> None:
+        del missing_ok
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ArchiveFolder, "check_removable", lambda *_: None)
+        patched.setattr(Path, "unlink", cannot_be_removed)
+        with pytest.raises(ArchiveFolderNotWritable):
+            await client.delete_archive(archive.id, checksum=archive.checksum)
+    assert (await client.get_archive(archive.id)).state == ArchiveState.DELETED
+    await client.delete_archive(archive.id, checksum=archive.checksum)
+    assert not (tmp_path / archive.file).exists()
 
 
 async def test_a_file_that_is_altered_cut_short_or_gone_is_no_download(

@@ -229,7 +229,9 @@ class RequestServiceServicer(object):
     def DeleteArchive(self, request, context):
         """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
         final states of the deleted requests: it never assigns these numbers again, and gives the same
-        verdicts on late answers as before. A repeated call changes nothing.
+        verdicts on late answers as before. If the file is not in the archive folder, for example
+        because a share is not mounted, the call is refused with ARCHIVE_NOT_FOUND. A repeated call
+        changes nothing, except that it removes the file if an earlier call could not remove it.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
         """

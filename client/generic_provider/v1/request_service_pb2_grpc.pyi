@@ -117,7 +117,9 @@ class RequestServiceStub:
     DeleteArchive: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.DeleteArchiveRequest, _request_service_pb2.DeleteArchiveResponse]
     """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
     final states of the deleted requests: it never assigns these numbers again, and gives the same
-    verdicts on late answers as before. A repeated call changes nothing.
+    verdicts on late answers as before. If the file is not in the archive folder, for example
+    because a share is not mounted, the call is refused with ARCHIVE_NOT_FOUND. A repeated call
+    changes nothing, except that it removes the file if an earlier call could not remove it.
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -220,7 +222,9 @@ class RequestServiceAsyncStub(RequestServiceStub):
     DeleteArchive: _aio.UnaryUnaryMultiCallable[_request_service_pb2.DeleteArchiveRequest, _request_service_pb2.DeleteArchiveResponse]  # type: ignore[assignment]
     """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
     final states of the deleted requests: it never assigns these numbers again, and gives the same
-    verdicts on late answers as before. A repeated call changes nothing.
+    verdicts on late answers as before. If the file is not in the archive folder, for example
+    because a share is not mounted, the call is refused with ARCHIVE_NOT_FOUND. A repeated call
+    changes nothing, except that it removes the file if an earlier call could not remove it.
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -386,7 +390,9 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_request_service_pb2.DeleteArchiveResponse, _abc.Awaitable[_request_service_pb2.DeleteArchiveResponse]]:
         """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
         final states of the deleted requests: it never assigns these numbers again, and gives the same
-        verdicts on late answers as before. A repeated call changes nothing.
+        verdicts on late answers as before. If the file is not in the archive folder, for example
+        because a share is not mounted, the call is refused with ARCHIVE_NOT_FOUND. A repeated call
+        changes nothing, except that it removes the file if an earlier call could not remove it.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
         """

@@ -121,7 +121,10 @@ class MoveLines(Value, frozen=True, kw_only=True):
 
 
 class DeleteArchive(Value, frozen=True, kw_only=True):
-    """Marks an archive as deleted. Run this command after the removal of the archive's file."""
+    """Marks an archive as deleted. Remove the archive's file after this command: if the file was
+    removed first and the process was killed then, the missing file would look like a file on a
+    share that is not mounted.
+    """
 
     archive: int
     checksum: str

@@ -95,11 +95,12 @@ class ArchiveCalls:
         who = call.who(checks, request.performed_by)
         record = await self._found(checks, request)
         check_deletable(record, checksum)
-        await self._threads.run(self._folder.remove, record)
+        if record.state is not ArchiveState.DELETED:
+            await self._threads.run(self._folder.check_removable, record)
         delete = DeleteArchive(archive=record.number, checksum=checksum, who=who)
-        return api.DeleteArchiveResponse(
-            archive=_archive(await self._store.do(delete, audit=call.audit))
-        )
+        deleted = await self._store.do(delete, audit=call.audit)
+        await self._threads.run(self._folder.remove, record)
+        return api.DeleteArchiveResponse(archive=_archive(deleted))
 
     async def _found(
         self,

@@ -84,6 +84,21 @@ class ArchiveFolder:
         for path in self._folder.glob(f".{archive.id}-*"):
             path.unlink(missing_ok=True)
 
+    def check_removable(self, archive: ArchiveRecord) -> None:
+        """Raises Refused if the server cannot write in the folder, or if the archive's file is not
+        in it. Then perhaps a share is not mounted, and the file is still on the share.
+        """
+        self.check()
+        try:
+            self._file(archive).stat()
+        except OSError as error:
+            text = (
+                f"nothing was deleted: the file {archive.file} of archive {archive.id} is not "
+                f"found in {self._folder} ({error.strerror}); is the share mounted?"
+            )
+            facts = {"archive": archive.id, "state": archive.state.name}
+            raise Refused(Reason.ARCHIVE_NOT_FOUND, text, **facts) from None
+
     def remove(self, archive: ArchiveRecord) -> None:
         """Removes the file of the archive permanently. A second call changes nothing. Raises
         Refused if the file cannot be removed.

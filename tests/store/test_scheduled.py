@@ -16,6 +16,7 @@ from generic_provider_server.domain.actions import (
     Activate,
     AddItems,
     AddServices,
+    AddUsage,
     AnyAction,
     ChangeLocation,
     ChangeTerms,
@@ -443,3 +444,33 @@ async def test_it_is_performed_at_that_instant_at_month_ends_and_when_clocks_cha
 
     assert [await state(bench), await state(bench, "S2")] == [State.NOT_EFFECTIVE, State.EFFECTIVE]
     assert not (await bench.subscription("S3")).aggregate.desired.services[1].on
+
+
+@pytest.mark.parametrize(
+    ("seconds", "outcome"), [(50, ActionState.EXECUTED), (150, ActionState.REJECTED)]
+)
+async def test_after_a_pause_the_end_of_a_usage_record_has_its_place_in_the_order(
+    bench: Bench, seconds: float, outcome: ActionState
+) -> None:
+    """The usage record ends after 100 s. Its end changes the revision."""
+    await bench.become(viewer("S1"))
+    end_time = Instant(bench.clock.now + 100 * SECOND)
+    film = AddUsage(
+        provider="SAT",
+        service="FILM",
+        quantity=1,
+        start_time=bench.clock.now,
+        end_time=end_time,
+        reference="film 1",
+    )
+    await bench.perform(film, "S1")
+    await bench.accept_all("SAT")
+    revision = (await bench.subscription("S1")).revision
+    scheduled = await bench.schedule(ADD_NEWS, "S1", seconds, expected_revision=revision)
+    await bench.pass_time(200)
+
+    number = scheduled.action.id
+    action = await bench.store.read(lambda queries: queries.action(number))
+    assert action is not None
+    assert action.state is outcome
+    assert not (await bench.subscription("S1")).aggregate.desired.usages

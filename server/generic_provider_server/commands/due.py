@@ -4,7 +4,7 @@ actions.
 
 from __future__ import annotations
 
-from ..domain.subscription.due import first_end, next_end, usage_is_over
+from ..domain.subscription.due import first_end, first_usage_end, next_end
 from ..domain.subscription.records import Who
 from ..domain.subscription.request_outcomes import end_usage
 from ..domain.values import Instant, Value
@@ -49,13 +49,14 @@ class ExpireOverdue(Value, frozen=True, kw_only=True):
 
 
 class PerformDue(Value, frozen=True, kw_only=True):
-    """Makes the changes of a subscription that are due: removes usage records that have ended, and
-    performs automatic ends and scheduled actions in the order of their due times.
+    """Makes the changes of a subscription that are due, in the order of their due times: removes
+    usage records that have ended, and performs automatic ends and scheduled actions.
 
-    If an automatic end and a scheduled action were due at the same time, the automatic end is
-    performed first. Requests that were overdue when an action was due expire before the action is
-    performed, so that the new requests of the action do not expire together with those requests.
-    `due_time`: the time at which the first of the changes was due.
+    All usage records that have ended are removed together, when the record that ended first would
+    be removed. If changes were due at the same time, usage records are removed first, then
+    automatic ends are performed. Requests that were overdue when an action was due expire before
+    the action is performed, so that the new requests of the action do not expire together with
+    those requests. `due_time`: the time at which the first of the changes was due.
     """
 
     subscription: str
@@ -69,23 +70,31 @@ class PerformDue(Value, frozen=True, kw_only=True):
     def run(self, transaction: Transaction) -> None:
         number = self.subscription
         record = transaction.record(number)
-        if record is not None and usage_is_over(record.aggregate, now=transaction.now):
+        over = first_usage_end(record.aggregate) if record else None
+        if over is not None and over <= transaction.now:
+            while self._perform_next(transaction, before=over):
+                pass
+            aggregate = transaction.subscription(number).aggregate
             circumstances = transaction.circumstances(number)
-            transaction.put(number, end_usage(record.aggregate, circumstances=circumstances))
+            transaction.put(number, end_usage(aggregate, circumstances=circumstances))
         while self._perform_next(transaction):
             pass
 
-    def _perform_next(self, transaction: Transaction) -> bool:
-        """Performs the action that was due first. Returns whether an action was due."""
+    def _perform_next(self, transaction: Transaction, *, before: Instant | None = None) -> bool:
+        """Performs the action that was due first, if it was due before the time `before`. Returns
+        whether it has performed an action.
+        """
         number = self.subscription
         scheduled = transaction.first_due(number)
         until = (scheduled and scheduled.due_time) or transaction.now
         record = transaction.record(number)
         end = next_end(record.aggregate.desired, now=until) if record else None
         if record is not None and (end or scheduled):
-            due = first_end(record.aggregate.desired) if end else until
+            due = (first_end(record.aggregate.desired) if end else until) or until
+            if before is not None and due >= before:
+                return False
             for link in record.aggregate.links:
-                expire_overdue(transaction, link.provider, number, at=due or until)
+                expire_overdue(transaction, link.provider, number, at=due)
         if end is not None:
             Perform(
                 action=end,

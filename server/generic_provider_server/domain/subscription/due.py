@@ -99,13 +99,19 @@ def overdue(queue: Sequence[Pending], catalogue: Catalogue, *, at: Instant) -> b
     return bool(queue) and queue[0].create_time + window <= at
 
 
+def first_usage_end(aggregate: Aggregate) -> Instant | None:
+    """Returns the earliest end of a usage record of the subscription, or of a pending request; None
+    if there is no usage record.
+    """
+    moments = [usage.end_time for usage in _usages(aggregate)]
+    queued = [pending.request.usage for link in aggregate.links for pending in link.queue]
+    return min(moments + [usage.end_time for usage in queued if usage], default=None)
+
+
 def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
     """Tells whether a usage record of the subscription, or of a pending request, has ended."""
-    return any(usage.end_time <= now for usage in _usages(aggregate)) or any(
-        pending.request.usage is not None and pending.request.usage.end_time <= now
-        for link in aggregate.links
-        for pending in link.queue
-    )
+    end = first_usage_end(aggregate)
+    return end is not None and end <= now
 
 
 def spent(before: Subscription, action: AnyAction, *, at: Instant) -> Subscription:

@@ -5,10 +5,15 @@ counted.
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider_server.domain.subscription.request_records import RequestRecord, WaitingFor
+from generic_provider_server.rpc.provisioning_service import ProvisioningServicer
 from generic_provider_server.services.delivery import Delivery
 from support.bench import Bench, stream_at
 from support.examples import viewer
@@ -45,3 +50,22 @@ async def test_what_waits_to_be_sent_when_its_stream_ends_goes_back_without_an_a
 
     sent = {each.lane.subscription for each in event} if ending == "broken" else set[str]()
     assert {each.subscription for each in requests if each.attempts} == sent
+
+
+async def test_what_a_broken_stream_has_not_sent_of_a_claim_goes_back_without_an_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lease of the claim has a message of its own, and the stream breaks after the first."""
+    monkeypatch.setattr("generic_provider_server.rpc.batches.MOST_BYTES", 1)
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    servicer = ProvisioningServicer(bench.store, Delivery(bench.store))
+    request = api.StreamPendingRequestsRequest(provider="SAT", adapter="a", max_in_flight=10)
+    call: Any = SimpleNamespace(peer="127.0.0.1:1")
+    stream: Any = servicer.StreamPendingRequests(request, call)
+    async with asyncio.timeout(20), aclosing(stream) as sent:
+        first = await anext(each async for each in sent if each.HasField("batch"))
+    (lease,) = first.batch.subscriptions
+    requests = await given_back(bench)
+
+    assert {each.subscription for each in requests if each.attempts} == {lease.subscription}

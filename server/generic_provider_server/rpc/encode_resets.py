@@ -73,8 +73,7 @@ def _definition(record: ResetDefinition) -> api.ResetRunDefinition:
 def run(record: RunRecord, settled: Settled) -> api.ResetRun:
     """Returns the message of the run.
 
-    `settled` may count requests that the run created after `record` was read. `settled` counts no
-    requests of an archive that was deleted.
+    `settled` may count requests that the run created after `record` was read.
     """
     shown = _definition(record.definition)
     shown.id, shown.version = definition_id(record.definition_id), record.version

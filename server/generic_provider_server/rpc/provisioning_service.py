@@ -75,11 +75,13 @@ class ProvisioningServicer:
                         yield _sent(drain, self._store.steady())
                         return
                     case handed:
-                        shown = ((each, self._shown(each)) for each in handed)
-                        for batch in batches(shown, size_of=_size_of):
-                            now = self._store.steady()
-                            if still_good := self._on_time(batch, now):
-                                yield _sent(_batch(still_good), now)
+                        with stream.sending(handed) as unsent:
+                            shown = ((each, self._shown(each)) for each in handed)
+                            for batch in batches(shown, size_of=_size_of):
+                                now = self._store.steady()
+                                del unsent[: len(batch)]
+                                if still_good := self._on_time(batch, now):
+                                    yield _sent(_batch(still_good), now)
 
     async def PullPendingRequests(
         self, request: api.PullPendingRequestsRequest, call: IncomingCall

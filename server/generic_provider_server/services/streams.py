@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ..commands.claim import Demand, Handed
@@ -81,6 +83,18 @@ class AdapterStream:
             if isinstance(event, tuple):
                 unsent += event
         return unsent
+
+    @contextmanager
+    def sending(self, handed: Sequence[Handed]) -> Iterator[list[Handed]]:
+        """Yields a list of the leases, from which the `with` block removes each lease before it
+        sends the lease. At the end the other leases go back to `events`.
+        """
+        unsent = list(handed)
+        try:
+            yield unsent
+        finally:
+            if unsent:
+                self.events.put_nowait(tuple(unsent))
 
     def end_if_done(self) -> None:
         if self.stopping and self.credit.in_flight <= 0 and self.claimed.is_set():

@@ -4,12 +4,16 @@ all entries.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
+from generic_provider_server.store.read import resets as read_resets
 from support.calling import Caller, Refusal
 
 RARE = {"S03", "S08"}
@@ -48,3 +52,45 @@ async def test_every_match_comes_although_no_page_examines_many(
 
     assert found == (RARE if rpc != "ListRequests" else {"S03"})
     assert pages == 3
+
+
+@pytest.mark.parametrize("kind", ["definition", "run"])
+async def test_a_page_of_long_definitions_reads_little_more_than_it_shows(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The limit of a page is so low that a page has about 15 definitions."""
+    monkeypatch.setattr("generic_provider_server.rpc.paging.MOST_BYTES", 20_000)
+    read = Counter[str]()
+
+    def counting(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def count(row: Any) -> Any:
+            read["rows"] += 1
+            return decode(row)
+
+        return count
+
+    for decode in ("definition_of_row", "run_of_row"):
+        path = f"generic_provider_server.store.read.resets.{decode}"
+        monkeypatch.setattr(path, counting(getattr(read_resets, decode)))
+    definition = resets.ResetRunDefinition(
+        name="long", provider="P", subscriptions=[f"S{n:010}" for n in range(100)]
+    )
+    for _ in range(50):
+        create = resets.CreateResetRunDefinitionRequest(definition=definition)
+        made = (await caller.call("CreateResetRunDefinition", create)).definition
+        if kind == "run":
+            submit = resets.SubmitResetRunDefinitionRequest(definition=made.id)
+            await caller.call("SubmitResetRunDefinition", submit)
+    rpc = "ListResetRuns" if kind == "run" else "ListResetRunDefinitions"
+    wanted: Any = getattr(resets, f"{rpc}Request")(page_size=1_000)
+    field = "reset_runs" if kind == "run" else "definitions"
+    found = list[str]()
+    while not found or wanted.page_token:
+        read.clear()
+        page = await caller.call(rpc, wanted)
+        assert read["rows"] <= 40
+        found += [each.id for each in getattr(page, field)]
+        wanted.page_token = page.next_page_token
+
+    letter = "U" if kind == "run" else "D"
+    assert found == [f"{letter}{n:010}" for n in range(50, 0, -1)]

@@ -285,9 +285,10 @@ async def _reset(bench: Bench) -> None:
         for outcomes in ((), (EntryOutcome.FAILED,)):
             queries.reset_entries(FORMER_RUN, outcomes=outcomes, after=number(5), limit=50)
         for chosen in (0, run.definition_id):
-            queries.reset_runs(
+            found = queries.reset_runs(
                 definition=chosen, provider=PROVIDER, states=(RunState.HELD,), before=9, limit=50
             )
+            list(found)
         queries.archive_of_run(run.id)
         queries.archive_settled_after(now, provider=PROVIDER)
 

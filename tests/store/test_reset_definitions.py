@@ -53,7 +53,9 @@ async def test_a_recurring_run_begins_when_it_is_due_and_never_twice_at_a_time(r
     assert refused.value.reason is Reason.RUN_IN_PROGRESS
 
     (held,) = await runs.bench.store.read(
-        lambda queries: queries.reset_runs(definition=0, provider="", states=(), before=0, limit=9)
+        lambda queries: list(
+            queries.reset_runs(definition=0, provider="", states=(), before=0, limit=9)
+        )
     )
     await runs.cancel(held)
     runs.bench.clock.advance(3_600)
@@ -63,8 +65,8 @@ async def test_a_recurring_run_begins_when_it_is_due_and_never_twice_at_a_time(r
 
 async def _runs_of(runs: Runs, definition: int) -> int:
     found = await runs.bench.store.read(
-        lambda queries: queries.reset_runs(
-            definition=definition, provider="", states=(), before=0, limit=9
+        lambda queries: list(
+            queries.reset_runs(definition=definition, provider="", states=(), before=0, limit=9)
         )
     )
     return len(found)

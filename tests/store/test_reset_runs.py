@@ -255,12 +255,12 @@ class _Cancelling:
         await self._sleep(seconds)
         self._after -= 1
         if self._after == 0:
-            runs = await self._runs.bench.store.read(
-                lambda queries: queries.reset_runs(
-                    definition=0, provider="", states=(), before=0, limit=1
+            run = await self._runs.bench.store.read(
+                lambda queries: next(
+                    queries.reset_runs(definition=0, provider="", states=(), before=0, limit=1)
                 )
             )
-            await self._runs.cancel(runs[0])
+            await self._runs.cancel(run)
 
 
 async def test_a_run_stops_when_its_provider_is_not_effective_any_more(runs: Runs) -> None:

@@ -137,7 +137,7 @@ async def numbers(bench: Bench) -> list[int]:
 
 async def stored_runs(bench: Bench) -> list[int]:
     found = await bench.store.read(
-        lambda r: r.reset_runs(definition=0, provider="", states=(), before=0, limit=100)
+        lambda r: list(r.reset_runs(definition=0, provider="", states=(), before=0, limit=100))
     )
     return sorted(each.id for each in found)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 from generic_provider.v1 import reset_service_pb2 as api
 
@@ -16,6 +17,8 @@ from ..domain.resets.examine import Finding
 from ..domain.resets.records import EntryOutcome, ResetDefinition, RunRecord, RunState
 from ..services.resetting import Resetting
 from ..services.surveying import AT_ONCE, survey, totals_of
+from ..store.read.queries import Queries
+from ..store.read.resets import FEW
 from ..store.store import Store
 from . import encode_resets as encode
 from .checks import TEXT, Checks
@@ -138,18 +141,19 @@ class ResetRuns:
         checks.done()
         if request.definition and not number:
             return api.ListResetRunsResponse()
-        found = await self._store.read(
-            lambda queries: queries.reset_runs(
+
+        def read(queries: Queries) -> api.ListResetRunsResponse:
+            found = queries.reset_runs(
                 definition=number,
                 provider=provider,
                 states=states,
                 before=page.after,
                 limit=page.size + 1,
             )
-        )
-        shown = await self._shown(found)
-        runs, token = page.cut(zip([each.id for each in found], shown, strict=True))
-        return api.ListResetRunsResponse(reset_runs=runs, next_page_token=token)
+            runs, token = page.cut((each.id, shown) for each, shown in _shown(queries, found))
+            return api.ListResetRunsResponse(reset_runs=runs, next_page_token=token)
+
+        return await self._store.read(read)
 
     async def ListResetRunEntries(
         self, request: api.ListResetRunEntriesRequest, call: IncomingCall
@@ -236,9 +240,19 @@ class ResetRuns:
         return record
 
     async def _shown(self, records: Sequence[RunRecord]) -> list[api.ResetRun]:
-        numbers = [record.id for record in records]
-        settled = await self._store.read(lambda queries: queries.settled_of_runs(numbers))
-        return [encode.run(record, settled[record.id]) for record in records]
+        return await self._store.read(
+            lambda queries: [shown for _, shown in _shown(queries, iter(records))]
+        )
+
+
+def _shown(
+    queries: Queries, records: Iterator[RunRecord]
+) -> Iterator[tuple[RunRecord, api.ResetRun]]:
+    """Yields the runs with their messages. Counts the requests of a few runs at a time."""
+    while few := list(islice(records, FEW)):
+        settled = queries.settled_of_runs([record.id for record in few])
+        for record in few:
+            yield record, encode.run(record, settled[record.id])
 
 
 def _number(checks: Checks, name: str) -> int:

@@ -14,6 +14,7 @@ from ..commands.reset_definitions import (
 )
 from ..domain.refusals import Reason, not_found
 from ..domain.resets.records import DefinitionState
+from ..store.read.queries import Queries
 from . import encode, encode_resets
 from .call_digest import contents_of, digest
 from .checks import CALLERS_ID, Checks
@@ -81,13 +82,15 @@ class ResetServicer(ResetRuns):
         states = checks.enums("states", request.states, DefinitionState)
         page = page_of(checks, request, start=0, key=self._store.token_key)
         checks.done()
-        found = await self._store.read(
-            lambda queries: queries.reset_definitions(
+
+        def read(queries: Queries) -> api.ListResetRunDefinitionsResponse:
+            found = queries.reset_definitions(
                 provider=provider, states=states, before=page.after, limit=page.size + 1
             )
-        )
-        definitions, token = page.cut((each.id, encode_resets.definition(each)) for each in found)
-        return api.ListResetRunDefinitionsResponse(definitions=definitions, next_page_token=token)
+            shown, token = page.cut((each.id, encode_resets.definition(each)) for each in found)
+            return api.ListResetRunDefinitionsResponse(definitions=shown, next_page_token=token)
+
+        return await self._store.read(read)
 
     async def UpdateResetRunDefinition(
         self, request: api.UpdateResetRunDefinitionRequest, call: IncomingCall

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import MsgspecError
@@ -39,6 +39,8 @@ from ..database.rows import subscription_of_row
 from ..write.resets import accepted_of_rows
 from .backlog import BacklogQueries
 
+FEW = 20
+"""The number of definitions or runs that one query reads."""
 IS_OUT_OF_SYNC, HOLDS = LinkRow.sync_state == SQL("3"), LinkRow.holds == SQL("1")
 """The values in these conditions are literals, because a database does not use a partial index if
 the value is a parameter.
@@ -84,15 +86,15 @@ class ResetReads(BacklogQueries):
 
     def reset_definitions(
         self, *, provider: str, states: Sequence[DefinitionState], before: int, limit: int
-    ) -> list[DefinitionRecord]:
-        """Returns the newest definitions.
+    ) -> Iterator[DefinitionRecord]:
+        """Yields the newest definitions.
 
-        If `before` is not 0, only definitions with smaller ids are returned.
+        If `before` is not 0, only definitions with smaller ids are yielded.
         """
         table = ResetDefinitionRow
         conditions = [table.provider == provider] if provider else []
-        conditions += _before(table, states, before)
-        return [definition_of_row(row) for row in self._newest(table, conditions, limit)]
+        conditions += _of_states(table, states)
+        return map(definition_of_row, self._newest(table, conditions, before, limit))
 
     def reset_run(self, number: int) -> RunRecord | None:
         query = ResetRunRow.select().where(ResetRunRow.id == number)
@@ -106,22 +108,31 @@ class ResetReads(BacklogQueries):
         states: Sequence[RunState],
         before: int,
         limit: int,
-    ) -> list[RunRecord]:
-        """Returns the newest runs.
+    ) -> Iterator[RunRecord]:
+        """Yields the newest runs.
 
-        If `before` is not 0, only runs with smaller ids are returned.
+        If `before` is not 0, only runs with smaller ids are yielded.
         """
         table = ResetRunRow
         conditions = [table.definition == definition] if definition else []
         conditions += [table.provider == provider] if provider else []
-        conditions += _before(table, states, before)
-        return [run_of_row(row) for row in self._newest(table, conditions, limit)]
+        conditions += _of_states(table, states)
+        return map(run_of_row, self._newest(table, conditions, before, limit))
 
-    def _newest(self, table: Any, conditions: Sequence[Expression], limit: int) -> list[Any]:
-        query = table.select()
-        if conditions:
-            query = query.where(*conditions)
-        return self._rows(query.order_by(table.id.desc()).limit(limit))
+    def _newest(
+        self, table: Any, conditions: Sequence[Expression], before: int, limit: int
+    ) -> Iterator[Any]:
+        """Yields at most `limit` rows, and reads few of them at a time: a row may list 10,000
+        subscriptions, and the caller stops when its page is full.
+        """
+        while limit > 0:
+            every = [*conditions, table.id < before] if before else conditions
+            query = table.select().where(*every) if every else table.select()
+            rows = self._rows(query.order_by(table.id.desc()).limit(min(limit, FEW)))
+            yield from rows
+            if len(rows) < FEW:
+                return
+            limit, before = limit - FEW, rows[-1].id
 
     def reset_entries(
         self, run: int, *, outcomes: Sequence[EntryOutcome], after: str, limit: int
@@ -293,9 +304,8 @@ def _filters(definition: ResetDefinition) -> list[Any]:
     return conditions
 
 
-def _before(table: Any, states: Sequence[int], before: int) -> list[Any]:
-    conditions = [table.state.in_([int(each) for each in states])] if states else []
-    return [*conditions, table.id < before] if before else conditions
+def _of_states(table: Any, states: Sequence[int]) -> list[Any]:
+    return [table.state.in_([int(each) for each in states])] if states else []
 
 
 def _settled(states: dict[int, int]) -> Settled:

@@ -158,6 +158,23 @@ async def test_who_looks_for_an_archived_reset_run_is_told_where_its_requests_ar
     assert (refusal.reason, archive.id in refusal.message) == ("INVALID_FIELD", True)
 
 
+async def test_a_repeat_of_a_reset_names_the_archive_of_its_requests(
+    client: AsyncClient, answer: ProvisioningResponse, url: str
+) -> None:
+    assert answer.request
+    (created,) = (await client.reset_subscription("S1", recreate=True, request_id="again")).requests
+    (again,) = (await client.reset_subscription("S1", recreate=True, request_id="again")).requests
+    assert again.number == created.number
+    while leases := (await client.pull("P", adapter="a")).subscriptions:
+        for lease in leases:
+            await client.send_responses("P", responses=_accepted(lease))
+    make_old(url, days=100)
+    archive = await _made(client)
+    with pytest.raises(RequestNotFound) as missing:
+        await client.reset_subscription("S1", recreate=True, request_id="again")
+    assert missing.value.metadata == {"request": created.number, "archive": archive.id}
+
+
 async def test_a_deleted_archive_is_gone_for_good(
     client: AsyncClient, archive: Archive, answer: ProvisioningResponse, tmp_path: Path
 ) -> None:

@@ -135,11 +135,13 @@ class ResetServiceServicer(object):
         platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
-        current state. With `validate_only` nothing changes, and the requests have no numbers.
+        current state. If one of these requests is archived, the repeat is refused with
+        REQUEST_NOT_FOUND, which names the archive. With `validate_only` nothing changes, and the
+        requests have no numbers.
 
         Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does
         not serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
-        REQUEST_ID_REUSED.
+        REQUEST_ID_REUSED, REQUEST_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,11 +48,13 @@ class ResetServiceStub:
     platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
-    current state. With `validate_only` nothing changes, and the requests have no numbers.
+    current state. If one of these requests is archived, the repeat is refused with
+    REQUEST_NOT_FOUND, which names the archive. With `validate_only` nothing changes, and the
+    requests have no numbers.
 
     Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does
     not serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
-    REQUEST_ID_REUSED.
+    REQUEST_ID_REUSED, REQUEST_NOT_FOUND.
     """
     CreateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]
     """Creates a definition, which describes a reset of many subscriptions of one provider. The
@@ -165,11 +167,13 @@ class ResetServiceAsyncStub(ResetServiceStub):
     platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
-    current state. With `validate_only` nothing changes, and the requests have no numbers.
+    current state. If one of these requests is archived, the repeat is refused with
+    REQUEST_NOT_FOUND, which names the archive. With `validate_only` nothing changes, and the
+    requests have no numbers.
 
     Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does
     not serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
-    REQUEST_ID_REUSED.
+    REQUEST_ID_REUSED, REQUEST_NOT_FOUND.
     """
     CreateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]  # type: ignore[assignment]
     """Creates a definition, which describes a reset of many subscriptions of one provider. The
@@ -285,11 +289,13 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
-        current state. With `validate_only` nothing changes, and the requests have no numbers.
+        current state. If one of these requests is archived, the repeat is refused with
+        REQUEST_NOT_FOUND, which names the archive. With `validate_only` nothing changes, and the
+        requests have no numbers.
 
         Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does
         not serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
-        REQUEST_ID_REUSED.
+        REQUEST_ID_REUSED, REQUEST_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from generic_provider.v1 import reset_service_pb2 as api
 
 from ..commands.reset import ResetSubscription
@@ -12,8 +15,10 @@ from ..commands.reset_definitions import (
     Submit,
     UpdateDefinition,
 )
+from ..domain.archive import request_missing
 from ..domain.refusals import Reason, not_found
 from ..domain.resets.records import DefinitionState
+from ..domain.subscription.request_records import RequestRecord, request_number
 from ..store.read.queries import Queries
 from . import encode, encode_resets
 from .call_digest import contents_of, digest
@@ -44,7 +49,7 @@ class ResetServicer(ResetRuns):
         done = await self._store.do(reset, audit=call.audit)
         requests = done.requests
         if numbers := done.numbers:
-            requests = tuple(await self._store.read(lambda queries: queries.requests_of(numbers)))
+            requests = await self._store.read(partial(_created_before, numbers=numbers))
         return api.ResetSubscriptionResponse(
             requests=first_page([encode.request(each) for each in requests]),
             providers_left_out=done.left_out,
@@ -156,3 +161,11 @@ def _number(checks: Checks, name: str, *, field: str = "definition") -> int:
     if not number:
         raise not_found(Reason.RESET_RUN_DEFINITION_NOT_FOUND, name)
     return number
+
+
+def _created_before(queries: Queries, numbers: Sequence[int]) -> tuple[RequestRecord, ...]:
+    """Returns the requests that an earlier call created. Raises Refused if one is archived."""
+    found = queries.requests_of(numbers)
+    if gone := sorted(set(numbers) - {each.number for each in found}):
+        raise request_missing(request_number(gone[0]), queries.archive_holding(gone[0]))
+    return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
@@ -76,7 +76,7 @@ class ProvisioningServicer:
                         return
                     case handed:
                         with stream.sending(handed) as unsent:
-                            shown = ((each, self._shown(each)) for each in handed)
+                            shown = self._all_shown(handed, unsent)
                             for batch in batches(shown, size_of=_size_of):
                                 now = self._store.steady()
                                 del unsent[: len(batch)]
@@ -189,6 +189,22 @@ class ProvisioningServicer:
         for handed, message in shown:
             message.lease_duration.FromMicroseconds(handed.lane.left(now))
         return [message for _, message in shown]
+
+    def _all_shown(
+        self, handed: Sequence[Handed], unsent: list[Handed]
+    ) -> Iterator[tuple[Handed, api.SubscriptionRequests]]:
+        """Yields each lease with its message.
+
+        A lease that cannot be encoded is removed from `unsent`, so that it counts an attempt: the
+        delay before the next attempt lets other subscriptions get their turn.
+        """
+        for each in handed:
+            try:
+                shown = self._shown(each)
+            except Exception:
+                unsent.remove(each)
+                raise
+            yield each, shown
 
     def _shown(self, handed: Handed) -> api.SubscriptionRequests:
         lane = handed.lane

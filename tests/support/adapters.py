@@ -304,7 +304,9 @@ class Adapters:
         assert await self._tried(work) == before, "a lease that was not sent counts no attempt"
 
     async def _tried(self, work: HeldLease) -> list[tuple[int, bool]]:
-        """Returns the attempts of each request of the lease, and whether it was handed over."""
+        """Returns, for each request of the lease that is still pending, the number of its attempts,
+        and whether a hand-over of the request ended without an answer ACCEPTED or REJECTED.
+        """
         numbers = {request.number for request in work.handed.requests}
         pending = [each for place, each in await self.truth.pending() if place == work.place]
         return [(each.attempts, each.touched) for each in pending if each.number in numbers]

@@ -39,7 +39,9 @@ from .wider_acting import WiderCrm, item_move, selection_of, service_move
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RarerCrm(WiderCrm):
     def rarely_become(self, number: str, now: Instant) -> BecomeSubscriber:
-        """Returns a subscriber whose services may have term ends, or who has only a provider."""
+        """Returns a Become Subscriber whose services may have term ends, or one that names a
+        provider and no services.
+        """
         action = self.become(number)
         if self.chance.random() < 0.3:
             provider = self._provider().code

@@ -49,7 +49,7 @@ class Entry(Value, frozen=True, kw_only=True):
 
 
 class Report(Value, frozen=True, kw_only=True):
-    """A part of a report.
+    """The command that applies a part of a platform report.
 
     `report_time`: the time at which a complete report began; 0 for any other report.
     """

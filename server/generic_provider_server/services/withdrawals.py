@@ -32,7 +32,9 @@ log = structlog.get_logger()
 
 
 class Withdrawals:
-    """The withdrawals that run in the background."""
+    """Withdraws, in the background, leases that were not sent, and ends the leases of streams that
+    have ended.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -2,10 +2,10 @@
 A claim is a command that searches for ready lanes and hands their requests over.
 
 While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. In the index of ready
-lanes, dead entries of lanes that were handed over precede the entries of ready lanes. To skip the
-dead entries, a claim scans only lanes that have been ready since the start instant or a later
-instant. The start instant is the instant since which the first lane that the last claim found had
-been ready. If a commit stores a lane that has been ready since an earlier instant, the earlier
+lanes, dead entries of lanes that were handed over precede the entries of ready lanes. To skip
+these dead index entries, a claim scans only lanes that have been ready since the start instant or a
+later instant. The start instant is the instant since which the first lane that the last claim found
+had been ready. If a commit stores a lane that has been ready since an earlier instant, the earlier
 instant becomes the start instant. From time to time a claim scans the whole index.
 """
 

@@ -75,7 +75,8 @@ class DutyQueries(BaseQueries):
 
     def _due_times(self, statement: str, *, duty: str) -> dict[str, Instant]:
         """Returns MOST_DUE subscriptions, or all due subscriptions if fewer are due. Several rows
-        may belong to the same subscription, so more than MOST_DUE rows may be necessary.
+        may belong to the same subscription, so the function may have to read more than MOST_DUE
+        rows to find MOST_DUE subscriptions.
         """
         now, most = self.now(), MOST_DUE
         while True:

@@ -112,7 +112,10 @@ def test_a_card_of_another_customer_is_shown_with_its_subscription(
         assert surplus[0].endswith("the CRM does not want it (in the CRM it is on S4)")
         assert ("CS4" in surplus[0], "CX" in surplus[1]) == (True, True)
         assert surplus[1].endswith("the CRM does not want it")
-    give_back = "send CS4 to S4 again [role support or operator]: generic-provider reset"
+    give_back = (
+        "; when the platform has answered, send everything of S4 again, because the platform may "
+        "have taken CS4 from it [role support or operator]: generic-provider reset"
+    )
     (step,) = told_as_json("subscription", "explain", "S5", server=server)[0]["platforms"]
     assert f"{give_back} subscription S4 --provider {CODE} --full" in step["next_step"]
 

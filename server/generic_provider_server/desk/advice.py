@@ -23,12 +23,13 @@ from .services_off import ON, how_to_switch_on
 from .wording import trouble
 
 MANY_ATTEMPTS = 3
-SWITCHING_ON = (
+ONLY_IF_OFF = (
     ActionKind.ACTIVATE,
     ActionKind.END_RESTING,
     ActionKind.SHORT_TERM_ACTIVATE,
     ActionKind.END_SHORT_TERM_DEACTIVATION,
 )
+"""The actions that the service refuses if the subscription is on."""
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
 Again = Callable[[SubscriptionAction], Sequence[str]]
@@ -123,27 +124,30 @@ def _give_back(platform: Platform) -> str:
     """Advises to send everything of the subscriptions that have an item in the CRM which the reset
     removes, because a platform that knows the item only once may then take it from them.
     """
-    owners = sorted(set(platform.owners.values()))
     texts = []
-    for owner in owners:
+    for owner in sorted(set(platform.owners.values())):
         items = " and ".join(sorted(i for i, each in platform.owners.items() if each == owner))
-        what = f"; when the platform has answered, send {items} to {owner} again"
+        what = (
+            f"; when the platform has answered, send everything of {owner} again, because the "
+            f"platform may have taken {items} from it"
+        )
         only = "--provider", platform.link.provider, "--full"
         texts.append(advised(what, "reset", "subscription", owner, *only))
     return "".join(texts)
 
 
 def _again(platform: Platform, refused: SubscriptionAction, again: Again) -> str:
-    """Returns the advice to perform a refused action again, as the end of a sentence. The CRM
-    refuses a second BECOME_SUBSCRIBER, and an action that switches on a subscription that is on
-    already, so the advice is then to switch on what is still off.
+    """Returns the advice to perform a refused action again, as the end of a sentence. If the
+    service would refuse the action, because it is a second BECOME_SUBSCRIBER or because the
+    subscription is on already, the advice is to switch on what is still off.
     """
-    name, present = ActionKind.name_of(refused.kind), platform.subscription
-    on_already = refused.kind in SWITCHING_ON and present.state in ON
+    present = platform.subscription
+    on_already = refused.kind in ONLY_IF_OFF and present.state in ON
     if refused.kind == ActionKind.BECOME_SUBSCRIBER or on_already:
         switch_on = how_to_switch_on(present, provider=platform.link.provider)
-        return f"; {switch_on or f'then ask for the refused part of {refused.id} another way'}"
-    what, words = f", then perform {name} again ({refused.id})", again(refused)
+        return f"; {switch_on or f'then order the refused part of {refused.id} by another action'}"
+    what = f", then perform {ActionKind.name_of(refused.kind)} again ({refused.id})"
+    words = again(refused)
     return advised(what, *words) if words else what
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from generic_provider import DifferenceKind, SubscriptionAction
+from generic_provider import AuditEntry, DifferenceKind, SubscriptionAction
 
 from .facts import Platform, is_later
 from .output import moment
@@ -20,7 +20,7 @@ def cause(platform: Platform) -> str:
 
 def _possible(platform: Platform) -> Iterator[str]:
     code, off = platform.link.provider, platform.switched_off
-    if off and any(_while_off(each, platform) for each in platform.actions):
+    if off and any(_is_within(each, off, platform.switched_on) for each in platform.actions):
         when = moment(off, "time")
         yield f"{code} was made not effective at {when}, and later changes in the CRM were not sent"
     if platform.expired:
@@ -32,12 +32,12 @@ def _possible(platform: Platform) -> Iterator[str]:
         yield f"the report of {code} at {moment(platform.report, 'time')} showed other contents"
 
 
-def _while_off(action: SubscriptionAction, platform: Platform) -> bool:
-    """Tells whether the action was executed while the provider was last not effective."""
-    off, on = platform.switched_off, platform.switched_on
+def _is_within(action: SubscriptionAction, off: AuditEntry, on: AuditEntry | None) -> bool:
+    """Tells whether the action was executed between the calls `off` and `on`, or after `off` if
+    `on` is None.
+    """
     when = action.execute_time if action.HasField("execute_time") else action.create_time
-    since = off and is_later(when, off.time)
-    return bool(since) and not (on and is_later(when, on.time))
+    return is_later(when, off.time) and not (on and is_later(when, on.time))
 
 
 def _uncertain(platform: Platform) -> str:

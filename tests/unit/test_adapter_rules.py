@@ -14,15 +14,18 @@ import pytest
 
 from generic_provider.v1.provisioning_service_pb2 import (
     RESPONSE_STATUS_ACCEPTED,
+    RESPONSE_STATUS_REJECTED,
     ProvisioningResponse,
     PullPendingRequestsRequest,
+    ResponseStatus,
     SendResponsesRequest,
     StreamPendingRequestsRequest,
 )
+from generic_provider.v1.resources_pb2 import ProvisioningRequest
 from generic_provider_server.conformance.check import Check, NotJudged
 from generic_provider_server.conformance.connecting import judge_pauses, one_stream
 from generic_provider_server.conformance.fake_service import FakeService
-from generic_provider_server.conformance.lease import CheckedStream
+from generic_provider_server.conformance.lease import CheckedLease, CheckedStream
 from generic_provider_server.conformance.named_parts import offer_of
 from generic_provider_server.conformance.rules import Broken, Findings
 from generic_provider_server.conformance.scenario_steps import Play, Terms
@@ -98,6 +101,18 @@ async def test_no_stream_begins_at_the_end_of_the_check() -> None:
     assert refused == [grpc.StatusCode.UNAVAILABLE]
 
 
+async def _answer(
+    played: Play,
+    lease: CheckedLease,
+    request: ProvisioningRequest,
+    *,
+    status: ResponseStatus.ValueType,
+) -> None:
+    answer = ProvisioningResponse(request=request.number, lease_token=lease.token, status=status)
+    sent = SendResponsesRequest(provider="P", responses=[answer])
+    await played.service.SendResponses(sent, None)
+
+
 async def test_the_patience_begins_anew_with_each_answer() -> None:
     played = play(Findings())
     one = Subscriber("P", count(), offer=played.terms.offer)
@@ -108,16 +123,28 @@ async def test_the_patience_begins_anew_with_each_answer() -> None:
     async def work() -> None:
         for each in requests:
             await asyncio.sleep(0.4 * played.patience)
-            answer = ProvisioningResponse(
-                request=each.number, lease_token=lease.token, status=RESPONSE_STATUS_ACCEPTED
-            )
-            sent = SendResponsesRequest(provider="P", responses=[answer])
-            await played.service.SendResponses(sent, None)
+            await _answer(played, lease, each, status=RESPONSE_STATUS_ACCEPTED)
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(work())
         assert await played.answered(lease, rule=3) is lease
     assert lease.done
+
+
+@pytest.mark.parametrize("is_about_service", [True, False])
+async def test_another_service_is_advised_only_if_the_rejected_request_names_one(
+    is_about_service: bool,  # noqa: FBT001 - parametrize passes it by name
+) -> None:
+    played = play(Findings())
+    one = Subscriber("P", count(), offer=played.terms.offer)
+    rejected = one.activate() if is_about_service else one.become()
+    on = CheckedStream(StreamPendingRequestsRequest())
+    lease = played.service.give([rejected, one.deactivate()], on=on, timed=False)
+    await _answer(played, lease, rejected, status=RESPONSE_STATUS_REJECTED)
+    with pytest.raises(Broken) as broken:
+        await played.answered(lease, rule=3)
+    assert "was answered REJECTED, so this rule could not be tested" in str(broken.value)
+    assert ("--service" in str(broken.value)) is is_about_service
 
 
 def test_rules_that_could_not_be_tested_have_a_reason() -> None:

@@ -101,19 +101,17 @@ class Play:
         lease. Raises Broken for `rule` if a request is not answered, or is rejected.
         """
         last = up_to.number if up_to else lease.requests[-1].number
-        for _ in range(MOST_GIVEN - 1):
+        for given in range(1, MOST_GIVEN + 1):
             await self._worked_off(lease, last, rule=rule)
             if last not in lease.waiting:
-                return lease
+                break
             left = self._left_of(lease, rule=rule)
+            if given == MOST_GIVEN:
+                told = f"{left[0].number} was handed over {MOST_GIVEN} times{self._met(left[0])}"
+                raise Broken(rule, told)
             if left[0].number not in lease.waiting:
                 await self.quiet()  # after RETRY_LATER, the service waits too
             lease = await self.give(*left)
-        await self._worked_off(lease, last, rule=rule)
-        if last in lease.waiting:
-            first = self._left_of(lease, rule=rule)[0]
-            told = f"{first.number} was handed over {MOST_GIVEN} times{self._met(first)}"
-            raise Broken(rule, told)
         return lease
 
     async def _worked_off(self, lease: CheckedLease, last: str, *, rule: int) -> None:
@@ -136,12 +134,11 @@ class Play:
             answers = [e for e in self.service.answers_to(request) if e.token == lease.token]
             if answers and answers[-1].status == v1.RESPONSE_STATUS_REJECTED:
                 kind = RequestType.Name(request.type).removeprefix("REQUEST_TYPE_")
-                told = f"{kind} {request.service.service}".rstrip()
-                raise Broken(
-                    rule,
-                    f"{told} was answered {said(answers[-1])}, so this rule could not be tested; "
-                    "--service names a service that the platform accepts",
-                )
+                what = f"{kind} {request.service.service}".rstrip()
+                told = f"{what} was answered {said(answers[-1])}, so this rule could not be tested"
+                if request.HasField("service"):
+                    told += "; --service names a service that the platform accepts"
+                raise Broken(rule, told)
             retried = answers and answers[-1].status == v1.RESPONSE_STATUS_RETRY_LATER
             if retried or request.number in lease.waiting:
                 left.append(request)
@@ -165,17 +162,14 @@ class Play:
         """Hands the request over until the adapter accepts it, rejects it, or does not know its
         type. Returns the newest answer.
         """
-        answer = await self._answer_to(request, rule=rule)
-        for _ in range(MOST_GIVEN - 1):
-            if answer.status != v1.RESPONSE_STATUS_RETRY_LATER or said(answer) == UNKNOWN:
-                break
+        times = itertools.count(1)
+        while True:
+            await self.answered(await self.give(request), rule=rule)
+            answer = self.service.answers_to(request)[-1]
+            retry = answer.status == v1.RESPONSE_STATUS_RETRY_LATER and said(answer) != UNKNOWN
+            if not retry or next(times) == MOST_GIVEN:
+                return answer
             await self.quiet()
-            answer = await self._answer_to(request, rule=rule)
-        return answer
-
-    async def _answer_to(self, request: ProvisioningRequest, *, rule: int) -> Answer:
-        await self.answered(await self.give(request), rule=rule)
-        return self.service.answers_to(request)[-1]
 
     async def newcomer(self, *, rule: int) -> Subscriber:
         """Creates a subscriber on the platform. Raises Broken for `rule` if the adapter does not

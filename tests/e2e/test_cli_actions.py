@@ -236,6 +236,7 @@ def test_a_server_that_is_not_there_is_told_with_exit_code_3() -> None:
         ("change-subscriber S1 --holder-parameter room", "is not KEY=VALUE"),
         ("replace S1 --type X --state cancelled", "is not one of"),
         ("list --state unknown", "is not one of"),
+        ("list --state NO_STATE", "'NO_STATE' is not one of"),
         ("terminate S1 --at soon", "is not a time like"),
         ("terminate S1 --at 2020-12-31T23:00Z", "--at 2020-12-31 23:00:00Z is in the past"),
         ("terminate S1 --at 2999-12-31T23:00Z --wait", "--wait does not go together with"),

@@ -226,6 +226,13 @@ def test_a_run_is_watched_as_json(
     assert (said, told.exit_code) == ([f"RESET_RUN_STATE_{each}" for each in states], exit_code)
 
 
+@pytest.mark.usefixtures("crm")
+def test_the_progress_of_an_empty_run_shows_that_it_has_ended(server: Server) -> None:
+    empty = _define(server, "--error-code=UNSEEN")
+    watched = _said(server, "reset", "run", "submit", empty, "--watch")
+    assert ("0/0" in watched, "0/?" in watched) == (True, False)
+
+
 def test_ctrl_c_ends_only_the_watching(server: Server, crm: Client) -> None:
     _outage(crm, 20)
     definition = _define(server, "--pace=1")

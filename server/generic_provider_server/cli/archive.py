@@ -76,7 +76,8 @@ def create(
     no_wait: bool,
     **options: Any,
 ) -> None:
-    """Make an archive of old requests and their actions.
+    """Make an archive of old requests and their actions. Give either --older-than or
+    --created-before.
 
     The service writes the archive in the background. Ctrl-C ends only the waiting.
     """

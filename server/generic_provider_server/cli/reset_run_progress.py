@@ -52,7 +52,7 @@ def _with_bar(runs: Iterable[ResetRun], number: str) -> Iterator[ResetRun]:
             progress.update(
                 task,
                 description=f"{number} {ResetRunState.name_of(run.state)}",
-                total=run.total or None,
+                total=run.total if run.total or run.HasField("end_time") else None,
                 completed=min(run.examined, run.total),
             )
             yield run

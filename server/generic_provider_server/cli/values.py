@@ -60,7 +60,9 @@ class Named(click.ParamType[str]):
         self._choice = click.Choice([kebab(name) for name in names])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        chosen = self._choice.convert(kebab(str(value)), param, ctx)
+        chosen = kebab(str(value))
+        if chosen not in self._choice.choices:
+            self._choice.convert(value, param, ctx)  # fails, and names the value as it was typed
         return chosen.upper().replace("-", "_")
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,7 @@ from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.provisioning_service_pb2 import SubscriptionRequests
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
+from generic_provider_server.domain.archive import ArchiveRecord
 from generic_provider_server.store.archives.folder import ArchiveFolder
 from support.archives import make_old
 from support.calling import Caller
@@ -226,6 +228,27 @@ async def test_a_deletion_that_was_interrupted_is_finished_by_a_repeat(
     assert (await client.get_archive(archive.id)).state == ArchiveState.DELETED
     await client.delete_archive(archive.id, checksum=archive.checksum)
     assert not (tmp_path / archive.file).exists()
+
+
+async def test_a_deletion_succeeds_if_another_call_deletes_the_archive_meanwhile(
+    client: AsyncClient, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, checks, deleted = ArchiveFolder.check_removable, list[object](), threading.Event()
+
+    def check_later(folder: ArchiveFolder, record: ArchiveRecord) -> None:
+        checks.append(record)
+        if len(checks) == 1:
+            assert deleted.wait(20)
+        check(folder, record)
+
+    monkeypatch.setattr(ArchiveFolder, "check_removable", check_later)
+    first = asyncio.create_task(client.delete_archive(archive.id, checksum=archive.checksum))
+    async with asyncio.timeout(20):
+        while not checks:
+            await asyncio.sleep(0.01)
+    await client.delete_archive(archive.id, checksum=archive.checksum)
+    deleted.set()
+    assert (await first).state == ArchiveState.DELETED
 
 
 async def test_a_file_that_is_altered_cut_short_or_gone_is_no_download(

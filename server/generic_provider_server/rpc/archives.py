@@ -95,8 +95,12 @@ class ArchiveCalls:
         who = call.who(checks, request.performed_by)
         record = await self._found(checks, request)
         check_deletable(record, checksum)
-        if record.state is not ArchiveState.DELETED:
-            await self._threads.run(self._folder.check_removable, record)
+        try:
+            if record.state is not ArchiveState.DELETED:
+                await self._threads.run(self._folder.check_removable, record)
+        except Refused:  # perhaps another call has just deleted the archive
+            if (await self._found(checks, request)).state is not ArchiveState.DELETED:
+                raise
         delete = DeleteArchive(archive=record.number, checksum=checksum, who=who)
         deleted = await self._store.do(delete, audit=call.audit)
         await self._threads.run(self._folder.remove, record)

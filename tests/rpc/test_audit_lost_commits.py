@@ -17,6 +17,7 @@ from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider_server.store.database.engine import StoreLost
 from generic_provider_server.store.database.postgres_tables import PostgresTables
 from generic_provider_server.store.database.sqlite_file import SqliteFile
+from generic_provider_server.store.write.group import GroupCommit
 from generic_provider_server.store.write.transaction import Transaction
 from support.calling import Caller, Refusal
 
@@ -87,3 +88,16 @@ async def test_the_actions_of_a_batch_whose_outcome_is_unknown_are_counted(
         *changes,
         ("STORE_UNAVAILABLE", "", 0, 2),
     ]
+
+
+async def test_a_batch_that_finds_no_database_has_only_the_entry_of_its_refusals(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: object, **__: object) -> None:
+        raise StoreLost("the connection was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GroupCommit, "commit", lose)
+        await caller.call("BatchPerformActions", BATCH)
+
+    assert await entries_of(caller, "BatchPerformActions") == [("STORE_UNAVAILABLE", "", 0, 2)]

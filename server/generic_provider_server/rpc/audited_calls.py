@@ -155,11 +155,12 @@ class CallAudit:
 
     def uncertain(self, asked: Sequence[Asked[Any]]) -> None:
         """Records the actions of a batch whose outcome is unknown. If their transaction has failed,
-        no other entry counts them.
+        no other entry counts them, and `succeeded` must not add an entry without counts.
         """
         refusals = [each.error for each in asked if isinstance(each.error, Refused)]
         unknown = [each for each in refusals if each.reason is Reason.STORE_UNAVAILABLE]
         if unknown:
+            self._recorded = True
             self.refused(unknown[0], count=len(unknown))
 
     def succeeded(self) -> None:

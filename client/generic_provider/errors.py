@@ -136,11 +136,11 @@ class ActionNotScheduled(FailedPrecondition):
 
 
 class RequiredDistributorMissing(FailedPrecondition):
-    """After the action, a distributor would lack the distributor that it requires."""
+    """The action would leave a distributor in use without the distributor that it requires."""
 
 
 class RequiredServiceMissing(FailedPrecondition):
-    """After the action, a service would lack the service that it requires."""
+    """The action would leave a service on without the service that it requires."""
 
 
 class ServiceNotAvailable(FailedPrecondition):

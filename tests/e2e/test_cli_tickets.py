@@ -19,6 +19,7 @@ from generic_provider import (
     ResponseStatus,
     actions,
 )
+from generic_provider.v1.subscription_service_pb2 import AddUsage
 from generic_provider_server.desk import facts
 from support.command_line import run, told_as_json
 from support.processes import Server
@@ -179,11 +180,8 @@ def test_the_customer_has_moved(server: Server, crm: Client, provider: str, numb
     assert f"{again} --address-line 'Uus 5' --city Tartu\n" in refused
 
 
-def test_a_pay_per_view_is_not_visible(
-    server: Server, crm: Client, provider: str, number: str
-) -> None:
-    start = datetime.now(UTC).replace(microsecond=0)
-    usage = actions.AddUsage(
+def _film(start: datetime) -> AddUsage:
+    return actions.AddUsage(
         service="CINEMA",
         distributor="MAIN",
         reference="V-1",
@@ -191,6 +189,13 @@ def test_a_pay_per_view_is_not_visible(
         end_time=start + timedelta(hours=3),
         parameters={"film": "Kevade"},
     )
+
+
+def test_a_pay_per_view_is_not_visible(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    start = datetime.now(UTC).replace(microsecond=0)
+    usage = _film(start)
     crm.perform(usage, subscription=number)
 
     times = f"from {start:%Y-%m-%d %H:%M:%SZ} to {start + timedelta(hours=3):%Y-%m-%d %H:%M:%SZ}"
@@ -522,15 +527,7 @@ def test_a_request_that_waits_for_a_newer_one_is_not_taken_for_the_first(
 def test_a_usage_record_is_called_unsent_only_if_all_requests_are_known(
     server: Server, crm: Client, provider: str, number: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = datetime.now(UTC)
-    usage = actions.AddUsage(
-        service="CINEMA",
-        distributor="MAIN",
-        reference="V-1",
-        start_time=start,
-        end_time=start + timedelta(hours=3),
-    )
-    crm.perform(usage, subscription=number)
+    crm.perform(_film(datetime.now(UTC)), subscription=number)
     accept_all(crm, provider)
     move = actions.ChangeLocation(address=Address(lines=["Uus 5"], city="Tartu"))
     crm.perform(move, subscription=number)

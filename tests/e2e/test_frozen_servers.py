@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ from support.postgres import own_postgres
 from support.processes import Server, wait_until
 from support.raw_adapter import RawAdapter, WatchedPlatform
 from support.soak import ROUNDS, forms
-from support.stalling import stalling_proxy
+from support.stalling import StallingProxy
 
 CODE = "P"
 NEWS = [("MAIN", "NEWS")]
@@ -156,7 +156,9 @@ async def test_whoever_stands_still_no_request_is_in_two_hands(
     with own_postgres() as postgres, ExitStack() as stack:
         database = postgres.create_database()
         clock = StepClock(postgres, urlsplit(database).path[1:])
-        proxies = [stack.enter_context(stalling_proxy(database)) for _ in range(size.servers)]
+        proxies = [
+            stack.enter_context(closing(StallingProxy(database))) for _ in range(size.servers)
+        ]
         urls = [proxy.url for proxy in proxies]
         servers = stack.enter_context(servers_on(tmp_path, urls, patience=size.patience))
         faults = Hanging(chance, size.patience, postgres, servers, proxies, clock)

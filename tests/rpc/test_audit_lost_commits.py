@@ -6,20 +6,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-import psycopg
 import pytest
 
 from generic_provider import ErrorReason
 from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider_server.store.database.engine import StoreLost
-from generic_provider_server.store.database.postgres_tables import PostgresTables
-from generic_provider_server.store.database.sqlite_file import SqliteFile
 from generic_provider_server.store.write.group import GroupCommit
 from generic_provider_server.store.write.transaction import Transaction
 from support.calling import Caller, Refusal
+from support.losing import losing_commits
 
 BECOME = subscriptions.PerformActionRequest(
     become_subscriber=subscriptions.BecomeSubscriber(type="DTH", provider="P")
@@ -30,22 +28,17 @@ BATCH = subscriptions.BatchPerformActionsRequest(actions=[BECOME, BECOME])
 @contextmanager
 def losing(monkeypatch: pytest.MonkeyPatch, *, made: bool) -> Iterator[None]:
     """Loses the database after each commit, or before it if `made` is False."""
-    commit = PostgresTables.commit
-
-    def commit_and_lose(tables: PostgresTables) -> None:
-        commit(tables)
-        raise psycopg.OperationalError("the connection was lost")
-
-    def lose(_: object) -> None:
-        raise StoreLost("the connection was lost")
-
-    with monkeypatch.context() as patched:
+    with ExitStack() as stack:
         if made:
-            patched.setattr(PostgresTables, "commit", commit_and_lose)
-            patched.setattr(SqliteFile, "check", lose)
+            stack.enter_context(losing_commits(monkeypatch))
         else:
+            patched = stack.enter_context(monkeypatch.context())
             patched.setattr(Transaction, "finish", lose)
         yield
+
+
+def lose(*_: object, **__: object) -> None:
+    raise StoreLost("the connection was lost")
 
 
 async def entries_of(caller: Caller, method: str) -> list[tuple[str, str, int, int]]:
@@ -93,9 +86,6 @@ async def test_the_actions_of_a_batch_whose_outcome_is_unknown_are_counted(
 async def test_a_batch_that_finds_no_database_has_only_the_entry_of_its_refusals(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lose(*_: object, **__: object) -> None:
-        raise StoreLost("the connection was lost")
-
     with monkeypatch.context() as patched:
         patched.setattr(GroupCommit, "commit", lose)
         await caller.call("BatchPerformActions", BATCH)

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import pytest
 
@@ -17,7 +17,7 @@ from generic_provider_server.store.waits import Waits
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, HandClock
 from support.examples import ADD_NEWS, SATELLITE, viewer
-from support.stalling import StallingProxy, stalling_proxy
+from support.stalling import StallingProxy
 
 SHORT = Waits(patience=1.0)
 IN_TIME = 15.0
@@ -29,7 +29,7 @@ slow.
 
 @pytest.fixture
 async def proxy(postgres_url: str) -> AsyncIterator[StallingProxy]:
-    with stalling_proxy(postgres_url) as proxy:
+    with closing(StallingProxy(postgres_url)) as proxy:
         yield proxy
 
 

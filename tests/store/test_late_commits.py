@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import NamedTuple
 
 import pytest
@@ -19,7 +20,7 @@ from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.waits import Waits
 from support.bench import Bench, HandClock, stream_at
 from support.examples import ADD_NEWS, SATELLITE, viewer
-from support.holding import HoldingProxy, holding_proxy
+from support.holding import HoldingProxy
 
 IN_TIME = 20.0
 
@@ -31,7 +32,7 @@ class Held(NamedTuple):
 
 @pytest.fixture
 async def held(postgres_url: str) -> AsyncIterator[Held]:
-    with holding_proxy(postgres_url) as proxy:
+    with closing(HoldingProxy(postgres_url)) as proxy:
         clock = HandClock()
         bench = Bench(open_store(proxy.url, clock=clock, waits=Waits(patience=3.0)), clock)
         await bench.add_provider(SATELLITE)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from .stalling import CHUNK, StallingProxy
 
@@ -43,12 +42,3 @@ class HoldingProxy(StallingProxy):
         for each in (source, sink):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def holding_proxy(url: str) -> Iterator[HoldingProxy]:
-    proxy = HoldingProxy(url)
-    try:
-        yield proxy
-    finally:
-        proxy.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 CHUNK = 65_536
@@ -68,12 +68,3 @@ class StallingProxy:
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
         threading.Thread(target=work, args=arguments, daemon=True).start()
-
-
-@contextmanager
-def stalling_proxy(url: str) -> Iterator[StallingProxy]:
-    proxy = StallingProxy(url)
-    try:
-        yield proxy
-    finally:
-        proxy.close()

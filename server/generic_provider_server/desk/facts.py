@@ -163,7 +163,7 @@ def _as_read(client: Client, platform: Platform) -> Platform:
     switched_off, switched_on = _switched(client, code)
     return platform._replace(
         provider=client.get_provider(code),
-        pending=_first_things_first(ours(state=RequestState.PENDING, oldest_first=True)),
+        pending=_waiting_last(ours(state=RequestState.PENDING, oldest_first=True)),
         confirmation=accepted,
         adapters=list(client.list_adapters(provider=code)),
         rejected=_rejected(client, link),
@@ -174,7 +174,7 @@ def _as_read(client: Client, platform: Platform) -> Platform:
     )
 
 
-def _first_things_first(pending: Iterable[ProvisioningRequest]) -> list[ProvisioningRequest]:
+def _waiting_last(pending: Iterable[ProvisioningRequest]) -> list[ProvisioningRequest]:
     """Moves the requests that wait for an earlier request to the end. After a rollback, such a
     request can have a smaller number than the request for which it waits.
     """

@@ -82,12 +82,20 @@ def test_a_later_action_that_means_something_else_now_says_so() -> None:
     settled(life)
 
 
-def test_a_swap_swaps_the_same_item_again_if_another_gets_its_serial_number_back() -> None:
+def with_reused_serial_number() -> Life:
+    """Returns a life in which the decoder 7 became 5, and then the card 1 became 7. The first of
+    these swaps is not answered yet.
+    """
     life = served(viewer(SPORT))
     life.perform(SwapItem(old_serial_number="1", new_serial_number="7", goods_type="DECODER"))
     life.serve("ALUXSAT")
     life.perform(SwapItem(old_serial_number="7", new_serial_number="5"))
     life.perform(SwapItem(old_serial_number="1", new_serial_number="7"))
+    return life
+
+
+def test_a_swap_swaps_the_same_item_again_if_another_gets_its_serial_number_back() -> None:
+    life = with_reused_serial_number()
     last = life.perform(SwapItem(old_serial_number="7", new_serial_number="9"))
     refuse(life)
     assert error(life, last).reason is Reason.CHANGED_BY_ROLLBACK
@@ -97,11 +105,7 @@ def test_a_swap_swaps_the_same_item_again_if_another_gets_its_serial_number_back
 
 
 def test_a_removal_removes_the_same_item_again_if_another_gets_its_serial_number_back() -> None:
-    life = served(viewer(SPORT))
-    life.perform(SwapItem(old_serial_number="1", new_serial_number="7", goods_type="DECODER"))
-    life.serve("ALUXSAT")
-    life.perform(SwapItem(old_serial_number="7", new_serial_number="5"))
-    life.perform(SwapItem(old_serial_number="1", new_serial_number="7"))
+    life = with_reused_serial_number()
     life.perform(RemoveItems(("7",)))
     refuse(life)
     assert [(i.goods_type, i.serial_number) for i in life.desired.items] == [("DECODER", "7")]

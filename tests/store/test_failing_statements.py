@@ -5,13 +5,14 @@ transaction has failed.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 import psycopg
 import pytest
 from structlog.testing import capture_logs
 
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.store.database.connections import connect
 from generic_provider_server.store.database.engine import StoreLost
 from generic_provider_server.store.database.postgres import PostgresEngine
 from generic_provider_server.store.opening import open_store
@@ -85,3 +86,13 @@ def test_a_transaction_that_has_failed_already_is_lost(postgres_url: str) -> Non
     with engine.transaction() as (tables, _):
         assert [row[0] for row in tables.select("SELECT 1 AS one")] == [1]
     engine.close()
+
+
+def test_a_connection_has_one_pipeline_at_a_time(postgres_url: str) -> None:
+    with (
+        closing(connect(postgres_url)) as connection,
+        connection.pipeline() as outer,
+        connection.pipeline() as inner,
+    ):
+        assert inner is outer
+        assert connection.execute("SELECT 1").fetchall() == [(1,)]

@@ -118,7 +118,8 @@ class _Connection(psycopg.Connection[Any]):
 
     @contextmanager
     def pipeline(self) -> Iterator[psycopg.Pipeline]:
-        self._pipeline = _Pipeline(self)
+        if self._pipeline is None:
+            self._pipeline = _Pipeline(self)
         with super().pipeline() as pipeline:
             yield pipeline
 

@@ -285,8 +285,9 @@ async def test_a_complete_report_that_does_not_come_to_its_end_misses_nobody(
     crm: AsyncClient, address: str, how: str
 ) -> None:
     await served_already(crm, "S1", "S2")
-    async with proxy_to(address) as proxy, AsyncClient(proxy.address) as client:
-        for count in (0, 1, 1_500):
+    for count in (0, 1, 1_500):
+        # A new proxy each time: gRPC waits before it connects to a broken address again.
+        async with proxy_to(address) as proxy, AsyncClient(proxy.address) as client:
             sent, broken = asyncio.Event(), asyncio.Event()
             entries = _interrupted(there("S2"), count, sent, broken)
             report = asyncio.create_task(

@@ -59,8 +59,8 @@ class Stream:
         has asked for this delay.
         """
         self.stopped = False
-        """True after a call that stops the stream: the server hands over no more requests on a
-        stopped stream.
+        """True as soon as the adapter begins the call that asks the server to stop the stream. If
+        this call succeeds, the server hands over no more requests on the stream.
         """
 
     def time(self) -> float:

@@ -92,7 +92,7 @@ async def test_a_client_with_tls_is_told_if_the_server_has_none(tmp_path: Path) 
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """Returns the files of a client (CA, certificate and key), which the test replaces."""
+    """Returns copies of the files of a client. The test replaces the file of the CA."""
     named = {name: tmp_path / name for name in ("ca", "cert", "key")}
     for name, source in ("ca", "ca.pem"), ("cert", "crm.pem"), ("key", "crm.key"):
         shutil.copy(CERTIFICATES / source, named[name])
@@ -102,8 +102,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
 async def test_clients_and_adapters_read_replaced_certificates_when_they_connect_anew(
     tmp_path: Path, files: dict[str, Path]
 ) -> None:
-    """The second server uses a certificate that it has signed itself, so a client needs the new
-    files to connect to this server.
+    """The second server uses a self-signed certificate, so a client must read the new CA file to
+    connect to this server.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         place = f"127.0.0.1:{free.getsockname()[1]}"

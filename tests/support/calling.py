@@ -31,7 +31,7 @@ class Refusal:
 
 @dataclass
 class Caller:
-    """Makes the calls. `largest`: the size in bytes of the largest answer so far."""
+    """Calls any RPC on one channel. `largest`: the size in bytes of the largest answer so far."""
 
     channel: grpc.aio.Channel
     largest: int = field(default=0)

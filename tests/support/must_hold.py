@@ -117,8 +117,9 @@ def _refused(life: Life, provider: str) -> list[Finished]:
 
 def _corrects(pending: Pending) -> bool:
     """Tells whether the request counts as a correction. A request for a usage record always counts
-    as a correction: the request may move the record together with goods, and then its rejection
-    takes nothing back in the CRM, like the rejection of a correction.
+    as a correction. An action that moves goods also moves the usage records of these goods. If the
+    platform rejects a request for such a record, nothing is taken back in the CRM, as after the
+    rejection of a correction.
     """
     return pending.origin is not RequestOrigin.ACTION or pending.request.usage is not None
 

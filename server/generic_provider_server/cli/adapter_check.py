@@ -13,8 +13,8 @@ from generic_provider import RequestType
 
 from ..config import address_of
 from ..conformance.check import NotJudged, checking
+from ..conformance.junit import write_junit
 from ..conformance.named_parts import Offer, offer_of
-from ..conformance.reports import write_junit
 from ..conformance.rules import RuleVerdict
 from ..conformance.scenario_steps import Terms
 from ..desk.output import json_line, say, show_table

@@ -175,8 +175,8 @@ def _as_read(client: Client, platform: Platform) -> Platform:
 
 
 def _waiting_last(pending: Iterable[ProvisioningRequest]) -> list[ProvisioningRequest]:
-    """Moves the requests that wait for an earlier request to the end. After a rollback, such a
-    request can have a smaller number than the request for which it waits.
+    """Returns the requests in their order, but puts those that wait for an earlier request last.
+    After a rollback, such a request can have a smaller number than the request for which it waits.
     """
     return sorted(pending, key=lambda each: each.waiting_for == WaitingFor.EARLIER_REQUEST)
 

@@ -59,8 +59,8 @@ def say(*lines: str, err: bool = False) -> None:
     controls the terminal.
 
     Errors are written to `sys.stderr`. A progress bar replaces this object while it is shown, so
-    that a line does not appear on the line of the bar. Click itself would write to the original
-    object.
+    that a line does not appear on the line of the bar. `click.echo(err=True)` would write to the
+    original standard error, even while the progress bar replaces it.
     """
     for line in lines:
         click.echo(visible(line), file=sys.stderr if err else None)

@@ -84,7 +84,9 @@ class Auditing:
         self._add_alike(_of_host(entry))
 
     def refuse(self, entry: AuditEntry) -> None:
-        """Collects the entry of a refused call."""
+        """Keeps the entry of a refused call until the next write. If the caller has had many
+        refused calls in this minute, the call is only counted, in one entry with similar calls.
+        """
         alike = _of_host(entry)
         count = self._counted(alike.caller, proven=bool(entry.roles))
         if 0 < count <= MOST_ALONE:

@@ -79,7 +79,8 @@ class Clock:
     async def _do_each(self, commands: Sequence[Command[object]], *, mass: bool) -> list[object]:
         """Runs all commands in portions, so that no call waits for many of the commands. Pauses
         after each portion while calls change something, or if other processes use the database.
-        `mass`: see `_most`.
+        `mass`: true if very many commands were due at the same time, and at least BURST of them
+        have run.
         """
         done, took = list[object](), 0.0
         while len(done) < len(commands):

@@ -30,7 +30,9 @@ class Entitled:
 
 @dataclass
 class Held:
-    """An image. `there`: each element with its contents. `doubt`: the uncertain elements."""
+    """An image. `there`: the elements in the image, each with its contents. `doubt`: the elements
+    that are uncertain.
+    """
 
     there: dict[Key, object] = field(default_factory=dict)
     doubt: set[Key] = field(default_factory=set)

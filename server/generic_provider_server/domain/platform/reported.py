@@ -39,7 +39,7 @@ class Reported(Value, frozen=True, kw_only=True):
 
 
 Unknown = tuple[str, str]
-"""An id in a report that the provider does not have, and a text about it.
+"""An id in a report that the provider does not have, and an explanation.
 
 The resulting image does not contain an element with an unknown goods type or service. An unknown
 distributor is treated like an empty distributor.

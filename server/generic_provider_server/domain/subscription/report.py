@@ -28,7 +28,7 @@ class Applied(Value, frozen=True, kw_only=True):
     `changed` is True if the report differs from *confirmed*, or if the contents of the platform
     were unknown until the report (`taken_over`). If `changed` is False, the transition may
     nevertheless record the time of the report. `unknown`: ids in the report that the provider does
-    not have, each with a text.
+    not have, each with an explanation, such as "the provider has no such service".
     """
 
     transition: Transition

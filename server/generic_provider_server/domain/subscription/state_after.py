@@ -180,7 +180,9 @@ def _provider_back(before: Subscription | None, state: Subscription, provider: s
 
 
 def _on_again(before: Subscription, state: Subscription, provider: str) -> Subscription:
-    """Switches the subscription on again if services of the provider are on again."""
+    """Returns the state. If the subscription is off, but a service of the provider is on, the
+    subscription gets back the state that it had before the action.
+    """
     if state.on or not any(service.on for service in _own(state.services, provider)):
         return state
     return _state_back(before, state)

@@ -174,8 +174,8 @@ def _joined(table: type[Model], columns: Iterable[str]) -> str:
 
 
 def _arrays(table: type[Model], columns: Collection[str]) -> str:
-    """Returns the SQL of a table `v` with these columns. Each parameter of the SQL is an array with
-    the values of one column.
+    """Returns the SQL for a FROM or USING clause: a table `v` with these columns, which `unnest`
+    makes of arrays. Each parameter of the SQL is an array with the values of one column.
     """
     types = {field.column_name: TYPES[type(field)] for field in _meta(table).sorted_fields}
     arrays = ", ".join(f"%s::{types[column]}[]" for column in columns)

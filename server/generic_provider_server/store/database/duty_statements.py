@@ -1,5 +1,4 @@
-"""Contains the SQL of queries that a server runs several times a second, and that mostly find
-nothing.
+"""Contains the SQL of queries that a server repeats all the time, and that mostly find nothing.
 
 The statements are constants, because to build one of these queries takes longer than to run the
 query. The subscriptions that were set aside are inserted at `({})`.

@@ -1,4 +1,5 @@
-"""Defines the tables as the migrations create them. Only the migrations define the indexes.
+"""Defines the tables as the migrations create them, except the tables of the audit trail
+(`audit_rows`) and of archives (`archive_models`). Only the migrations define the indexes.
 
 The column `document` of `subscription` contains the whole aggregate: the subscription with its
 unsettled actions and pending requests. Other tables contain parts of the aggregate again: the

@@ -200,8 +200,8 @@ class Loaded:
         return True
 
     def keep_recent(self) -> None:
-        """Puts the loaded subscriptions into the cache, each with its lanes and names. Call this
-        function after the commit.
+        """Puts the loaded subscriptions into the cache, each with its lanes and its `Names` (None
+        if they were not computed). Call this function after the commit.
         """
         for number, record in self.subscriptions.items():
             if record is not None:

@@ -67,7 +67,8 @@ def single_actions(run: Run) -> Round:
 
 def full_cycles(run: Run) -> Round:
     """Measures full cycles (action, hand-over, acceptance, settlement) with three processes. Each
-    step is durable. The floor program does the same work without a server.
+    step is durable. The floor program (`bench/floor.py`) does the same work in plain Python without
+    a server, to measure the least processor time that a cycle needs.
     """
     with run.databases.fresh(SQLITE) as database, server(database) as serving:
         measured = cycles(serving, seconds=run.seconds)

@@ -78,8 +78,9 @@ class Load:
 
 @dataclass(frozen=True)
 class Size:
-    """`seconds`: how long faults happen. `faults`: False if servers only freeze, True if
-    connections, rows and clocks fail too.
+    """`seconds`: how long faults happen. `faults`: False if servers are only frozen. True
+    if, in addition, connections stall, rows are locked, database sessions are ended, the database
+    restarts, and its clock is set.
     """
 
     seconds: float

@@ -168,8 +168,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 85
     """UNAUTHENTICATED: every call can be refused with this reason
 
-    The server knows neither the token nor the client certificate, or the call had neither, or the
-    caller was removed while the call ran. A stream can end with this reason too.
+    The call has an unknown token; or it has no token, and its client certificate is missing,
+    unknown or expired; or the caller was removed while the call ran. A stream can end with this
+    reason too.
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 86
     """PERMISSION_DENIED: every call can be refused with this reason
@@ -337,8 +338,9 @@ reason.
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 85
 """UNAUTHENTICATED: every call can be refused with this reason
 
-The server knows neither the token nor the client certificate, or the call had neither, or the
-caller was removed while the call ran. A stream can end with this reason too.
+The call has an unknown token; or it has no token, and its client certificate is missing,
+unknown or expired; or the caller was removed while the call ran. A stream can end with this
+reason too.
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call can be refused with this reason

@@ -1010,8 +1010,8 @@ class AuditEntry(_message.Message):
     action of the call created requests, if all these requests have the same provider.
     """
     subscription: _builtins.str
-    """The subscription that the call named or created. Empty for a batch that names several
-    subscriptions.
+    """The subscription that the call named or created, or whose request or scheduled action the call
+    changed. Empty for a batch that names several subscriptions.
     """
     resource: _builtins.str
     """The id of the action, request, reset run, definition or archive that the call created or

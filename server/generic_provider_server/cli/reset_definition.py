@@ -221,9 +221,9 @@ def say_unknown_names(client: Client, definition: ResetRunDefinition) -> None:
 
 
 def say_unknown_subscriptions(client: Client, definition: ResetRunDefinition) -> None:
-    """Prints which of the listed subscriptions a run cannot find. The preview is of a definition
-    with only this list, so that the service examines no other subscriptions. Does nothing for more
-    than MOST_CHECKED subscriptions.
+    """Prints which of the listed subscriptions a run cannot find. To find out, previews a
+    definition that contains only this list, so that the service examines no other subscriptions.
+    Does nothing for more than MOST_CHECKED subscriptions.
     """
     listed = definition.subscriptions
     if 0 < len(listed) <= MOST_CHECKED:

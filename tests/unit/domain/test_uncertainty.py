@@ -218,7 +218,9 @@ def test_a_late_acceptance_that_something_else_has_overtaken_leaves_doubt() -> N
 
 
 def film(life: Life) -> AddUsage:
-    """Returns a usage record for an hour from now, with the same reference in each call."""
+    """Returns the action that adds a usage record, which begins now and ends in an hour. All calls
+    use the same reference.
+    """
     return AddUsage(
         provider="ALUXSAT",
         service="VOD",

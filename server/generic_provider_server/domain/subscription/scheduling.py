@@ -14,7 +14,7 @@ from .perform import with_action
 def scheduled(
     action: AnyAction, subscription: Subscription | None, *, catalogues: Catalogues
 ) -> AnyAction:
-    """Returns the action. `resolve` adds the providers that the caller left out.
+    """Returns the action, in which `resolve` has filled in the providers that the caller left out.
 
     Raises Refused if the action names a part that its provider does not have. The state of the
     subscription is checked only when the action is due.

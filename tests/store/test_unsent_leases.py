@@ -10,19 +10,27 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider_server.domain.subscription.request_records import RequestRecord, WaitingFor
+from generic_provider_server.rpc import encode
 from generic_provider_server.rpc.provisioning_service import ProvisioningServicer
 from generic_provider_server.services.delivery import Delivery
 from support.bench import Bench, stream_at
 from support.examples import viewer
 
 
+async def on_leases(bench: Bench) -> list[str]:
+    """Returns the subscription of each request that is on a lease."""
+    requests = await bench.requests()
+    return [each.subscription for each in requests if each.waiting_for is WaitingFor.ANSWER]
+
+
 async def given_back(bench: Bench) -> list[RequestRecord]:
     """Waits until no request is on a lease, and returns all requests."""
     async with asyncio.timeout(20):
-        while WaitingFor.ANSWER in [each.waiting_for for each in await bench.requests()]:
+        while await on_leases(bench):
             await asyncio.sleep(0.01)
     return await bench.requests()
 
@@ -69,3 +77,35 @@ async def test_what_a_broken_stream_has_not_sent_of_a_claim_goes_back_without_an
     requests = await given_back(bench)
 
     assert {each.subscription for each in requests if each.attempts} == {lease.subscription}
+
+
+async def test_what_a_pull_cannot_send_goes_back_without_an_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the lease that cannot be encoded stays live, until it runs out. Meanwhile the next pull
+    hands over the requests of the other subscriptions.
+    """
+    encoded = encode.request
+
+    def request(record: RequestRecord, message: Any) -> Any:
+        if record.subscription == "S2":
+            raise ValueError
+        return encoded(record, message)
+
+    monkeypatch.setattr(encode, "request", request)
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    servicer = ProvisioningServicer(bench.store, Delivery(bench.store))
+    pull = api.PullPendingRequestsRequest(
+        provider="SAT", adapter="a", wait=Duration(seconds=20), max_requests=3
+    )
+    call: Any = SimpleNamespace(peer="127.0.0.1:1")
+    with pytest.raises(ValueError):  # noqa: PT011 - the error has no text
+        await servicer.PullPendingRequests(pull, call)
+    async with asyncio.timeout(20):
+        while len(leased := await on_leases(bench)) > 1:
+            await asyncio.sleep(0.01)
+    assert leased == ["S2"]
+
+    pulled = (await servicer.PullPendingRequests(pull, call)).subscriptions
+    assert [(each.subscription, each.delivery_attempt) for each in pulled] == [("S1", 1), ("S3", 1)]

@@ -101,12 +101,13 @@ class ProvisioningServicer:
         checks.done()
         await self._store.catalogue(provider)
         handed = await self._delivery.pull(provider, demand, wait=wait)
+        unsent = list(handed)
         try:
             backlog, age = await self._backlogs.count(provider)
-        except BaseException:  # the database cannot be read, or the caller is gone
-            self._delivery.withdraw(handed)
+            shown = list(self._all_shown(handed, unsent))
+        except BaseException:  # for example, the database cannot be read, or the caller is gone
+            self._delivery.withdraw(unsent)
             raise
-        shown = [(each, self._shown(each)) for each in handed]
         waited, now = int((time.monotonic() - began) * SECOND), self._store.steady()
         return api.PullPendingRequestsResponse(
             subscriptions=self._on_time(shown, now),

@@ -5,14 +5,16 @@ know of the commit.
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from generic_provider_server.commands.claim import Handed
-from generic_provider_server.domain.refusals import Refused
+from generic_provider_server.commands.providers import CreateProvider
+from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import Cut
 from support.bench import Bench, stream_at
-from support.examples import viewer
+from support.examples import SATELLITE, viewer
 from support.losing import losing_commits
 
 
@@ -47,3 +49,27 @@ async def test_what_a_lost_commit_made_ready_is_found_by_the_next_claim(
     again = await bench.claim("SAT")
 
     assert [handed.lane.subscription for handed in again] == ["S1"]
+
+
+async def test_a_provider_that_a_lost_commit_stopped_gets_no_requests(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with losing_commits(monkeypatch), pytest.raises(Refused):
+        await bench.stop_provider("SAT")
+    done = await bench.become(viewer("S1"))
+
+    assert done.left_out == ("SAT",)
+    assert not await bench.requests()
+
+
+async def test_a_provider_that_a_lost_commit_created_is_known(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = CreateProvider(provider=replace(SATELLITE, code="NEW"), digest=b"")
+    with losing_commits(monkeypatch), pytest.raises(Refused):
+        await bench.store.do(create)
+    with pytest.raises(Refused) as again:
+        await bench.store.do(create)
+
+    assert again.value.reason is Reason.PROVIDER_EXISTS
+    assert "NEW" in bench.store.providers

@@ -18,6 +18,7 @@ from ..notices.notice import Notice
 from ..notices.tally import ACTIONS, REFUSED
 from ..notices.throttle import Throttle
 from .command import Asked, entries_of
+from .loaded import Needs
 from .transaction import Transaction
 
 log = structlog.get_logger()
@@ -38,17 +39,16 @@ class GroupCommit:
     def commit(self, group: Sequence[Asked[Any]], *, lock_wait: float, probe: bool) -> Notice:
         """Runs the commands and commits.
 
-        `probe`: true if the transaction must write to the database even if the group is empty, to
-        find out whether changes are possible. Raises InDoubt if something fails after the commit,
-        so that the commands do not run again.
+        `probe`: true if the database was lost. The transaction then writes to the database even if
+        the group is empty, to find out whether changes are possible. Raises InDoubt if something
+        fails after the commit, so that the commands do not run again.
         """
         memory, needs = self._memory, [asked.needs for asked in group]
         with self._engine.transaction(lock_wait=lock_wait) as (tables, numbers):
             former = memory.providers
-            if self._engine.shared:
-                set_up = any(need.set_up for need in needs)
-                etags = sql.ETAGS_ALONE if set_up else sql.ETAGS
-                former = memory.providers = former.as_stored(tables.select, etags)
+            # before the database was lost, a commit in doubt may have changed providers
+            if self._engine.shared or probe:
+                former = memory.providers = former.as_stored(tables.select, self._etags(needs))
             transaction = Transaction(
                 tables,
                 numbers,
@@ -70,6 +70,14 @@ class GroupCommit:
             log.exception("commit_not_noted")
             raise InDoubt(repr(error)) from error
         return transaction.notice
+
+    def _etags(self, needs: Sequence[Needs]) -> str:
+        """Returns the statement that reads the etags of the providers, and locks the providers if
+        other processes may change them.
+        """
+        if not self._engine.shared:
+            return sql.ETAGS_AS_THEY_ARE
+        return sql.ETAGS_ALONE if any(need.set_up for need in needs) else sql.ETAGS
 
     def _note_commit(self, transaction: Transaction, former: Providers) -> None:
         """Updates the memory after a commit. `former`: the providers before the transaction."""

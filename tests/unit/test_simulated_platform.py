@@ -43,6 +43,16 @@ def test_the_database_of_another_program_is_not_changed(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
+def test_a_file_with_the_statistics_of_sqlite_is_opened_again(tmp_path: Path) -> None:
+    file = tmp_path / "platform.db"
+    Platform(file).close()
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("INSERT INTO subscriber VALUES ('S1', '{}')")
+        database.commit()
+        database.execute("ANALYZE")
+    Platform(file).close()
+
+
 @pytest.mark.parametrize("option", ["--die-after", "--freeze-after"])
 def test_a_fault_after_a_negative_number_of_requests_is_refused(option: str) -> None:
     refused = run("adapter", "simulate", "--provider=P", f"{option}=-1")

@@ -73,7 +73,8 @@ class Platform:
         database of the service.
         """
         found = self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        if others := {name for (name,) in found} - TABLES:
+        others = {name for (name,) in found if not name.startswith("sqlite_")} - TABLES
+        if others:
             raise sqlite3.DatabaseError(f"it has the table {min(others)}")
 
     def perform(self, request: ProvisioningRequest, *, adapter: str) -> None:

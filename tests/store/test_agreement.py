@@ -161,6 +161,7 @@ def _names(queries: Queries) -> tuple[list[tuple[Goods, str]], dict[Use, int]]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @histories(suite=10, soak=200, at_once=10)
 async def test_lists_filters_backlog_and_claims_agree(

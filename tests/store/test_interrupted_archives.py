@@ -16,6 +16,7 @@ from support.examples import ADD_SPORT, REMOVE_SPORT, viewer
 from support.resets import Runs
 
 
+@pytest.mark.slow
 async def test_whoever_dies_at_whatever_step_a_request_is_live_or_in_one_complete_archive(
     bench: Bench, archivist: Archivist, monkeypatch: pytest.MonkeyPatch
 ) -> None:

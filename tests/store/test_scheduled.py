@@ -343,6 +343,7 @@ async def test_a_subscription_has_a_limited_number_of_scheduled_actions(bench: B
     await bench.schedule(city("one more"), "S1", 1_000)
 
 
+@pytest.mark.slow
 async def test_what_the_clock_performs_does_not_count_as_unsettled(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     cities = [city(f"{n}") for n in range(MOST_UNSETTLED - 1)]

@@ -177,6 +177,7 @@ async def test_a_reset_run_resets_the_others_when_one_cannot_be_processed(
     await bench.store.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", [True, False])
 async def test_a_run_that_examines_all_first_goes_on_when_one_cannot_be_processed(
     bench: Bench, url: str, monkeypatch: pytest.MonkeyPatch, *, damaged: bool

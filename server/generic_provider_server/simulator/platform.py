@@ -73,8 +73,7 @@ class Platform:
         database of the service.
         """
         found = self._database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        others = {name for (name,) in found if not name.startswith("sqlite_")} - TABLES
-        if others:
+        if others := {name for (name,) in found if not name.startswith("sqlite_")} - TABLES:
             raise sqlite3.DatabaseError(f"it has the table {min(others)}")
 
     def perform(self, request: ProvisioningRequest, *, adapter: str) -> None:

@@ -9,7 +9,6 @@ from ..domain.lane import Lane, accept, reject
 from ..domain.lease import Lease, LeaseEnd, lease_of, streams_of
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.pending_requests import Pending
-from ..domain.subscription.records import SubscriptionRecord
 from ..domain.subscription.request_records import RequestRecord, request_number
 from ..domain.values import RequestState, Value
 from ..domain.verdicts import ResponseCode, ResponseStatus, Verdict, judge_pending
@@ -69,11 +68,12 @@ def _judge(
 ) -> Verdict:
     number = response.request
     if lease is not None and lease.provider == provider:
-        expire_overdue(transaction, provider, lease.subscription, at=transaction.now)
+        if not transaction.lane(provider, lease.subscription).is_leased:
+            expire_overdue(transaction, provider, lease.subscription, at=transaction.now)
         record = transaction.record(lease.subscription)
         found = record.aggregate.find(number) if record else None
         if record is not None and found is not None and found[0] == provider:
-            return _judge_pending(transaction, response, lease, record, found[1])
+            return _judge_pending(transaction, response, lease, record.aggregate, found[1])
     stored = transaction.request(number) or transaction.archives.archived(number)
     if stored is None or stored.provider != provider:
         return Verdict(number, ResponseCode.NOT_FOUND, None, f"{provider} has no such request")
@@ -95,15 +95,15 @@ def _judge_pending(
     transaction: Transaction,
     response: Response,
     lease: Lease,
-    record: SubscriptionRecord,
+    aggregate: Aggregate,
     pending: Pending,
 ) -> Verdict:
     lane = transaction.lane(lease.provider, lease.subscription)
-    queue = record.aggregate.queue(lease.provider)
+    queue = aggregate.queue(lease.provider)
     code = judge_pending(lane, queue, pending, lease)
     state, text = RequestState.PENDING, ""
     if code is ResponseCode.APPLIED:
-        state = _apply(transaction, response, lane, record.aggregate)
+        state = _apply(transaction, response, lane, aggregate)
     elif code is ResponseCode.OUT_OF_ORDER:
         first = request_number(lane.unanswered(queue)[0].number)
         text = f"request {first} of the same lease must be answered first"

@@ -8,6 +8,7 @@ from ..domain.catalogue import catalogue_of
 from ..domain.lane import Lane, claim
 from ..domain.platform.image import PlatformImage
 from ..domain.subscription.aggregate import Aggregate
+from ..domain.subscription.due import overdue
 from ..domain.subscription.pending_requests import Pending
 from ..domain.subscription.request_records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
@@ -139,15 +140,16 @@ class Claim(Value, frozen=True, kw_only=True):
             number = next(ready, None)
             if number is None:
                 return
-            if expire_overdue(transaction, self.provider, number, at=transaction.now):
-                # the claim has read this lane but hands over no request of it, so there may be
-                # ready lanes that the claim has not read
-                transaction.notice.add_ready(self.provider, transaction.now)
-                continue
             aggregate = transaction.subscription(number).aggregate
             lane = transaction.lane(self.provider, number)
             due = lane.due(aggregate.queue(self.provider), now=transaction.now)
             if not due:
+                continue
+            if overdue(due, transaction.catalogues[self.provider], at=transaction.now):
+                expire_overdue(transaction, self.provider, number, at=transaction.now)
+                # the claim has read this lane but hands over no request of it, so there may be
+                # ready lanes that the claim has not read
+                transaction.notice.add_ready(self.provider, transaction.now)
                 continue
             taken, left = fitting(due[:credit], room)
             target = None

@@ -214,14 +214,15 @@ def free_number(transaction: Transaction) -> str:
 
 def created_requests(transaction: Transaction, change: Transition) -> tuple[RequestRecord, ...]:
     aggregate = change.aggregate
-    requests = []
+    healing, own = list[RequestRecord](), list[RequestRecord]()
     for provider, pending in change.created:
         head = aggregate.queue(provider)[0]
         lane = transaction.lane(provider, aggregate.desired.number)
         first = head.unit == pending.unit and not lane.is_leased
         waiting = WaitingFor.ADAPTER if first else WaitingFor.EARLIER_REQUEST
-        requests.append(request_record(aggregate, provider, pending, waiting_for=waiting))
-    return tuple(sorted(requests, key=lambda request: request.origin is not RequestOrigin.RESET))
+        record = request_record(aggregate, provider, pending, waiting_for=waiting)
+        (healing if pending.origin is RequestOrigin.RESET else own).append(record)
+    return (*healing, *own)
 
 
 def _check_items(transaction: Transaction, aggregate: Aggregate) -> None:

@@ -32,8 +32,10 @@ def names_certainly_unchanged(former: Aggregate, transition: Transition) -> bool
     """Tells whether the reserved items and the used parts of providers certainly stay the same."""
     if only_known_names_sent(former, transition):
         return True
-    long = any(len(link.queue) > LONG for link in former.links)
-    return long and changed_names_stay_wanted(former, transition)
+    for link in former.links:
+        if len(link.queue) > LONG:
+            return changed_names_stay_wanted(former, transition)
+    return False
 
 
 def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:

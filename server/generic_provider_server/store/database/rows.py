@@ -156,7 +156,7 @@ def lane_row(lane: Lane, queue: Sequence[Pending], *, now: Instant) -> Row:
         "subscription": lane.subscription,
         "provider": lane.provider,
         "status": int(lane.state(queue, now=now)),
-        "bulk": int(all(pending.bulk for pending in queue)),
+        "bulk": int(head.bulk and all(pending.bulk for pending in queue)),
         "ready_since": head.schedule_time,
         "head": head.number,
         "head_unit": head.unit,

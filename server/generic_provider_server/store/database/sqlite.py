@@ -56,9 +56,9 @@ READER_PRAGMAS = {
 }
 
 sqlite3.register_adapter(bytes, bytes)
-sqlite3.register_adapter(NoneType, lambda null: null)
-"""These adapters return the value itself. Without these adapters, the module `sqlite3` searches for
-an adapter for each value, which is slow.
+sqlite3.register_adapter(NoneType, {}.get)
+"""These adapters return the value itself; `{}.get(None)` is None. Without these adapters, the
+module `sqlite3` searches for an adapter for each value, which is slow.
 """
 
 

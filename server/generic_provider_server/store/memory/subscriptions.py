@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
@@ -17,12 +16,12 @@ from ...domain.subscription.names_changed import uses_added
 from ...domain.subscription.names_used import Use, goods_named, uses_of
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.subscription.transition import Transition
-from ...domain.values import Goods
+from ...domain.values import Goods, Value
 
 MOST_KEPT = 5_000
 
 
-class Names(NamedTuple):
+class Names(Value, frozen=True):
     """The items and the parts of providers that a subscription uses."""
 
     goods: set[Goods]
@@ -46,7 +45,7 @@ def names_after(former: Aggregate | None, names: Names, transition: Transition) 
     return names if added <= names.uses else Names(names.goods, names.uses | added)
 
 
-class Kept(NamedTuple):
+class Kept(Value, frozen=True):
     record: SubscriptionRecord
     lanes: Mapping[str, Lane]
     names: Names | None

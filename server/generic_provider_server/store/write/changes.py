@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from functools import partial
+from itertools import zip_longest
 from operator import itemgetter
 
 from ...domain.audit import AuditEntry
 from ...domain.lane import Lane, LaneState
 from ...domain.refusals import Reason, not_found
-from ...domain.subscription.aggregate import Aggregate
+from ...domain.subscription.aggregate import Aggregate, Link
 from ...domain.subscription.events import Event
 from ...domain.subscription.names_used import Use
 from ...domain.subscription.records import SubscriptionRecord
@@ -39,7 +40,8 @@ class Changes(Loaded):
 
     `notice`: the notice that the listeners get after the commit. `server`: the id of this process.
     `_changed`: the changed subscriptions, each with the names that it uses now, or with None if the
-    names have not changed.
+    names have not changed. `_rows`: the changed rows by statement and key. If a row is changed
+    several times, only the last change is written.
     """
 
     def __init__(
@@ -69,9 +71,8 @@ class Changes(Loaded):
         self._audited: dict[tuple[int, int], AuditEntry] = {}
         self._changed: dict[str, Names | None] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
-        self._rows: dict[Bulk, dict[object, Row]] = {}
+        self._rows: defaultdict[Bulk, dict[object, Row]] = defaultdict(dict)
         self._uses: defaultdict[Use, int] = defaultdict(int)
-        self._taken_back: dict[int, bytes | None] = {}
 
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
         """Locks the subscriptions. Numbers that this transaction reserved before the lock are not
@@ -159,7 +160,7 @@ class Changes(Loaded):
         self._put_lanes()
         for statement in sorted(self._rows, key=_additions_first):
             self._tables.write(statement, self._rows[statement].values())
-        self._rows = {}
+        self._rows.clear()
 
     def finish(self) -> None:
         """Writes the counts of uses, the entries of the audit trail, and the events.
@@ -177,13 +178,6 @@ class Changes(Loaded):
             self._tables.run_last(sql.NEXT_EVENT, ())
             self._tables.run_last(sql.ADD_EVENT, (self.now, encode(row)))
 
-    def _write(self, statement: Bulk, key: object, row: Row) -> None:
-        """Collects a change of a row.
-
-        If a row is changed several times, only the last change is written.
-        """
-        self._rows.setdefault(statement, {})[key] = row
-
     def _put_subscriptions(self) -> None:
         added: list[Row] = []
         changed: list[Row] = []
@@ -197,8 +191,9 @@ class Changes(Loaded):
             aggregate, former = record.aggregate, self.stored.get(number)
             row = subscription_row(record, leased=partial(self._leased_at, number, aggregate))
             (changed if former else added).append(row)
-            for statement, link in _link_rows(aggregate, former):
-                links[statement].append(link)
+            for old, link in changed_links(former, aggregate):
+                if statement := _link_statement(old, link):
+                    links[statement].append(link_row(number, link))
             if names is not None:
                 old_names = self._stored_names(number)
                 if names.goods is not old_names.goods:
@@ -299,16 +294,27 @@ class Changes(Loaded):
         self._changed_lanes.clear()
 
 
-def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[tuple[Bulk, Row]]:
-    """Yields the changed links, each with the statement that writes the link."""
-    stored = {link.provider: searched_of(link) for link in former.links} if former else {}
-    for link in aggregate.links:
-        old, new = stored.get(link.provider), searched_of(link)
-        if old != new:
-            # a statement that sets only `sync_state` leaves the indexes of other columns unchanged
-            only_sync = old is not None and old[1:] == new[1:]
-            statement = sql.SET_SYNC_STATE if only_sync else sql.PUT_LINK
-            yield statement, link_row(aggregate.desired.number, link)
+def changed_links(
+    former: Aggregate | None, aggregate: Aggregate
+) -> list[tuple[Link | None, Link]]:
+    """Returns the new and changed links, each with the former link or None.
+
+    A subscription keeps all its links in their order; new links are added at the end.
+    """
+    before = former.links if former else ()
+    pairs = zip_longest(before, aggregate.links)
+    return [(old, link) for old, link in pairs if link is not old]
+
+
+def _link_statement(old: Link | None, link: Link) -> Bulk | None:
+    """Returns the statement that writes the link, or None if no column of the link has changed."""
+    if old is None:
+        return sql.PUT_LINK
+    before, after = searched_of(old), searched_of(link)
+    if before == after:
+        return None
+    # a statement that sets only `sync_state` leaves the indexes of other columns unchanged
+    return sql.SET_SYNC_STATE if before[1:] == after[1:] else sql.PUT_LINK
 
 
 def _additions_first(statement: Bulk) -> int:

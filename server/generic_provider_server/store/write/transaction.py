@@ -27,7 +27,7 @@ from ..database.rows import action_row, provider_row, request_row
 from ..memory.set_aside import Unprocessable
 from ..memory.subscriptions import names_after
 from ..notices.tally import ACTIONS, CREATED, LOSSES, LOST
-from .changes import Changes
+from .changes import Changes, changed_links
 
 
 class Transaction(Changes):
@@ -82,12 +82,9 @@ class Transaction(Changes):
         former = record.aggregate if record else None
         self.subscriptions[subscription] = revised(record, transition.aggregate, now=self.now)
         self.events += events_of(former, transition)
-        if former is not None and names_certainly_unchanged(former, transition):
-            self._changed.setdefault(subscription, None)
-        else:
-            self._change_names(subscription, former, transition)
+        self._change_names(subscription, former, transition)
         self.numbers.give("request", len(transition.created))
-        for link in transition.aggregate.links:
+        for _, link in changed_links(former, transition.aggregate):
             self._changed_lanes.add((link.provider, subscription))
         for provider, pending in transition.created:
             self._add_request(transition, provider, pending)
@@ -104,17 +101,22 @@ class Transaction(Changes):
     def _change_names(
         self, subscription: str, former: Aggregate | None, transition: Transition
     ) -> None:
-        names = self._changed.get(subscription) or self._stored_names(subscription)
-        names = self._changed[subscription] = names_after(former, names, transition)
-        for goods in names.goods:
-            if self.reserved.get(goods) != subscription and self.owner(goods) is None:
-                self.reserved[goods] = subscription
+        if former is not None and names_certainly_unchanged(former, transition):
+            self._changed.setdefault(subscription, None)
+            return
+        before = self._changed.get(subscription) or self._stored_names(subscription)
+        names = self._changed[subscription] = names_after(former, before, transition)
+        if new := names.goods - before.goods:
+            for goods in new:
+                if self.owner(goods) is None:
+                    self.reserved[goods] = subscription
 
     def put_action(self, record: ActionRecord) -> ActionRecord:
         """Writes an action that is new, or that was scheduled until now."""
         scheduled = self.scheduled.get(record.subscription, {})
         former = scheduled.pop(record.id, None)
-        self._write(sql.END_SCHEDULE if former else sql.ADD_ACTION, record.id, action_row(record))
+        statement = sql.END_SCHEDULE if former else sql.ADD_ACTION
+        self._rows[statement][record.id] = action_row(record)
         if former and former.action:
             self.count_uses(uses_named(former.action), -1)
         if record.state is ActionState.SCHEDULED and record.action:
@@ -189,7 +191,7 @@ class Transaction(Changes):
             kind = EventKind.PROVIDER_STATE_CHANGED
             self.events.append(Event(kind, int(state), providers=(code,)))
         statement = sql.PUT_PROVIDER if code in self.providers else sql.ADD_PROVIDER
-        self._write(statement, code, provider_row(record))
+        self._rows[statement][code] = provider_row(record)
         self.providers = {**self.providers, code: record}
         self.catalogues = {**self.catalogues, code: Catalogue(record.provider)}
 
@@ -200,10 +202,10 @@ class Transaction(Changes):
         only the report that began last is recorded.
         """
         key = provider, subscription
-        former = self._rows.get(sql.MARK_REPORTED, {}).get(key)
+        former = self._rows[sql.MARK_REPORTED].get(key)
         if former is None or former["report_time"] < report_time:
             row = {"provider": provider, "subscription": subscription, "report_time": report_time}
-            self._write(sql.MARK_REPORTED, key, row)
+            self._rows[sql.MARK_REPORTED][key] = row
 
     def reported(self, provider: str, subscriptions: Sequence[str], *, since: Instant) -> set[str]:
         """Returns the subscriptions among `subscriptions` that a complete report has named, if the
@@ -211,14 +213,14 @@ class Transaction(Changes):
         """
         stored = self._tables.select_in(sql.REPORT_TIMES, subscriptions)
         marks = [(row.provider, row.subscription, row.report_time) for row in stored]
-        written = self._rows.get(sql.MARK_REPORTED, {}).values()
+        written = self._rows[sql.MARK_REPORTED].values()
         marks += [(row["provider"], row["subscription"], row["report_time"]) for row in written]
         return {number for code, number, time in marks if code == provider and time >= since}
 
     def remember(self, request_id: str, *, created: str, digest: bytes) -> None:
         self.request_ids[request_id] = created, digest
         row = {"id": request_id, "created": created, "digest": digest}
-        self._write(sql.ADD_REQUEST_ID, request_id, row)
+        self._rows[sql.ADD_REQUEST_ID][request_id] = row
 
     def forget(self, request_id: str) -> None:
         """Forgets a call, because the object that the call created is deleted."""
@@ -238,11 +240,11 @@ class Transaction(Changes):
             "last_delivery_time": lane.lease_start,
             "handover": UNANSWERED,
         }
-        self._write(sql.TRY_REQUEST, pending.number, row)
+        self._rows[sql.TRY_REQUEST][pending.number] = row
 
     def _add_request(self, transition: Transition, provider: str, pending: Pending) -> None:
         row = request_row(transition.aggregate, provider, pending)
-        self._write(sql.ADD_REQUEST, pending.number, row)
+        self._rows[sql.ADD_REQUEST][pending.number] = row
         self.notice.tally.counts[CREATED, provider, pending.request.type, pending.origin] += 1
 
     def _settle_request(
@@ -264,39 +266,37 @@ class Transaction(Changes):
             "last_delivery_time": lane.lease_start if handed_over else None,
             "handover": answered.handover if answered else unanswered,
         }
-        self._write(sql.SETTLE_REQUEST, pending.number, row)
+        self._rows[sql.SETTLE_REQUEST][pending.number] = row
         self.notice.tally.settle(finished, now=self.now)
         self.notice.tally.roll_back(finished, transition)
 
     def _acted(
         self, record: ActionRecord, change: ActionChange, transition: Transition
     ) -> ActionRecord:
-        created = [pending for _, pending in transition.created]
         return replace(
             record,
             action=change.performed.action,
             state=state_of(change),
             settle_time=self.now if change.settled else None,
             error=change.performed.error,
-            requests=tuple([p.number for p in created if p.action == record.id]),
+            requests=tuple([p.number for _, p in transition.created if p.action == record.id]),
         )
 
     def _change_action(self, change: ActionChange) -> None:
-        performed = change.performed
+        performed, state = change.performed, state_of(change)
         self.actions.pop(performed.id, None)
         if change.settled:
             self.notice.settled.add(performed.id)
-            self.notice.tally.counts[ACTIONS, performed.action.kind, state_of(change)] += 1
+            self.notice.tally.counts[ACTIONS, performed.action.kind, state] += 1
+        former = self._rows[sql.CHANGE_ACTION].get(performed.id)
         taken_back = encode(change.taken_back) if change.taken_back else None
-        self._taken_back[performed.id] = taken_back or self._taken_back.get(performed.id)
-        row = {
+        self._rows[sql.CHANGE_ACTION][performed.id] = {
             "id": performed.id,
-            "state": int(state_of(change)),
+            "state": int(state),
             "settle_time": self.now if change.settled else None,
             "error": encode(performed.error) if performed.error else None,
-            "taken_back": self._taken_back[performed.id],
+            "taken_back": taken_back or (former["taken_back"] if former else None),
         }
-        self._write(sql.CHANGE_ACTION, performed.id, row)
 
 
 def state_of(change: ActionChange) -> ActionState:

@@ -15,14 +15,14 @@ import pytest
 
 from generic_provider_server.commands.answers import Response, respond
 from generic_provider_server.commands.audit import RefuseItem
-from generic_provider_server.commands.cancel_or_resolve import ResolveRequest
+from generic_provider_server.commands.cancel_or_resolve import CancelRequest, ResolveRequest
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.live_leases import Release
 from generic_provider_server.commands.perform import Done
-from generic_provider_server.domain.actions import Terminate
+from generic_provider_server.domain.actions import AddItems, Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState
-from generic_provider_server.domain.values import SECOND, RequestState, SyncState
+from generic_provider_server.domain.values import SECOND, Item, RequestState, SyncState
 from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.database.engine import Locked
@@ -32,6 +32,9 @@ from generic_provider_server.store.write.loaded import SEARCHES, Needs
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, performing
 from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
+
+DECODER = Item(provider="SAT", distributor="MAIN", goods_type="DECODER", serial_number="shared")
+ADD_DECODER = AddItems((DECODER,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +321,25 @@ async def test_an_item_that_was_released_in_the_group_is_free_after_the_group_ha
 
     (item,) = (await bench.subscription("S2")).aggregate.desired.items
     assert item.serial_number == "card of S1"
+
+
+async def test_a_late_answer_takes_no_item_from_another_action_of_its_group(bench: Bench) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    await bench.accept_all("SAT")
+    done = await bench.perform(ADD_DECODER, "S1")
+    (late,) = await bench.claim("SAT")
+    await bench.store.do(
+        CancelRequest(request=done.requests[0].number, reason="stuck", end_lease=True)
+    )
+    await bench.accept_all("SAT")
+    await bench.perform(ADD_DECODER, "S2")
+    verdict, sport = await in_one_group(
+        bench, answer(bench, late, ResponseStatus.ACCEPTED), performing(ADD_SPORT, "S2")
+    )
+
+    assert [each.code for each in verdict] == [ResponseCode.STALE]
+    assert isinstance(sport, Done), sport
 
 
 def one_request(stream: str) -> Demand:

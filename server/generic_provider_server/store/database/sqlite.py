@@ -56,8 +56,8 @@ READER_PRAGMAS = {
 }
 
 sqlite3.register_adapter(bytes, bytes)
-sqlite3.register_adapter(NoneType, {}.get)
-"""These adapters return the value itself; `{}.get(None)` is None. Without these adapters, the
+sqlite3.register_adapter(NoneType, dict[None, None]().get)
+"""These adapters return the value itself; `get` returns None. Without these adapters, the
 module `sqlite3` searches for an adapter for each value, which is slow.
 """
 

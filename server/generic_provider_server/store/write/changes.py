@@ -294,9 +294,7 @@ class Changes(Loaded):
         self._changed_lanes.clear()
 
 
-def changed_links(
-    former: Aggregate | None, aggregate: Aggregate
-) -> list[tuple[Link | None, Link]]:
+def changed_links(former: Aggregate | None, aggregate: Aggregate) -> list[tuple[Link | None, Link]]:
     """Returns the new and changed links, each with the former link or None.
 
     A subscription keeps all its links in their order; new links are added at the end.

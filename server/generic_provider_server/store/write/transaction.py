@@ -107,6 +107,8 @@ class Transaction(Changes):
         before = self._changed.get(subscription) or self._stored_names(subscription)
         names = self._changed[subscription] = names_after(former, before, transition)
         if new := names.goods - before.goods:
+            # an item that no command of the group requests was not loaded before
+            self._load_goods([goods for goods in new if not self._is_asked(goods)])
             for goods in new:
                 if self.owner(goods) is None:
                     self.reserved[goods] = subscription

@@ -7,11 +7,11 @@ from typing import assert_never
 from ..domain.archive import Archived
 from ..domain.lane import Lane, accept, reject
 from ..domain.lease import Lease, LeaseEnd, lease_of, streams_of
-from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.pending_requests import Pending
 from ..domain.subscription.request_records import RequestRecord, request_number
 from ..domain.values import RequestState, Value
 from ..domain.verdicts import ResponseCode, ResponseStatus, Verdict, judge_pending
+from ..store.memory.subscriptions import LoadedSubscription
 from ..store.notices.tally import ANSWERS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
@@ -68,12 +68,12 @@ def _judge(
 ) -> Verdict:
     number = response.request
     if lease is not None and lease.provider == provider:
-        if not transaction.lane(provider, lease.subscription).is_leased:
+        loaded = transaction.loaded[lease.subscription]
+        if not loaded.lane(provider).is_leased:
             expire_overdue(transaction, provider, lease.subscription, at=transaction.now)
-        record = transaction.record(lease.subscription)
-        found = record.aggregate.find(number) if record else None
-        if record is not None and found is not None and found[0] == provider:
-            return _judge_pending(transaction, response, lease, record.aggregate, found[1])
+        for pending in loaded.queue(provider):
+            if pending.number == number:
+                return _judge_pending(transaction, response, lease, loaded, pending)
     stored = transaction.request(number) or transaction.archives.archived(number)
     if stored is None or stored.provider != provider:
         return Verdict(number, ResponseCode.NOT_FOUND, None, f"{provider} has no such request")
@@ -95,15 +95,14 @@ def _judge_pending(
     transaction: Transaction,
     response: Response,
     lease: Lease,
-    aggregate: Aggregate,
+    loaded: LoadedSubscription,
     pending: Pending,
 ) -> Verdict:
-    lane = transaction.lane(lease.provider, lease.subscription)
-    queue = aggregate.queue(lease.provider)
+    lane, queue = loaded.lane(lease.provider), loaded.queue(lease.provider)
     code = judge_pending(lane, queue, pending, lease)
     state, text = RequestState.PENDING, ""
     if code is ResponseCode.APPLIED:
-        state = _apply(transaction, response, lane, aggregate)
+        state = _apply(transaction, response, lane)
     elif code is ResponseCode.OUT_OF_ORDER:
         first = request_number(lane.unanswered(queue)[0].number)
         text = f"request {first} of the same lease must be answered first"
@@ -114,9 +113,8 @@ def _judge_pending(
     return Verdict(response.request, code, state, text)
 
 
-def _apply(
-    transaction: Transaction, response: Response, lane: Lane, aggregate: Aggregate
-) -> RequestState:
+def _apply(transaction: Transaction, response: Response, lane: Lane) -> RequestState:
+    aggregate = transaction.existing(lane.subscription).aggregate
     circumstances = transaction.circumstances(lane.subscription)
     match response.status:
         case ResponseStatus.ACCEPTED:

@@ -140,7 +140,7 @@ class Claim(Value, frozen=True, kw_only=True):
             number = next(ready, None)
             if number is None:
                 return
-            aggregate = transaction.subscription(number).aggregate
+            aggregate = transaction.existing(number).aggregate
             lane = transaction.lane(self.provider, number)
             due = lane.due(aggregate.queue(self.provider), now=transaction.now)
             if not due:

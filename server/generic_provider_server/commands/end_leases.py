@@ -47,7 +47,7 @@ class EndLeases(Value, frozen=True, kw_only=True):
         if self.unless(transaction.search):
             return Progress(found=0, done=0)
         for number in transaction.one_by_one(free):
-            for lane in list(transaction.lanes[number].values()):
+            for lane in list(transaction.loaded[number].lanes.values()):
                 if lane.is_leased and self.broken(lane):
                     self._end(transaction, lane)
         return Progress(found=len(found), done=len(free))

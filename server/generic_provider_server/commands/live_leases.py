@@ -114,7 +114,7 @@ class Disown(Value, frozen=True, kw_only=True):
         found = transaction.search.leased_by_server(self.server, most=MOST_AT_ONCE)
         free = transaction.load_free(found)
         for number in transaction.one_by_one(free):
-            for lane in list(transaction.lanes[number].values()):
+            for lane in list(transaction.loaded[number].lanes.values()):
                 if lane.is_leased and lane.server == self.server:
                     transaction.put_lane(
                         disown(lane, steady=transaction.steady, now=transaction.now)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
-from functools import partial
 from itertools import zip_longest
 from operator import itemgetter
 
@@ -26,7 +25,7 @@ from ..database.number_blocks import Numbers
 from ..database.rows import item_rows, lane_row, link_row, searched_of, subscription_row
 from ..memory.memory import Memory
 from ..memory.providers import Providers
-from ..memory.subscriptions import NO_NAMES, Names, names_of
+from ..memory.subscriptions import LoadedSubscription
 from ..notices.notice import Notice
 from .archives import Archives
 from .cleaning import Cleaning
@@ -39,9 +38,8 @@ class Changes(Loaded):
     """The rows that a transaction has read and changed.
 
     `notice`: the notice that the listeners get after the commit. `server`: the id of this process.
-    `_changed`: the changed subscriptions, each with the names that it uses now, or with None if the
-    names have not changed. `_rows`: the changed rows by statement and key. If a row is changed
-    several times, only the last change is written.
+    `_changed`: the changed subscriptions. `_rows`: the changed rows by statement and key. If a row
+    is changed several times, only the last change is written.
     """
 
     def __init__(
@@ -69,7 +67,7 @@ class Changes(Loaded):
             steady=self.steady,
         )
         self._audited: dict[tuple[int, int], AuditEntry] = {}
-        self._changed: dict[str, Names | None] = {}
+        self._changed: dict[str, LoadedSubscription] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: defaultdict[Bulk, dict[object, Row]] = defaultdict(dict)
         self._uses: defaultdict[Use, int] = defaultdict(int)
@@ -103,10 +101,11 @@ class Changes(Loaded):
             self.processed = list(needs.subscriptions)
             self.search.set_aside = self._memory.set_asides.subscriptions(needs.duty, now=self.now)
 
-    def record(self, subscription: str) -> SubscriptionRecord | None:
-        if subscription not in self.subscriptions:
-            self.load_subscriptions([subscription])
-        return self.subscriptions[subscription]
+    def record(self, number: str) -> SubscriptionRecord | None:
+        """Returns None if the subscription does not exist."""
+        if number not in self.loaded:
+            self.load_subscriptions([number])
+        return self.loaded[number].record
 
     def subscription(self, number: str) -> SubscriptionRecord:
         """Returns the subscription. Raises Refused if there is no such subscription."""
@@ -129,21 +128,7 @@ class Changes(Loaded):
         return record
 
     def lane(self, provider: str, subscription: str) -> Lane:
-        found = self.lanes.setdefault(subscription, {}).get(provider)
-        return found or Lane(provider=provider, subscription=subscription)
-
-    def leased(self, subscription: str, aggregate: Aggregate) -> dict[str, frozenset[int]]:
-        """Returns, by provider, the numbers of the requests on live leases. Providers without a
-        live lease are left out.
-        """
-        leased = {}
-        for provider, lane in self.lanes[subscription].items():
-            if lane.lease_until:
-                leased[provider] = lane.leased(aggregate.queue(provider))
-        return leased
-
-    def _leased_at(self, subscription: str, aggregate: Aggregate, provider: str) -> frozenset[int]:
-        return self.lane(provider, subscription).leased(aggregate.queue(provider))
+        return self.loaded[subscription].lane(provider)
 
     def audit(self, entry: AuditEntry) -> None:
         """Adds the entry to the audit trail. If the trail already has an entry of the same call,
@@ -184,28 +169,25 @@ class Changes(Loaded):
         links = defaultdict[Bulk, list[Row]](list)
         reserved: list[tuple[Goods, str]] = []
         released: list[tuple[Goods, str]] = []
-        for number, names in self._changed.items():
-            record = self.subscriptions[number]
-            if record is None:
+        for number, loaded in self._changed.items():
+            if loaded.record is None:
                 raise LookupError(f"subscription {number} was changed but not kept")
-            aggregate, former = record.aggregate, self.stored.get(number)
-            row = subscription_row(record, leased=partial(self._leased_at, number, aggregate))
-            (changed if former else added).append(row)
-            for old, link in changed_links(former, aggregate):
+            row = subscription_row(loaded.record, leased=loaded.leased)
+            (changed if loaded.stored else added).append(row)
+            for old, link in changed_links(loaded.stored, loaded.record.aggregate):
                 if statement := _link_statement(old, link):
                     links[statement].append(link_row(number, link))
-            if names is not None:
-                old_names = self._stored_names(number)
-                if names.goods is not old_names.goods:
-                    reserved += [(goods, number) for goods in names.goods - old_names.goods]
-                    free = old_names.goods - names.goods
+            if names := loaded.names:
+                former = loaded.former_names()
+                if names.goods is not former.goods:
+                    reserved += [(goods, number) for goods in names.goods - former.goods]
+                    free = former.goods - names.goods
                     released += [(goods, number) for goods in free]
                     self._note_free(free, former=number)
-                if names.uses is not old_names.uses:
-                    self.count_uses(names.uses - old_names.uses, 1)
-                    self.count_uses(old_names.uses - names.uses, -1)
-                self.names[number] = names
-            self.stored[number] = aggregate
+                if names.uses is not former.uses:
+                    self.count_uses(names.uses - former.uses, 1)
+                    self.count_uses(former.uses - names.uses, -1)
+            loaded.note_stored()
         self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter("number")))
         self._tables.write(sql.RELEASE, item_rows(released))
         asked = [each for each in reserved if self._is_asked(each[0])]
@@ -244,13 +226,6 @@ class Changes(Loaded):
         uses.update({thing: n for (code, thing), n in self._uses.items() if code == provider})
         return uses
 
-    def _stored_names(self, number: str) -> Names:
-        names = self.names.get(number)
-        if names is None:
-            stored = self.stored.get(number)
-            names = self.names[number] = NO_NAMES if stored is None else names_of(stored)
-        return names
-
     def made_ready(self) -> dict[str, list[str]]:
         """Returns for each provider the subscriptions for which this transaction may have made
         requests ready. The subscriptions are in the order of the schedule times of their first
@@ -278,17 +253,15 @@ class Changes(Loaded):
     def _put_lanes(self) -> None:
         kept, gone = [], []
         for provider, number in self._changed_lanes:
-            record = self.subscriptions[number]
-            queue = record.aggregate.queue(provider) if record else ()
-            if queue:
-                lane = self.lanes[number][provider] = self.lane(provider, number)
+            loaded = self.loaded[number]
+            if queue := loaded.queue(provider):
+                lane = loaded.lanes[provider] = loaded.lane(provider)
                 row = lane_row(lane, queue, now=self.now)
                 kept.append(row)
                 if row["status"] == LaneState.READY:
                     self.notice.add_ready(provider, queue[0].schedule_time)
-            elif provider in self.lanes.get(number, {}):
+            elif loaded.lanes.pop(provider, None):
                 gone.append({"subscription": number, "provider": provider})
-                del self.lanes[number][provider]
         self._tables.write(sql.PUT_LANE, kept)
         self._tables.write(sql.DROP_LANE, gone)
         self._changed_lanes.clear()
@@ -299,9 +272,11 @@ def changed_links(former: Aggregate | None, aggregate: Aggregate) -> list[tuple[
 
     A subscription keeps all its links in their order; new links are added at the end.
     """
-    before = former.links if former else ()
-    pairs = zip_longest(before, aggregate.links)
-    return [(old, link) for old, link in pairs if link is not old]
+    changed = []
+    for old, link in zip_longest(former.links if former else (), aggregate.links):
+        if link is not old:
+            changed.append((old, link))
+    return changed
 
 
 def _link_statement(old: Link | None, link: Link) -> Bulk | None:

@@ -4,15 +4,13 @@ actions until the transaction ends.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import MsgspecError
 
 from ...domain.actions import ActionKind, AnyAction
-from ...domain.lane import Lane
-from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.names_used import goods_of
-from ...domain.subscription.records import ActionRecord, SubscriptionRecord
+from ...domain.subscription.records import ActionRecord
 from ...domain.subscription.request_records import RequestRecord
 from ...domain.values import Goods, Value
 from ..database import statements as sql
@@ -20,7 +18,7 @@ from ..database.engine import Overtaken, Tables
 from ..database.rows import action_of_row, lane_of_row, request_of_row, subscription_of_row
 from ..memory.memory import Memory
 from ..memory.set_aside import Unprocessable
-from ..memory.subscriptions import Kept, Names
+from ..memory.subscriptions import LoadedSubscription
 
 
 class Needs(Value, frozen=True, kw_only=True):
@@ -74,8 +72,7 @@ class Loaded:
         self.steady = memory.steady()
         self._memory = memory
         self._shared = shared
-        self.subscriptions: dict[str, SubscriptionRecord | None] = {}
-        self.lanes: dict[str, dict[str, Lane]] = {}
+        self.loaded: dict[str, LoadedSubscription] = {}
         self.actions: dict[int, ActionRecord] = {}
         self.scheduled: dict[str, dict[int, ActionRecord]] = {}
         self.request_ids: dict[str, tuple[str, bytes]] = {}
@@ -84,8 +81,6 @@ class Loaded:
         self.succeeded: list[tuple[Sequence[str], str]] = []
         self.reserved: dict[Goods, str] = {}
         self.asked_goods: set[Goods] = set()
-        self.stored: dict[str, Aggregate | None] = {}
-        self.names: dict[str, Names | None] = {}
 
     @property
     def is_alive(self) -> bool:
@@ -131,12 +126,13 @@ class Loaded:
         had looked for it in vain.
         """
         numbers = list(numbers)
-        missing = [number for number in numbers if number not in self.subscriptions]
+        missing = [number for number in numbers if number not in self.loaded]
         revisions = self._locked(sql.LOCK_FREE, missing)
         free = missing if revisions is None else list(revisions)
         self._load_locked(free, revisions)
         self._end_overdue(free)
-        return [number for number in numbers if self.subscriptions.get(number) is not None]
+        loaded = self.loaded
+        return [number for number in numbers if number in loaded and loaded[number].record]
 
     def one_by_one(self, numbers: Iterable[str]) -> Iterator[str]:
         """Yields the numbers, and records which subscription the command is processing."""
@@ -150,7 +146,7 @@ class Loaded:
         raise NotImplementedError
 
     def _load_waiting(self, numbers: Iterable[str]) -> list[str]:
-        missing = [number for number in numbers if number not in self.subscriptions]
+        missing = [number for number in numbers if number not in self.loaded]
         self._load_locked(missing, self._locked(sql.LOCK, missing))
         return missing
 
@@ -164,49 +160,36 @@ class Loaded:
         return dict(self._tables.select_in(statement, list(numbers)))
 
     def _load_locked(self, missing: list[str], revisions: dict[str, int] | None) -> None:
-        recalled = {n for n in missing if self._recall(n, revisions)}
-        unknown = [number for number in missing if number not in recalled]
-        for number in unknown:
-            self.subscriptions[number] = self.stored[number] = None
-            self.lanes[number] = {}
+        """Loads the subscriptions `missing`, which are locked.
+
+        `revisions`: the revisions of the locked subscriptions; None if no other process may use the
+        database. If other processes may use the database, a cached subscription is used only if its
+        revision is current, and its lanes are loaded, because a lane can change without a new
+        revision of its subscription.
+        """
+        unknown = []
+        for number in missing:
+            kept = self._memory.subscriptions.get(number)
+            if kept is None or (self._shared and not _is_current(kept, revisions)):
+                kept = LoadedSubscription(number)
+                unknown.append(number)
+            elif self._shared:
+                kept.lanes.clear()
+            self.loaded[number] = kept
         for row in self._tables.select_in(sql.SUBSCRIPTIONS, unknown):
             try:
                 record = subscription_of_row(row)
             except MsgspecError as error:
                 raise Unprocessable(row.number) from error
-            self.subscriptions[row.number] = record
-            self.stored[row.number] = record.aggregate
+            self.loaded[row.number].record = record
+            self.loaded[row.number].note_stored()
         for row in self._tables.select_in(sql.LANES, missing if self._shared else unknown):
             lane = lane_of_row(row)
-            self.lanes[lane.subscription][lane.provider] = lane
-
-    def _recall(self, number: str, revisions: dict[str, int] | None) -> bool:
-        """Loads the subscription from the cache. Returns False if the subscription is not cached,
-        or if the cache contains an old revision.
-
-        `revisions`: the revisions of the locked subscriptions; None if no other process may use the
-        database. If other processes may use the database, lanes are not taken from the cache,
-        because a lane can change without a new revision of its subscription.
-        """
-        kept = self._memory.subscriptions.get(number)
-        if kept is None:
-            return False
-        if revisions is not None and revisions.get(number) != kept.record.revision:
-            return False
-        self.subscriptions[number] = kept.record
-        self.stored[number] = kept.record.aggregate
-        self.lanes[number] = {} if self._shared else dict(kept.lanes)
-        self.names[number] = kept.names
-        return True
+            self.loaded[lane.subscription].lanes[lane.provider] = lane
 
     def keep_recent(self) -> None:
-        """Puts the loaded subscriptions into the cache, each with its lanes and its `Names` (None
-        if they were not computed). Call this function after the commit.
-        """
-        for number, record in self.subscriptions.items():
-            if record is not None:
-                kept = Kept(record, self.lanes[number], self.names.get(number))
-                self._memory.subscriptions.keep(number, kept)
+        """Puts the loaded subscriptions into the cache. Call this function after the commit."""
+        self._memory.subscriptions.keep(self.loaded.values())
 
     def request(self, number: int) -> RequestRecord | None:
         self.flush()
@@ -269,3 +252,8 @@ class Loaded:
         serials = list({item.serial_number for item in goods})
         for row in self._tables.select_in(sql.ITEMS, serials):
             self.reserved.setdefault(Goods(row.goods_type, row.serial_number), row.subscription)
+
+
+def _is_current(kept: LoadedSubscription, revisions: Mapping[str, int] | None) -> bool:
+    record = kept.record
+    return bool(record and revisions and revisions.get(kept.number) == record.revision)

@@ -25,7 +25,7 @@ from ..database.documents import encode
 from ..database.engine import DATABASE_ERRORS
 from ..database.rows import action_row, provider_row, request_row
 from ..memory.set_aside import Unprocessable
-from ..memory.subscriptions import names_after
+from ..memory.subscriptions import LoadedSubscription, names_after
 from ..notices.tally import ACTIONS, CREATED, LOSSES, LOST
 from .changes import Changes, changed_links
 
@@ -38,12 +38,15 @@ class Transaction(Changes):
     """
 
     def circumstances(self, subscription: str) -> Circumstances:
-        record = self.subscriptions.get(subscription)
+        loaded, leased = self.loaded[subscription], {}
+        for provider, lane in loaded.lanes.items():
+            if lane.is_leased:
+                leased[provider] = loaded.leased(provider)
         return Circumstances(
             now=self.now,
             catalogues=self.catalogues,
             next_numbers=self._next_requests,
-            leased=self.leased(subscription, record.aggregate) if record else {},
+            leased=leased,
         )
 
     def _next_requests(self, count: int) -> int:
@@ -55,7 +58,8 @@ class Transaction(Changes):
         An item that this group has released counts as free.
         """
         owner = self.reserved.get(goods)
-        names = self._changed.get(owner) if owner is not None else None
+        changed = self._changed.get(owner) if owner is not None else None
+        names = changed.names if changed else None
         return owner if names is None or goods in names.goods else None
 
     def take(self, counter: str) -> int:
@@ -68,28 +72,28 @@ class Transaction(Changes):
         subscription: str,
         transition: Transition,
         *,
-        answered: Lane | None = None,
+        answered: bool = False,
         new_action: ActionRecord | None = None,
     ) -> ActionRecord | None:
         """Applies the transition to the subscription. Returns `new_action` as the transition has
         left the action.
 
-        `answered`: if an answer has finished the first request of `transition.finished`, the lane
-        whose lease the answer carries; otherwise None. `new_action`: the action that the transition
+        `answered`: true if an answer under a live lease has finished the first request of
+        `transition.finished`. `new_action`: the action that the transition
         has performed, if it is not stored yet.
         """
-        record = self.subscriptions.get(subscription)
-        former = record.aggregate if record else None
-        self.subscriptions[subscription] = revised(record, transition.aggregate, now=self.now)
+        loaded = self._changed[subscription] = self.loaded[subscription]
+        former = loaded.record.aggregate if loaded.record else None
+        loaded.record = revised(loaded.record, transition.aggregate, now=self.now)
         self.events += events_of(former, transition)
-        self._change_names(subscription, former, transition)
+        self._change_names(loaded, former, transition)
         self.numbers.give("request", len(transition.created))
         for _, link in changed_links(former, transition.aggregate):
             self._changed_lanes.add((link.provider, subscription))
         for provider, pending in transition.created:
             self._add_request(transition, provider, pending)
         for n, finished in enumerate(transition.finished):
-            self._settle_request(transition, finished, answered=answered if n == 0 else None)
+            self._settle_request(transition, finished, loaded, answered=answered and n == 0)
         put = None
         for change in transition.actions:
             if new_action is not None and change.performed.id == new_action.id:
@@ -99,19 +103,18 @@ class Transaction(Changes):
         return put
 
     def _change_names(
-        self, subscription: str, former: Aggregate | None, transition: Transition
+        self, loaded: LoadedSubscription, former: Aggregate | None, transition: Transition
     ) -> None:
         if former is not None and names_certainly_unchanged(former, transition):
-            self._changed.setdefault(subscription, None)
             return
-        before = self._changed.get(subscription) or self._stored_names(subscription)
-        names = self._changed[subscription] = names_after(former, before, transition)
+        before = loaded.names or loaded.former_names()
+        names = loaded.names = names_after(former, before, transition)
         if new := names.goods - before.goods:
             # an item that no command of the group requests was not loaded before
             self._load_goods([goods for goods in new if not self._is_asked(goods)])
             for goods in new:
                 if self.owner(goods) is None:
-                    self.reserved[goods] = subscription
+                    self.reserved[goods] = loaded.number
 
     def put_action(self, record: ActionRecord) -> ActionRecord:
         """Writes an action that is new, or that was scheduled until now."""
@@ -134,15 +137,13 @@ class Transaction(Changes):
         """Applies the change to the lane and to the subscription of the lane."""
         lane = change.lane
         if change.transition is not None:
-            self.put(
-                lane.subscription, change.transition, answered=lane if change.answered else None
-            )
+            self.put(lane.subscription, change.transition, answered=change.answered)
         for pending in change.unanswered:
             self._note_attempt(pending, lane)
         self.notice.freed[lane.stream] += change.freed
         if change.ran_out:
             self.notice.ran_out[lane.stream] += change.freed
-        self.lanes.setdefault(lane.subscription, {})[lane.provider] = lane
+        self.loaded[lane.subscription].lanes[lane.provider] = lane
         self._changed_lanes.add(lane.key)
 
     def end_lease(
@@ -170,7 +171,7 @@ class Transaction(Changes):
 
     def _end_overdue(self, numbers: Iterable[str]) -> None:
         for number in numbers:
-            for lane in list(self.lanes[number].values()):
+            for lane in list(self.loaded[number].lanes.values()):
                 if lane.overdue(server=self.server, steady=self.steady, now=self.now):
                     self._end_overdue_lease(lane)
 
@@ -250,10 +251,14 @@ class Transaction(Changes):
         self.notice.tally.counts[CREATED, provider, pending.request.type, pending.origin] += 1
 
     def _settle_request(
-        self, transition: Transition, finished: Finished, *, answered: Lane | None
+        self,
+        transition: Transition,
+        finished: Finished,
+        loaded: LoadedSubscription,
+        *,
+        answered: bool,
     ) -> None:
-        pending = finished.pending
-        lane = self.lane(finished.provider, transition.aggregate.desired.number)
+        pending, lane = finished.pending, loaded.lane(finished.provider)
         handed_over = lane.covers(pending)
         unanswered = UNANSWERED if pending.touched or handed_over else None
         row = {
@@ -263,10 +268,10 @@ class Transaction(Changes):
             "error_code": finished.error_code,
             "error_description": finished.error_description,
             "reference_number": finished.reference_number,
-            "attempts": pending.attempts + (answered is not None),
+            "attempts": pending.attempts + answered,
             "last_adapter": lane.adapter if handed_over else None,
             "last_delivery_time": lane.lease_start if handed_over else None,
-            "handover": answered.handover if answered else unanswered,
+            "handover": lane.handover if answered else unanswered,
         }
         self._rows[sql.SETTLE_REQUEST][pending.number] = row
         self.notice.tally.settle(finished, now=self.now)

@@ -157,8 +157,8 @@ def target(held: PlatformImage, code: str, catalogues: Catalogues, into: pb.Plat
     bare = replace(held, items=tuple([replace(each, parameters={}) for each in held.items]))
     for held_item in held.items:
         _provisioned_item(held_item, code, into.items.add())
-    for each in held.entitlements:
-        _provisioned_service(provisioned(each, bare, catalogue), code, into.services.add())
+    for service in provisioned(held.entitlements, bare, catalogue):
+        _provisioned_service(service, code, into.services.add())
     if held.holder:
         account(held.holder, into.holder)
     if held.address:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..values import Value
@@ -34,9 +34,6 @@ class Sides(Value, Generic[Element], frozen=True):
 
     surplus: tuple[Element, ...] = ()
     missing: tuple[Element, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.surplus or self.missing)
 
 
 EQUAL: Sides[Any] = Sides()
@@ -71,7 +68,7 @@ def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
 
     If the platform need not know the subscriber, holder and address are not compared.
     """
-    if held == wanted or held.lacks_nothing(wanted):
+    if held == wanted or (wanted.closed and held.lacks_nothing(wanted)):
         return SAME
     become = wanted.known is not Known.NO and held.known is not Known.YES
     texts = wanted.known is not Known.NO and not become
@@ -79,32 +76,33 @@ def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
         become=become,
         holder=texts and not (held.holder_certain and held.holder == wanted.holder),
         address=texts and not (held.address_certain and held.address == wanted.address),
-        entitlements=_sides(held.entitlements, wanted.entitlements),
-        items=_sides(held.items, wanted.items),
-        usages=_sides(held.usages, wanted.usages),
+        entitlements=sides(held.entitlements, wanted.entitlements),
+        items=sides(held.items, wanted.items),
+        usages=sides(held.usages, wanted.usages),
     )
 
 
-def missing(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element, ...]:
-    """Returns the wanted elements that the platform lacks, may lack, or holds with other
-    contents.
+def sides(held: tuple[Element, ...], wanted: tuple[Element, ...]) -> Sides[Element]:
+    """Returns the differences of one kind of element. The keys in `held` are all different, and so
+    are the keys in `wanted`.
     """
-    there = {element.key: element for element in held}
-    return tuple(
-        [
-            element
-            for element in wanted
-            if (found := there.get(element.key)) is None
-            or not found.certain
-            or found.content != element.content
-        ]
-    )
-
-
-def surplus(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element, ...]:
-    """Returns the elements that the platform holds or may hold, and should not hold."""
-    keys = {element.key for element in wanted}
-    return tuple([element for element in held if element.key not in keys])
+    if held == wanted:
+        return EQUAL
+    same = 0
+    for there, element in zip(held, wanted, strict=False):
+        if there != element or not there.certain:
+            break
+        same += 1
+    held, wanted = held[same:], wanted[same:]
+    if not held or not wanted:
+        return Sides(held, wanted)
+    others = {element.key: element for element in held}
+    missing: list[Element] = []
+    for element in wanted:
+        found = others.pop(element.key, None)
+        if found is None or not found.certain or found.content != element.content:
+            missing.append(element)
+    return Sides(tuple(others.values()), tuple(missing))
 
 
 _last: list[tuple[tuple[Parts, Index], ...]] = [()]
@@ -126,9 +124,3 @@ def by_key(parts: Parts) -> Index:
     index = {part.key: part for part in parts}
     _last[0] = (*kept[-1:], (parts, index))
     return index
-
-
-def _sides(held: tuple[Element, ...], wanted: tuple[Element, ...]) -> Sides[Element]:
-    if held == wanted:
-        return EQUAL
-    return Sides(surplus(held, wanted), missing(held, wanted))

@@ -17,9 +17,9 @@ from .named_elements import (
     Name,
     Part,
     entitlements_of,
+    field_of,
     named_parts,
     parts_of,
-    with_parts,
 )
 from .request import Request
 
@@ -36,8 +36,9 @@ def doubt(known: PlatformImage, request: Request) -> PlatformImage:
         case RequestType.UPDATE_ADDRESS:
             return replace(known, address_certain=False)
         case _:
-            parts = _doubted(parts_of(known, request), named_parts(request))
-            return with_parts(known, request, parts)
+            field = field_of(request)
+            parts = _doubted(parts_of(known, field), named_parts(request))
+            return replace(known, **{field: parts})
 
 
 def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name]) -> PlatformImage:
@@ -94,6 +95,8 @@ def _later(part: Part, former: Part) -> bool:
 def _only(
     field: Field, old: tuple[Element, ...], doubted: tuple[Element, ...], names: AbstractSet[Name]
 ) -> tuple[Element, ...]:
+    if doubted is old:
+        return old
     former = {part.key: part for part in old}
     return tuple(
         [

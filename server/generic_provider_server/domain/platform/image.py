@@ -14,7 +14,6 @@ from ..values import (
     Address,
     Goods,
     Instant,
-    Item,
     Parameters,
     SubscribedService,
     Subscription,
@@ -108,8 +107,7 @@ class PostedUsage(Value, frozen=True, kw_only=True):
 class PlatformImage(Value, frozen=True, kw_only=True):
     """What a platform should hold, holds, or may hold of a subscription.
 
-    `closed` is True if the subscription has ended. If the platform should hold nothing for an ended
-    subscription and does not know the subscriber, no request is needed.
+    `closed` is True if the subscription has ended.
     """
 
     known: Known = Known.NO
@@ -127,12 +125,11 @@ class PlatformImage(Value, frozen=True, kw_only=True):
         return not (self.items or self.entitlements or self.usages)
 
     def lacks_nothing(self, wanted: PlatformImage) -> bool:
-        """Returns True if the subscription has ended, the platform should hold nothing, and the
-        platform neither knows the subscriber nor holds anything. Then no request is needed, even
-        if this image differs from the wanted image.
+        """Returns True if the platform should hold nothing, and neither knows the subscriber nor
+        holds anything. Then an ended subscription needs no request, even if this image differs from
+        the wanted image.
         """
-        unknown = self.known is Known.NO and self.holds_nothing
-        return wanted.closed and unknown and wanted.holds_nothing
+        return self.known is Known.NO and self.holds_nothing and wanted.holds_nothing
 
 
 NOTHING = PlatformImage()
@@ -146,17 +143,15 @@ def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> 
     code = catalogue.code
     if code not in subscription.linked:
         return NOTHING
-    provisioned = items_of(subscription, catalogue)
+    items, state = items_of(subscription, catalogue), subscription.state
     return PlatformImage(
         known=Known.YES,
         holder=subscription.holder,
         address=subscription.address,
-        items=provisioned,
-        entitlements=_entitlements(subscription, catalogue, provisioned) if subscription.on else (),
-        usages=_usages(subscription, catalogue, provisioned, now=now)
-        if subscription.usages
-        else (),
-        closed=subscription.state in FINAL,
+        items=items,
+        entitlements=_entitlements(subscription, catalogue, items) if state in ON else (),
+        usages=_usages(subscription, catalogue, items, now=now) if subscription.usages else (),
+        closed=state in FINAL,
     )
 
 
@@ -164,17 +159,18 @@ def items_of(subscription: Subscription, catalogue: Catalogue) -> tuple[Provisio
     """Returns the items that the subscription has at the provider, even if the provider is not
     linked.
     """
-    items = [item for item in subscription.items if item.provider == catalogue.code]
-    return tuple([_provisioned(item, catalogue) for item in items]) if items else ()
-
-
-def _provisioned(item: Item, catalogue: Catalogue) -> ProvisionedItem:
-    return ProvisionedItem(
-        distributor=item.distributor,
-        goods_type=item.goods_type,
-        serial_number=item.serial_number,
-        provider_goods_type=catalogue.goods.get(item.goods_type, ""),
-        parameters=item.parameters,
+    return tuple(
+        [
+            ProvisionedItem(
+                distributor=item.distributor,
+                goods_type=item.goods_type,
+                serial_number=item.serial_number,
+                provider_goods_type=catalogue.goods.get(item.goods_type, ""),
+                parameters=item.parameters,
+            )
+            for item in subscription.items
+            if item.provider == catalogue.code
+        ]
     )
 
 
@@ -183,6 +179,7 @@ def _entitlements(
 ) -> tuple[Entitlement, ...]:
     code = catalogue.code
     timed = catalogue.provider.request_settings.term_end_on_platform
+    there = _goods_by_place(items)
     goods_on: dict[str, tuple[Goods, ...] | None] = {}
     found: dict[tuple[str, str], Entitlement] = {}
     for service in subscription.services:
@@ -190,7 +187,7 @@ def _entitlements(
             continue
         distributor = service.distributor
         if distributor not in goods_on:
-            goods_on[distributor] = _goods_of(catalogue, distributor, items)
+            goods_on[distributor] = _goods_of(catalogue, distributor, there)
         goods = goods_on[distributor]
         if goods is None:
             continue
@@ -218,10 +215,11 @@ def _usages(
     """Returns the usage records that have not ended. A record is left out while its distributor
     lacks goods that the distributor requires.
     """
+    there = _goods_by_place(items)
     posted: list[PostedUsage] = []
     for usage in subscription.usages:
         if usage.provider == catalogue.code and usage.end_time > now:
-            goods = _goods_of(catalogue, usage.distributor, items)
+            goods = _goods_of(catalogue, usage.distributor, there)
             if goods is not None:
                 posted.append(PostedUsage(usage=usage, goods=goods))
     return tuple(posted)
@@ -239,16 +237,19 @@ def _merged(one: Entitlement, other: Entitlement) -> Entitlement:
     )
 
 
+def _goods_by_place(items: tuple[ProvisionedItem, ...]) -> dict[tuple[str, str], Goods]:
+    return {(i.distributor, i.goods_type): Goods(i.goods_type, i.serial_number) for i in items}
+
+
 def _goods_of(
-    catalogue: Catalogue, distributor: str, items: tuple[ProvisionedItem, ...]
+    catalogue: Catalogue, distributor: str, there: dict[tuple[str, str], Goods]
 ) -> tuple[Goods, ...] | None:
     """Returns the goods that the distributor requires, or None if some of them are missing."""
     required = catalogue.distributors[distributor].required_goods_types
     if not required:
         return ()
-    there = {item.goods_type: item.goods for item in items if item.distributor == distributor}
-    goods = [there[kind] for kind in required if kind in there]
-    return tuple(goods) if len(goods) == len(required) else None
+    goods = tuple([there[distributor, t] for t in required if (distributor, t) in there])
+    return goods if len(goods) == len(required) else None
 
 
 def missing_goods(

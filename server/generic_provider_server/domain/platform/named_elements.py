@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from typing import Literal, assert_never
-
-from msgspec.structs import replace
 
 from ..values import RequestType
 from .image import Entitlement, PlatformImage, PostedUsage, ProvisionedItem
@@ -84,13 +82,9 @@ def named_parts(request: Request) -> tuple[Part, ...]:
             return (PostedUsage(usage=request.usage, goods=goods),)
 
 
-def parts_of(known: PlatformImage, request: Request) -> tuple[Part, ...]:
-    parts: tuple[Part, ...] = getattr(known, field_of(request))
+def parts_of(known: PlatformImage, field: Field) -> tuple[Part, ...]:
+    parts: tuple[Part, ...] = getattr(known, field)
     return parts
-
-
-def with_parts(known: PlatformImage, request: Request, parts: Iterable[Part]) -> PlatformImage:
-    return replace(known, **{field_of(request): tuple(parts)})
 
 
 def _field_of(kind: RequestType) -> Field | None:

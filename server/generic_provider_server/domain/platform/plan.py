@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from msgspec.structs import replace
 
 from ..catalogue import Catalogue
 from ..values import Goods, RequestType, Service, ServiceKind, Value
-from .compare import Comparison, Sides, compare
+from .compare import EQUAL, SAME, Comparison, Sides, compare, sides
 from .image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem
 from .named_elements import names
 from .request import ProvisionedService, Request
-from .request_effects import effect, has
+from .request_effects import has, usages_after_become
+
+Items = dict[tuple[str, str, str], ProvisionedItem]
 
 
 class Methods(Value, frozen=True):
@@ -38,7 +40,7 @@ def plan(
     otherwise.
     """
     found = compare(held, wanted)
-    if not found:
+    if found == SAME:
         return ()
     if found.become:
         return become(held, wanted, catalogue=catalogue)
@@ -84,7 +86,7 @@ def plan_healing(
     the platform. BECOME_SUBSCRIBER names all elements, so it belongs to the action if the action
     changes any element.
     """
-    if not compare(expected, before):
+    if compare(expected, before) == SAME:
         return (), plan_action(
             before, after, expected=expected, catalogue=catalogue, methods=methods
         )
@@ -109,7 +111,7 @@ def become(
         services=_sorted_services(wanted.entitlements, wanted, catalogue),
         items=_sorted_items(wanted.items, catalogue),
     )
-    usages = compare(effect(held, request), wanted).usages
+    usages = sides(usages_after_become(held), wanted.usages)
     cancelled, added = _usage_requests(usages, held, wanted, catalogue)
     return request, *cancelled, *added
 
@@ -169,86 +171,82 @@ def _usage_requests(
     If a record replaces another record with the same reference, both lists have a request: the old
     record is cancelled before the new one is added.
     """
-    if not usages:
+    if usages == EQUAL:
         return [], []
     kept = {each.key: each.content for each in wanted.usages}
     cancelled = [each for each in held.usages if kept.get(each.key) != each.content]
     return (
-        [_usage(RequestType.CANCEL_UDR, each, held, catalogue) for each in cancelled],
-        [_usage(RequestType.ADD_UDR, each, wanted, catalogue) for each in usages.missing],
+        _usages(RequestType.CANCEL_UDR, cancelled, held, catalogue),
+        _usages(RequestType.ADD_UDR, usages.missing, wanted, catalogue),
     )
 
 
-def _usage(
-    kind: RequestType, posted: PostedUsage, side: PlatformImage, catalogue: Catalogue
-) -> Request:
-    usage = posted.usage
-    service = catalogue.services.get(usage.service)
-    return Request(
-        type=kind,
-        usage=usage,
-        service=ProvisionedService(
+def _usages(
+    kind: RequestType, records: Iterable[PostedUsage], side: PlatformImage, catalogue: Catalogue
+) -> list[Request]:
+    requests, there = list[Request](), _items_of(side)
+    for posted in records:
+        usage = posted.usage
+        service = catalogue.services.get(usage.service)
+        provisioned = ProvisionedService(
             service=usage.service,
             provider_service_id=service.provider_service_id if service else "",
             distributor=usage.distributor,
             kind=service.kind if service else ServiceKind.USAGE,
-            items=_goods_items(usage.distributor, posted.goods, side, catalogue),
+            items=_goods_items(usage.distributor, posted.goods, there, catalogue),
             parameters=service.parameters if service else {},
-        ),
-    )
+        )
+        requests.append(Request(type=kind, usage=usage, service=provisioned))
+    return requests
 
 
 def provisioned(
-    entitlement: Entitlement, side: PlatformImage, catalogue: Catalogue
-) -> ProvisionedService:
-    """Returns the entitlement as a request contains it. `side`: the image from which the items of
-    the entitlement are taken.
+    entitlements: Iterable[Entitlement], side: PlatformImage, catalogue: Catalogue
+) -> tuple[ProvisionedService, ...]:
+    """Returns the entitlements as requests contain them. `side`: the image from which the items of
+    the entitlements are taken.
     """
-    service = _service_of(entitlement, catalogue)
-    return ProvisionedService(
-        service=entitlement.service or (service.code if service else ""),
-        provider_service_id=entitlement.provider_service_id,
-        distributor=entitlement.distributor,
-        kind=service.kind if service else ServiceKind.TERMED,
-        items=_goods_items(entitlement.distributor, entitlement.goods, side, catalogue),
-        term_end=entitlement.term_end,
-        parameters=service.parameters if service else {},
-    )
+    services, there = list[ProvisionedService](), _items_of(side)
+    for each in entitlements:
+        service = catalogue.services.get(each.service) or _behind(each, catalogue)
+        services.append(
+            ProvisionedService(
+                service=each.service or (service.code if service else ""),
+                provider_service_id=each.provider_service_id,
+                distributor=each.distributor,
+                kind=service.kind if service else ServiceKind.TERMED,
+                items=_goods_items(each.distributor, each.goods, there, catalogue),
+                term_end=each.term_end,
+                parameters=service.parameters if service else {},
+            )
+        )
+    return tuple(services)
 
 
-def _service_of(entitlement: Entitlement, catalogue: Catalogue) -> Service | None:
-    found = catalogue.services.get(entitlement.service)
-    if found:
-        return found
+def _behind(entitlement: Entitlement, catalogue: Catalogue) -> Service | None:
+    """Returns the alphabetically first service with the platform id of the entitlement."""
     platform_id = entitlement.provider_service_id
     behind = [s for s in catalogue.services.values() if s.provider_service_id == platform_id]
     return min(behind, key=lambda service: service.code, default=None)
 
 
+def _items_of(side: PlatformImage) -> Items:
+    return {(i.distributor, i.goods_type, i.serial_number): i for i in side.items}
+
+
 def _goods_items(
-    distributor: str, goods: tuple[Goods, ...], side: PlatformImage, catalogue: Catalogue
+    distributor: str, goods: tuple[Goods, ...], there: Items, catalogue: Catalogue
 ) -> tuple[ProvisionedItem, ...]:
-    if not goods:
-        return ()
-    there = {item.key: item for item in side.items}
-    return tuple([_item(distributor, each, there, catalogue) for each in goods])
-
-
-def _item(
-    distributor: str,
-    goods: Goods,
-    there: dict[tuple[str, str, str], ProvisionedItem],
-    catalogue: Catalogue,
-) -> ProvisionedItem:
-    found = there.get((distributor, goods.goods_type, goods.serial_number))
-    if found is not None:
-        return found if found.certain else replace(found, certain=True)
-    return ProvisionedItem(
-        distributor=distributor,
-        goods_type=goods.goods_type,
-        serial_number=goods.serial_number,
-        provider_goods_type=catalogue.goods.get(goods.goods_type, ""),
-    )
+    items: list[ProvisionedItem] = []
+    for each in goods:
+        item = there.get((distributor, each.goods_type, each.serial_number)) or ProvisionedItem(
+            distributor=distributor,
+            goods_type=each.goods_type,
+            serial_number=each.serial_number,
+            provider_goods_type=catalogue.goods.get(each.goods_type, ""),
+        )
+        items.append(item if item.certain else replace(item, certain=True))
+    return tuple(items)
 
 
 def _sorted_services(
@@ -258,7 +256,7 @@ def _sorted_services(
         return ()
     if len(entitlements) > 1:
         entitlements = sorted(entitlements, key=lambda e: (catalogue.rank(e.distributor), e.key))
-    return tuple([provisioned(e, side, catalogue) for e in entitlements])
+    return provisioned(entitlements, side, catalogue)
 
 
 def _sorted_items(

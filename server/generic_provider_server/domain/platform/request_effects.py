@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from ..values import RequestType
 from .compare import by_key, compare
-from .image import NOTHING, Known, PlatformImage
-from .named_elements import FIELDS, Part, adds, entitlements_of, named_parts, parts_of, with_parts
+from .image import NOTHING, Known, PlatformImage, PostedUsage
+from .named_elements import FIELDS, adds, entitlements_of, field_of, named_parts, parts_of
 from .request import Request
 
 
@@ -62,7 +62,7 @@ def has(known: PlatformImage, request: Request) -> bool:
         case RequestType.UPDATE_ADDRESS:
             return known.address == request.address and known.address_certain
         case _:
-            return _has_parts(parts_of(known, request), named_parts(request), adds=adds(request))
+            return _has_parts(known, request, adds=adds(request))
 
 
 def holds(known: PlatformImage, request: Request) -> bool:
@@ -70,12 +70,13 @@ def holds(known: PlatformImage, request: Request) -> bool:
     contents. The request must not be a BECOME_SUBSCRIBER, or an update of the holder or the
     address.
     """
-    return _has_parts(parts_of(known, request), named_parts(request), adds=True)
+    return _has_parts(known, request, adds=True)
 
 
 def _applied(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
     """Returns the image after requests for one field were applied, one after the other."""
-    there = {part.key: part for part in parts_of(known, requests[0])}
+    field = field_of(requests[0])
+    there = {part.key: part for part in parts_of(known, field)}
     for request in requests:
         added = adds(request)
         for part in named_parts(request):
@@ -83,18 +84,18 @@ def _applied(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage
             there.pop(key, None)
             if added:
                 there[key] = part
-    return with_parts(known, requests[0], there.values())
+    return replace(known, **{field: tuple(there.values())})
 
 
-def _has_parts(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) -> bool:
-    index = by_key(there)
-    found = [index.get(part.key) for part in named]
-    if not adds:
-        return not any(found)
-    return all(
-        part is not None and part.certain and part.content == wanted.content
-        for part, wanted in zip(found, named, strict=True)
-    )
+def _has_parts(known: PlatformImage, request: Request, *, adds: bool) -> bool:
+    index = by_key(parts_of(known, field_of(request)))
+    for named in named_parts(request):
+        part = index.get(named.key)
+        if not adds and part is not None:
+            return False
+        if adds and (part is None or not part.certain or part.content != named.content):
+            return False
+    return True
 
 
 def _become(known: PlatformImage, request: Request) -> PlatformImage:
@@ -107,5 +108,9 @@ def _become(known: PlatformImage, request: Request) -> PlatformImage:
         address=request.address,
         items=request.items,
         entitlements=entitlements_of(request),
-        usages=tuple([replace(posted, certain=False) for posted in known.usages]),
+        usages=usages_after_become(known),
     )
+
+
+def usages_after_become(known: PlatformImage) -> tuple[PostedUsage, ...]:
+    return tuple([replace(posted, certain=False) for posted in known.usages])

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ..actions import AtomicAction
 from ..catalogue import Catalogue
-from ..platform.compare import compare, missing
+from ..platform.compare import compare, sides
 from ..platform.image import Known, PlatformImage
 from ..platform.named_elements import Name, entitlements_of
 from ..platform.named_elements import names as names_of
@@ -202,9 +202,8 @@ def _is_taken_back(
         case RequestType.BECOME_SUBSCRIBER:
             return new.known is Known.NO or not compare(old, new)
         case RequestType.ACTIVATE_SERVICE | RequestType.ACTIVATE_SUBSCRIBER:
-            return len(missing(new.entitlements, entitlements_of(request))) == len(
-                entitlements_of(request)
-            )
+            added = entitlements_of(request)
+            return sides(new.entitlements, added).missing == added
         case RequestType.ADD_INSTALLED_ITEM | RequestType.ADD_UDR:
             return not has(new, request)
         case (

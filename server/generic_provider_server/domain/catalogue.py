@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from .refusals import InvalidField, Reason, Refused, not_found
-from .values import Distributor, Provider, ProviderState, Service, ServiceKind
+from .values import Provider, ProviderState, Service, ServiceKind
+
+Part = TypeVar("Part")
 
 MOST_NAMED = 20
 """The greatest number of distributors that an error text lists when distributors require each other
 in a cycle.
 """
+
+
+class Parts(dict[str, Part]):
+    """The parts of a provider by their codes. The look-up of an unknown code raises Refused."""
+
+    def __init__(self, parts: dict[str, Part], refusal: Callable[[str], Refused]) -> None:
+        super().__init__(parts)
+        self._refusal = refusal
+
+    def __missing__(self, code: str) -> Part:
+        raise self._refusal(code)
 
 
 class Catalogue:
@@ -34,38 +48,40 @@ class Catalogue:
         self.provider = provider
         self.code = provider.code
         self.effective = provider.state is ProviderState.EFFECTIVE
-        self.distributors: dict[str, Distributor] = {d.code: d for d in provider.distributors}
-        self.services: dict[str, Service] = {s.code: s for s in provider.services}
-        self.goods = {g.goods_type: g.provider_goods_type for g in provider.goods}
+        self.distributors = Parts(
+            {d.code: d for d in provider.distributors},
+            lambda code: Refused(
+                Reason.DISTRIBUTOR_NOT_FOUND,
+                f"provider {provider.code} has no distributor {code!r}",
+                provider=provider.code,
+                distributor=code,
+            ),
+        )
+        self.services = Parts(
+            {s.code: s for s in provider.services},
+            lambda code: Refused(
+                Reason.SERVICE_NOT_FOUND,
+                f"provider {provider.code} has no service {code!r}",
+                provider=provider.code,
+                service=code,
+            ),
+        )
+        self.goods = Parts(
+            {g.goods_type: g.provider_goods_type for g in provider.goods},
+            lambda goods_type: Refused(
+                Reason.GOODS_TYPE_NOT_MAPPED,
+                f"provider {provider.code} has no mapping for goods type {goods_type!r}",
+                provider=provider.code,
+                goods_type=goods_type,
+            ),
+        )
         self.depths = _depths({d.code: d.required_distributor for d in provider.distributors})
         self.positions = {code: n for n, code in enumerate(self.distributors)}
 
-    def distributor(self, code: str) -> Distributor:
-        try:
-            return self.distributors[code]
-        except KeyError:
-            raise Refused(
-                Reason.DISTRIBUTOR_NOT_FOUND,
-                f"provider {self.code} has no distributor {code!r}",
-                provider=self.code,
-                distributor=code,
-            ) from None
-
-    def service(self, code: str) -> Service:
-        try:
-            return self.services[code]
-        except KeyError:
-            raise Refused(
-                Reason.SERVICE_NOT_FOUND,
-                f"provider {self.code} has no service {code!r}",
-                provider=self.code,
-                service=code,
-            ) from None
-
     def offered(self, service: str, *, distributor: str) -> Service:
         """Returns the service if the distributor offers it; raises Refused otherwise."""
-        found = self.service(service)
-        allowed = self.distributor(distributor).allowed_services
+        found = self.services[service]
+        allowed = self.distributors[distributor].allowed_services
         if allowed and service not in allowed:
             raise Refused(
                 Reason.SERVICE_NOT_AVAILABLE,
@@ -76,17 +92,6 @@ class Catalogue:
                 service=service,
             )
         return found
-
-    def provider_goods_type(self, goods_type: str) -> str:
-        try:
-            return self.goods[goods_type]
-        except KeyError:
-            raise Refused(
-                Reason.GOODS_TYPE_NOT_MAPPED,
-                f"provider {self.code} has no mapping for goods type {goods_type!r}",
-                provider=self.code,
-                goods_type=goods_type,
-            ) from None
 
     def rank(self, distributor: str) -> tuple[int, int]:
         """Returns a sort key: each distributor comes after the distributors that it requires, and

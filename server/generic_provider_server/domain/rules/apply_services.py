@@ -29,10 +29,10 @@ def add_services(
 
 
 def start_services(subscription: Subscription, action: StartServices) -> Subscription:
-    target = subscription.state if subscription.on else State.EFFECTIVE
+    target = subscription.state if subscription.state in ON else State.EFFECTIVE
 
     def start(service: SubscribedService) -> SubscribedService:
-        if service.on or service.term_over:
+        if service.state in ON or service.term_over:
             raise _not_allowed(action.kind.name, service)
         return replace(service, state=target, stopped_by_hand=False)
 
@@ -45,7 +45,7 @@ def stop_services(subscription: Subscription, action: StopServices, *, at: Insta
         return _end_terms(subscription, action, at=at)
 
     def stop(service: SubscribedService) -> SubscribedService:
-        if not service.on:
+        if service.state not in ON:
             raise _not_allowed(action.kind.name, service)
         return replace(service, state=State.NOT_EFFECTIVE, stopped_by_hand=True)
 
@@ -65,8 +65,7 @@ def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant)
 
     def stop(service: SubscribedService) -> SubscribedService:
         followed = service.state is subscription.state and not service.stopped_by_hand
-        off = replace(service, state=State.NOT_EFFECTIVE)
-        return replace(off, term_over=True, stopped_by_term=followed)
+        return replace(service, state=State.NOT_EFFECTIVE, term_over=True, stopped_by_term=followed)
 
     return _off_if_last(subscription, _each(subscription, selected, stop), by_term=True)
 
@@ -77,9 +76,9 @@ def ended(service: SubscribedService, *, at: Instant) -> bool:
 
 
 def remove_services(subscription: Subscription, action: RemoveServices) -> Subscription:
-    removed = {selection.place for selection in action.services}
-    gone = _found(subscription, action.services)
-    kept = tuple([s for s in subscription.services if s.place not in removed])
+    positions = _positions(subscription, action.services)
+    removed, gone = set(positions), [subscription.services[n] for n in positions]
+    kept = tuple([s for n, s in enumerate(subscription.services) if n not in removed])
     former = tuple([replace(s, state=State.REMOVED) for s in gone if s.state is not State.DRAFT])
     after = replace(subscription, former=latest(subscription.former + former))
     return _off_if_last(after, kept)
@@ -95,9 +94,7 @@ def change_terms(
     """
     terms = {selection.place: selection.term_end for selection in action.services}
     for n, selection in enumerate(action.services):
-        field = f"services[{n}].term_end"
-        _check_termed(selection, catalogues=catalogues, field=field)
-        in_future(selection.term_end, at=at, field=field)
+        _check_term(selection, catalogues=catalogues, at=at, field=f"services[{n}].term_end")
 
     state = State.EFFECTIVE if subscription.stopped_by_term else subscription.state
 
@@ -126,7 +123,8 @@ def swap_service(
         term_over=False,
         stopped_by_term=False,
     )
-    _check_term(new, catalogues=catalogues, at=at, field="term_end")
+    if new.term_end is not None:
+        _check_term(new, catalogues=catalogues, at=at, field="term_end")
     for service in subscription.services:
         if service.place == new.place:
             raise already_there(subscription, service)
@@ -142,7 +140,8 @@ def selected(
 ) -> tuple[SubscribedService, ...]:
     """Returns the selected services as new services in the given state."""
     for n, selection in enumerate(selections):
-        _check_term(selection, catalogues=catalogues, at=at, field=f"services[{n}].term_end")
+        if selection.term_end is not None:
+            _check_term(selection, catalogues=catalogues, at=at, field=f"services[{n}].term_end")
     return tuple(
         [
             SubscribedService(
@@ -160,17 +159,10 @@ def selected(
 def _check_term(
     named: Selection | SubscribedService, *, catalogues: Catalogues, at: Instant, field: str
 ) -> None:
-    if named.term_end is not None:
-        _check_termed(named, catalogues=catalogues, field=field)
-        in_future(named.term_end, at=at, field=field)
-
-
-def _check_termed(
-    named: Selection | SubscribedService, *, catalogues: Catalogues, field: str
-) -> None:
-    service = catalogue_of(catalogues, named.provider).service(named.service)
+    service = catalogue_of(catalogues, named.provider).services[named.service]
     if service.kind is not ServiceKind.TERMED:
         raise InvalidField((field, f"{named.service} is not a termed service"))
+    in_future(named.term_end, at=at, field=field)
 
 
 def _each(
@@ -178,18 +170,21 @@ def _each(
     selections: Iterable[Selection],
     change: Callable[[SubscribedService], SubscribedService],
 ) -> tuple[SubscribedService, ...]:
-    changed = {s.place: change(s) for s in _found(subscription, selections)}
-    return tuple([changed.get(service.place, service) for service in subscription.services])
+    services = list(subscription.services)
+    for n in _positions(subscription, selections):
+        services[n] = change(subscription.services[n])
+    return tuple(services)
 
 
-def _found(subscription: Subscription, selections: Iterable[Selection]) -> list[SubscribedService]:
-    services = {service.place: service for service in subscription.services}
+def _positions(subscription: Subscription, selections: Iterable[Selection]) -> list[int]:
+    """Returns the positions of the selected services in `subscription.services`."""
+    there = {(s.provider, s.distributor, s.service): n for n, s in enumerate(subscription.services)}
     found = []
     for selection in selections:
-        service = services.get(selection.place)
-        if service is None:
+        n = there.get(selection.place)
+        if n is None:
             raise service_not_found(subscription, selection.place)
-        found.append(service)
+        found.append(n)
     return found
 
 
@@ -206,9 +201,9 @@ def _off_if_last(
     """Returns the subscription with `services`. The subscription becomes NOT_EFFECTIVE if one of
     its services was on before, and none is on in `services`.
     """
-    was_on = any(service.on for service in subscription.services)
-    is_on = any(service.on for service in services)
-    if subscription.on and was_on and not is_on:
+    was_on = ON & {service.state for service in subscription.services}
+    is_on = ON & {service.state for service in services}
+    if subscription.state in ON and was_on and not is_on:
         return replace(
             subscription,
             services=services,

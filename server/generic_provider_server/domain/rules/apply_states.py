@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ..actions import BecomeSubscriber, Replace
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
-from ..values import FINAL, ON, TIMED, Instant, State, SubscribedService, Subscription
+from ..values import FINAL, ON, TIMED, Instant, State, Subscription
 from .apply_services import selected
 from .invariants import in_future, latest
 
@@ -57,16 +57,13 @@ def switch(
     A service whose term has ended stays off.
     """
     in_future(until, at=at, field="until")
-
-    def follow(service: SubscribedService) -> SubscribedService:
-        if service.state not in sources:
-            return service
-        if service.term_over and target in ON:
-            return replace(service, state=State.NOT_EFFECTIVE)
-        return replace(service, state=target, stopped_by_hand=False)
-
-    services = tuple([follow(service) for service in subscription.services])
-    return replace(subscription, state=target, until=until, services=services)
+    services = list(subscription.services)
+    for n, service in enumerate(services):
+        if service.state in sources and service.term_over and target in ON:
+            services[n] = replace(service, state=State.NOT_EFFECTIVE)
+        elif service.state in sources:
+            services[n] = replace(service, state=target, stopped_by_hand=False)
+    return replace(subscription, state=target, until=until, services=tuple(services))
 
 
 def finish(subscription: Subscription, target: State) -> Subscription:

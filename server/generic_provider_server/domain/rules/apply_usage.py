@@ -15,7 +15,7 @@ def add_usage(
     subscription: Subscription, action: AddUsage, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
     catalogue = catalogue_of(catalogues, action.provider)
-    service = catalogue.service(action.service)
+    service = catalogue.services[action.service]
     _check_usage(subscription, action, service, at=at)
     distributor = action.distributor or _distributor(
         subscription, catalogue, service, chosen=action.chosen_distributor

@@ -24,7 +24,7 @@ from ..actions import (
 )
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
-from ..values import SECOND, Goods, Instant, Item, State, SubscribedService, Subscription
+from ..values import FINAL, ON, SECOND, Goods, Instant, Item, State, SubscribedService, Subscription
 
 MOST_ITEMS = 1_000
 MOST_SERVICES = 2_000
@@ -39,7 +39,7 @@ def check(
     before the action.
     """
     _check_sizes(subscription)
-    if subscription.live:
+    if subscription.state not in FINAL:
         _check_services(subscription, catalogues, before)
         _check_requirements(subscription, catalogues)
     _check_items(subscription, catalogues)
@@ -49,10 +49,10 @@ def in_use(subscription: Subscription) -> set[tuple[str, str]]:
     """Returns a pair (provider, distributor) for each distributor that has a live service or an
     item.
     """
-    used = {(item.provider, item.distributor) for item in subscription.items}
-    if subscription.live:
-        used |= {(service.provider, service.distributor) for service in subscription.services}
-    return used
+    live: tuple[SubscribedService | Item, ...] = subscription.items
+    if subscription.state not in FINAL:
+        live += subscription.services
+    return {(part.provider, part.distributor) for part in live}
 
 
 def linked(before: Subscription | None, after: Subscription, action: AnyAction) -> tuple[str, ...]:
@@ -63,10 +63,9 @@ def linked(before: Subscription | None, after: Subscription, action: AnyAction) 
     the service is off. Become Subscriber, Replace and Add Usage link each provider that they name.
     The removal of a service or an item links no provider.
     """
-    if not after.on:
+    if after.state not in ON:
         return after.linked
-    touched = _gained(before, after) | _named(action)
-    added = touched.difference(after.linked)
+    added = (_gained(before, after) | _named(action)).difference(after.linked)
     return (*after.linked, *sorted(added)) if added else after.linked
 
 
@@ -81,15 +80,18 @@ def in_future(moment: Instant | None, *, at: Instant, field: str) -> None:
 
 
 def _gained(before: Subscription | None, after: Subscription) -> set[str]:
-    """Returns the providers at which a distributor has a new item or a newly started service."""
-    gained: set[str] = set()
-    if before is None or before.services is not after.services:
-        on = {service.place for service in before.services if service.on} if before else set()
-        gained.update([s.provider for s in after.services if s.on and s.place not in on])
-    if before is None or before.items is not after.items:
-        there = {_place(item) for item in before.items} if before else set()
-        gained.update([item.provider for item in after.items if _place(item) not in there])
-    return gained
+    """Returns the unlinked providers at which a distributor has a new item or a newly started
+    service.
+    """
+    linked = after.linked
+    services = [s for s in after.services if s.provider not in linked and s.state in ON]
+    items = [item for item in after.items if item.provider not in linked]
+    if not services and not items:
+        return set()
+    on = {service.place for service in before.services if service.on} if before else set()
+    there = {_place(item) for item in before.items} if before else set()
+    gained = {service.provider for service in services if service.place not in on}
+    return gained | {item.provider for item in items if _place(item) not in there}
 
 
 def _place(item: Item) -> tuple[str, str, Goods]:
@@ -139,20 +141,19 @@ def _check_sizes(subscription: Subscription) -> None:
 def _check_services(
     subscription: Subscription, catalogues: Catalogues, before: Subscription | None
 ) -> None:
-    seen: dict[tuple[str, str, str], SubscribedService] = {}
-    counts: dict[tuple[str, str], int] = {}
+    on: dict[tuple[str, str], dict[str, SubscribedService]] = {}
     for service in subscription.services:
-        place = provider, code, name = service.place
+        provider, code, name = service.provider, service.distributor, service.service
         catalogue_of(catalogues, provider).offered(name, distributor=code)
-        if place in seen:
-            first = seen[place]
+        there = on.setdefault((provider, code), {})
+        if name in there:
+            first = there[name]
             if before is not None and any(first is each for each in before.services):
                 raise already_there(before, first)
             raise _named_twice(first)
-        seen[place] = service
-        counts[provider, code] = counts.get((provider, code), 0) + 1
-    for (provider, code), count in counts.items():
-        most = catalogues[provider].distributors[code].max_services
+        there[name] = service
+    for (provider, code), there in on.items():
+        most, count = catalogues[provider].distributors[code].max_services, len(there)
         if most is not None and count > most:
             raise Refused(
                 Reason.SERVICE_LIMIT_EXCEEDED,
@@ -210,8 +211,7 @@ def service_not_found(subscription: Subscription, place: tuple[str, str, str]) -
 def _check_requirements(subscription: Subscription, catalogues: Catalogues) -> None:
     used = in_use(subscription)
     for provider, code in sorted(used):
-        distributor = catalogue_of(catalogues, provider).distributor(code)
-        required = distributor.required_distributor
+        required = catalogue_of(catalogues, provider).distributors[code].required_distributor
         if required and (provider, required) not in used:
             raise Refused(
                 Reason.REQUIRED_DISTRIBUTOR_MISSING,
@@ -228,9 +228,12 @@ def _check_items(subscription: Subscription, catalogues: Catalogues) -> None:
     places: dict[tuple[str, str, str], Item] = {}
     for item in subscription.items:
         catalogue = catalogue_of(catalogues, item.provider)
-        catalogue.distributor(item.distributor)
-        catalogue.provider_goods_type(item.goods_type)
-        _check_place(subscription, item, places)
+        catalogue.distributors[item.distributor]  # raises Refused if the code is unknown
+        catalogue.goods[item.goods_type]
+        identity = item.provider, item.goods_type, item.serial_number
+        if identity in places:
+            raise _item_in_use(subscription, places[identity])
+        places[identity] = item
         kind = item.provider, item.distributor, item.goods_type
         if kind in kinds:
             raise Refused(
@@ -245,19 +248,14 @@ def _check_items(subscription: Subscription, catalogues: Catalogues) -> None:
         kinds[kind] = item
 
 
-def _check_place(
-    subscription: Subscription, item: Item, places: dict[tuple[str, str, str], Item]
-) -> None:
-    identity = item.provider, item.goods_type, item.serial_number
-    if identity in places:
-        raise Refused(
-            Reason.ITEM_IN_USE,
-            f"{item.goods_type} {item.serial_number} is already on distributor "
-            f"{places[identity].distributor} of provider {item.provider}",
-            provider=item.provider,
-            distributor=places[identity].distributor,
-            goods_type=item.goods_type,
-            serial_number=item.serial_number,
-            subscription=subscription.number,
-        )
-    places[identity] = item
+def _item_in_use(subscription: Subscription, item: Item) -> Refused:
+    return Refused(
+        Reason.ITEM_IN_USE,
+        f"{item.goods_type} {item.serial_number} is already on distributor "
+        f"{item.distributor} of provider {item.provider}",
+        provider=item.provider,
+        distributor=item.distributor,
+        goods_type=item.goods_type,
+        serial_number=item.serial_number,
+        subscription=subscription.number,
+    )

@@ -42,24 +42,29 @@ def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
     Raises InvalidField if a provider is left out, and several providers or none are possible. In
     Remove Items and Swap Item an empty provider stays empty: it stands for all providers.
     """
-    default = _default(action, subscription)
+
+    def resolved(parts: tuple[Named, ...], field: str) -> tuple[Named, ...]:
+        if "" not in [part.provider for part in parts]:
+            return parts
+        default = _default(action, subscription)
+        return tuple([_named(part, default, f"{field}[{n}].") for n, part in enumerate(parts)])
+
     match action:
         case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
-            return replace(action, services=_all(action.services, default, "services"))
+            return replace(action, services=resolved(action.services, "services"))
         case BecomeSubscriber() | Replace():
-            return replace(
-                action,
-                items=_all(action.items, default, "items"),
-                services=_all(action.services, default, "services"),
-            )
+            items, services = resolved(action.items, "items"), resolved(action.services, "services")
+            return replace(action, items=items, services=services)
         case AddItems():
-            return replace(action, items=_all(action.items, default, "items"))
+            return replace(action, items=resolved(action.items, "items"))
         case ChangeDistribution():
-            return replace(action, moves=_moves(action, default, subscription))
+            items = subscription.items if subscription else ()
+            moves = resolved(action.moves, "moves")
+            return replace(action, moves=tuple([_with_goods(move, items) for move in moves]))
         case SwapService():
-            return _named(action, default, "")
+            return _named(action, _default(action, subscription), "")
         case AddUsage():
-            return _named(action, default, "")
+            return _named(action, _default(action, subscription), "")
         case SwapItem():
             return _swap(action, subscription) if subscription else action
         case RemoveItems():
@@ -82,10 +87,6 @@ def _default(action: AnyAction, subscription: Subscription | None) -> str:
     return codes.pop() if len(codes) == 1 else ""
 
 
-def _all(parts: tuple[Named, ...], default: str, field: str) -> tuple[Named, ...]:
-    return tuple([_named(part, default, f"{field}[{n}].") for n, part in enumerate(parts)])
-
-
 def _named(part: Named, default: str, at: str) -> Named:
     if part.provider:
         return part
@@ -94,13 +95,6 @@ def _named(part: Named, default: str, at: str) -> Named:
             (f"{at}provider", "is required: the subscription does not have exactly one provider")
         )
     return replace(part, provider=default)
-
-
-def _moves(
-    action: ChangeDistribution, default: str, subscription: Subscription | None
-) -> tuple[Move, ...]:
-    items = subscription.items if subscription else ()
-    return tuple([_with_goods(move, items) for move in _all(action.moves, default, "moves")])
 
 
 def _with_goods(move: Move, items: tuple[Item, ...]) -> Move:

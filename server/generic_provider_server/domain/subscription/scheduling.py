@@ -32,10 +32,10 @@ def _check(part: ProviderPart, catalogues: Catalogues) -> None:
     kind, provider, distributor, code = part
     catalogue = catalogue_of(catalogues, provider)
     if distributor:
-        catalogue.distributor(distributor)
+        catalogue.distributors[distributor]  # raises Refused if the code is unknown
     if kind == "s" and distributor:
         catalogue.offered(code, distributor=distributor)
     elif kind == "s":
-        catalogue.service(code)
+        catalogue.services[code]
     elif kind == "g" and code:
-        catalogue.provider_goods_type(code)
+        catalogue.goods[code]

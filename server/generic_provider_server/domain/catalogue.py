@@ -30,10 +30,12 @@ class Parts(dict[str, Part]):
 class Catalogue:
     """A provider, with dictionaries of its distributors and services by code.
 
-    `goods` contains the platform's goods type for each goods type of the CRM.
+    `goods` contains the platform's goods type for each goods type of the CRM, and `allowed` the
+    allowed services of each distributor.
     """
 
     __slots__ = (
+        "allowed",
         "code",
         "depths",
         "distributors",
@@ -57,6 +59,7 @@ class Catalogue:
                 distributor=code,
             ),
         )
+        self.allowed = {d.code: frozenset(d.allowed_services) for d in provider.distributors}
         self.services = Parts(
             {s.code: s for s in provider.services},
             lambda code: Refused(
@@ -81,8 +84,8 @@ class Catalogue:
     def offered(self, service: str, *, distributor: str) -> Service:
         """Returns the service if the distributor offers it; raises Refused otherwise."""
         found = self.services[service]
-        allowed = self.distributors[distributor].allowed_services
-        if allowed and service not in allowed:
+        limited = self.distributors[distributor].allowed_services
+        if limited and service not in self.allowed[distributor]:
             raise Refused(
                 Reason.SERVICE_NOT_AVAILABLE,
                 f"service {service} is not available on distributor {distributor} "

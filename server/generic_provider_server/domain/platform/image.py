@@ -179,7 +179,7 @@ def _entitlements(
 ) -> tuple[Entitlement, ...]:
     code = catalogue.code
     timed = catalogue.provider.request_settings.term_end_on_platform
-    there = _goods_by_place(items)
+    there = _by_distributor(items)
     goods_on: dict[str, tuple[Goods, ...] | None] = {}
     found: dict[tuple[str, str], Entitlement] = {}
     for service in subscription.services:
@@ -187,7 +187,7 @@ def _entitlements(
             continue
         distributor = service.distributor
         if distributor not in goods_on:
-            goods_on[distributor] = _goods_of(catalogue, distributor, there)
+            goods_on[distributor] = _goods_of(catalogue, distributor, there.get(distributor, {}))
         goods = goods_on[distributor]
         if goods is None:
             continue
@@ -199,9 +199,9 @@ def _entitlements(
             service=service.service,
             term_end=service.term_end if timed else None,
         )
-        key = distributor, platform_id
-        former = found.get(key)
-        found[key] = entitlement if former is None else _merged(former, entitlement)
+        former = found.setdefault((distributor, platform_id), entitlement)
+        if former is not entitlement:
+            found[distributor, platform_id] = _merged(former, entitlement)
     return tuple(found.values())
 
 
@@ -215,11 +215,11 @@ def _usages(
     """Returns the usage records that have not ended. A record is left out while its distributor
     lacks goods that the distributor requires.
     """
-    there = _goods_by_place(items)
+    there = _by_distributor(items)
     posted: list[PostedUsage] = []
     for usage in subscription.usages:
         if usage.provider == catalogue.code and usage.end_time > now:
-            goods = _goods_of(catalogue, usage.distributor, there)
+            goods = _goods_of(catalogue, usage.distributor, there.get(usage.distributor, {}))
             if goods is not None:
                 posted.append(PostedUsage(usage=usage, goods=goods))
     return tuple(posted)
@@ -237,18 +237,23 @@ def _merged(one: Entitlement, other: Entitlement) -> Entitlement:
     )
 
 
-def _goods_by_place(items: tuple[ProvisionedItem, ...]) -> dict[tuple[str, str], Goods]:
-    return {(i.distributor, i.goods_type): Goods(i.goods_type, i.serial_number) for i in items}
+def _by_distributor(items: tuple[ProvisionedItem, ...]) -> dict[str, dict[str, Goods]]:
+    """Returns the goods of each distributor by their types."""
+    goods: dict[str, dict[str, Goods]] = {}
+    for item in items:
+        kind = item.goods_type
+        goods.setdefault(item.distributor, {})[kind] = Goods(kind, item.serial_number)
+    return goods
 
 
 def _goods_of(
-    catalogue: Catalogue, distributor: str, there: dict[tuple[str, str], Goods]
+    catalogue: Catalogue, distributor: str, there: dict[str, Goods]
 ) -> tuple[Goods, ...] | None:
     """Returns the goods that the distributor requires, or None if some of them are missing."""
     required = catalogue.distributors[distributor].required_goods_types
     if not required:
         return ()
-    goods = tuple([there[distributor, t] for t in required if (distributor, t) in there])
+    goods = tuple([there[kind] for kind in required if kind in there])
     return goods if len(goods) == len(required) else None
 
 

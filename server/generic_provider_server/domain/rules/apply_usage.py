@@ -83,7 +83,7 @@ def _distributor(
     """
     used = {code for provider, code in in_use(subscription) if provider == catalogue.code}
     for code in sorted(catalogue.distributors, key=lambda code: code != chosen):
-        allowed = catalogue.distributors[code].allowed_services
+        allowed = catalogue.allowed[code]
         offered = not allowed or service.code in allowed
         if code in used and offered and _required_is_on(subscription, catalogue, service, code):
             return code

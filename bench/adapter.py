@@ -2,7 +2,7 @@
 bench.adapter KIND ADDRESS STREAMS`.
 
 Kinds: `counted` prints twice a second how many requests it has answered; `timed` prints when each
-request arrived.
+request of an action arrived.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Accepting:
 
     def _take(self, each: api.SubscriptionRequests) -> None:
         for request in each.requests:
-            if self._times:
+            if self._times and request.action:
                 say(subscription=each.subscription, arrived=time.time())
             self._answers.put_nowait(
                 api.ProvisioningResponse(

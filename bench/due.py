@@ -13,7 +13,7 @@ from generic_provider import ActionKind, Client, SubscriptionAction, actions
 from support.filling import NEWS, number
 
 from .databases import SQLITE, Size
-from .loads import Round, Run, latencies, latency, p50_and_p99, wait_until_idle
+from .loads import Round, Run, compared, latencies, wait_until_idle
 from .processes import line_of, program, server
 
 A_MINUTE = 10_000
@@ -43,7 +43,7 @@ def scheduled(run: Run) -> Round:
         server(database) as serving,
         Client(serving.address) as client,
     ):
-        quiet = latency(serving, seconds=run.seconds)
+        quiet = latencies(serving, seconds=run.seconds, first=0).values()
         begin = datetime.now(UTC) + AHEAD
         for start in range(0, count, BATCH):
             orders = [
@@ -56,14 +56,15 @@ def scheduled(run: Run) -> Round:
             ]
             client.batch_perform(orders)
         _wait_until(begin)
-        busy = latency(serving, seconds=run.seconds, first=LIVE_WHEN_SCHEDULED // 2)
+        first = LIVE_WHEN_SCHEDULED // 2
+        busy = latencies(serving, seconds=run.seconds, first=first).values()
         done = _done(client, ActionKind.ADD_SERVICES, count, first=LIVE_WHEN_SCHEDULED)
     late = sorted([_late(each) for each in done])
     return {
         "scheduled actions": count,
         "p50 ms late": late[count // 2],
         "most ms late": late[-1],
-        **_compared(quiet, busy),
+        **compared(quiet, busy),
     }
 
 
@@ -95,8 +96,11 @@ def ends(run: Run) -> Round:
                 while not line_of(adapter).get("answered"):
                     pass
                 wait_until_idle(adapter)
-    compared = _compared(p50_and_p99(quiet), p50_and_p99(busy))
-    return {"ends in one second": count, "ends/s beside the actions": median(rates), **compared}
+    return {
+        "ends in one second": count,
+        "ends/s beside the actions": median(rates),
+        **compared(quiet, busy),
+    }
 
 
 def _rate(done: Iterable[SubscriptionAction], *, since: float, until: float) -> float:
@@ -110,14 +114,6 @@ def _end_terms(client: Client, subscriptions: range, *, at: datetime) -> None:
     for start in range(0, len(subscriptions), BATCH):
         numbers = map(number, subscriptions[start : start + BATCH])
         client.batch_perform([actions.request(change, subscription=each) for each in numbers])
-
-
-def _compared(quiet: Round, busy: Round) -> Round:
-    return {
-        "p99 ms without": quiet["p99 ms"],
-        "p99 ms": busy["p99 ms"],
-        "ratio of p99": busy["p99 ms"] / quiet["p99 ms"],
-    }
 
 
 def _late(action: SubscriptionAction) -> float:

@@ -131,6 +131,12 @@ def p50_and_p99(seconds: Iterable[float]) -> Round:
     return {"p50 ms": cuts[49] * 1_000, "p99 ms": cuts[98] * 1_000}
 
 
+def compared(quiet: Iterable[float], busy: Iterable[float]) -> Round:
+    """Compares latencies without a load (`quiet`) and beside the load."""
+    without, beside = p50_and_p99(quiet)["p99 ms"], p50_and_p99(busy)["p99 ms"]
+    return {"p99 ms without": without, "p99 ms": beside, "ratio of p99": beside / without}
+
+
 def latencies(
     serving: Serving, *, seconds: float, first: int, warm_up: float = 0.1
 ) -> Mapping[float, float]:

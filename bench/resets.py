@@ -6,24 +6,29 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
+from statistics import median
 
 from generic_provider import Client, ResetRun, ResetRunDefinition, ResetRunState
 from support.filling import PROVIDER
 
 from .databases import Size
-from .loads import Round, Run, latency, wait_until_idle
-from .processes import Serving, program, server
+from .loads import Round, Run, compared, latencies, wait_until_idle
+from .processes import Serving, line_of, program, server
 
 DRIFTED = Size(subscriptions=1_000_000, drifted=100_000)
 DRIFTED_WHEN_QUICK = Size(subscriptions=100_000, drifted=10_000)
+TURNS = 2
 MEGABYTE = 1_048_576
 
 
 def reset_run(run: Run, *, kind: str) -> Round:
-    """Measures the first page of a preview, then a run alone, then a run beside live actions.
+    """Measures the first page of a preview, then a run alone, then in turn live actions without a
+    run and beside a run.
 
-    Before the live actions begin, an adapter accepts all requests of the first run. The second run
-    is a full run, because a full run takes long enough to measure P4's load beside it.
+    Before each measurement of live actions, an adapter accepts all requests of the run before. The
+    runs beside live actions are full runs, because a full run takes long enough to measure P4's
+    load beside it.
     """
     size = DRIFTED_WHEN_QUICK if run.quick else DRIFTED
     with server(run.databases.filled(kind, size)) as serving, Client(serving.address) as client:
@@ -37,10 +42,14 @@ def reset_run(run: Run, *, kind: str) -> Round:
         used = serving.cpu()
         alone, peak = _finished(client, serving, definition)
         used = serving.cpu() - used
-        with program("adapter", "counted", serving.address, 1) as adapter:
-            wait_until_idle(adapter)
-        quiet = latency(serving, seconds=run.seconds, first=next(run.used))
-        busy, beside, later = _beside_live_actions(client, serving, run)
+        quiet, busy, rates = list[float](), list[float](), list[float]()
+        for _ in range(1 if run.quick else TURNS):
+            _accept_all(serving)
+            quiet += latencies(serving, seconds=run.seconds, first=next(run.used)).values()
+            slow, rate = _beside_live_actions(client, serving, run)
+            busy += slow
+            rates.append(rate)
+        later = serving.memory()
     return {
         "subscriptions": size.subscriptions,
         "out of sync": totals.subscriptions,
@@ -51,11 +60,16 @@ def reset_run(run: Run, *, kind: str) -> Round:
         "µs of the server a request": used / alone.requests_created * 1_000_000,
         "MiB more": (peak - before) / MEGABYTE,
         "MiB more in a second run": (later - peak) / MEGABYTE,
-        "p99 ms without": quiet["p99 ms"],
-        "requests/s beside live actions": beside,
-        "p99 ms": busy["p99 ms"],
-        "ratio of p99": busy["p99 ms"] / quiet["p99 ms"],
+        "requests/s beside live actions": median(rates),
+        **compared(quiet, busy),
     }
+
+
+def _accept_all(serving: Serving) -> None:
+    with program("adapter", "counted", serving.address, 1) as adapter:
+        while not line_of(adapter).get("answered"):
+            pass
+        wait_until_idle(adapter)
 
 
 def _definition(*, full: bool = False) -> ResetRunDefinition:
@@ -84,8 +98,10 @@ def _seconds(run: ResetRun) -> float:
     return spent.total_seconds()
 
 
-def _beside_live_actions(client: Client, serving: Serving, run: Run) -> tuple[Round, float, int]:
-    """Measures P4's latency during a full run, the run's requests in a second, and the memory."""
+def _beside_live_actions(
+    client: Client, serving: Serving, run: Run
+) -> tuple[Iterable[float], float]:
+    """Measures the latencies of P4 during a full run, and the run's requests in a second."""
     definition = client.create_reset_run_definition(_definition(full=True)).id
     number = client.submit_reset_run_definition(definition).reset_run.id
     counted: list[tuple[float, int]] = []
@@ -97,9 +113,9 @@ def _beside_live_actions(client: Client, serving: Serving, run: Run) -> tuple[Ro
 
     counting = threading.Thread(target=count)
     counting.start()
-    measured = latency(serving, seconds=run.seconds, first=next(run.used))
+    measured = latencies(serving, seconds=run.seconds, first=next(run.used))
     over.set()
     counting.join()
     client.cancel_reset_run(number)
     (began, first), (ended, last) = counted[0], counted[-1]
-    return measured, (last - first) / (ended - began), serving.memory()
+    return measured.values(), (last - first) / (ended - began)

@@ -41,7 +41,8 @@ def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]])
     has ended.
     """
     subscription = aggregate.desired
-    moments = [usage.end_time for usage in subscription.usages]
+    usages = subscription.usages
+    moments = [usage.end_time for usage in usages] if usages else []
     for link in aggregate.links:
         if link.confirmed.usages:
             moments += [posted.usage.end_time for posted in link.confirmed.usages]
@@ -49,12 +50,12 @@ def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]])
             usage = pending.request.usage
             if usage is not None and pending.number not in leased(link.provider):
                 moments.append(usage.end_time)
-    if subscription.live:
-        if subscription.until:
-            moments.append(subscription.until)
-        for service in subscription.services:
-            if service.term_end and not service.term_over:
-                moments.append(service.term_end)
+    end = subscription.until
+    for service in subscription.services:
+        if service.term_end and not service.term_over and (not end or service.term_end < end):
+            end = service.term_end
+    if end and subscription.live:
+        moments.append(end)
     return min(moments) if moments else None
 
 

@@ -85,8 +85,8 @@ class Lane(Value, frozen=True, kw_only=True):
         `steady` is the time of the server's steady clock, `now` the time of day.
         """
         if self.server == server:
-            return self.is_leased and self.lease_until <= steady
-        return not self.server and self.is_leased and self.lease_until + GRACE <= now
+            return 0 < self.lease_until <= steady
+        return not self.server and 0 < self.lease_until <= now - GRACE
 
     def left(self, steady: Instant) -> int:
         """Returns the microseconds until the lease runs out. `steady` is the time of the steady
@@ -96,7 +96,7 @@ class Lane(Value, frozen=True, kw_only=True):
 
     def is_on(self, lease: Lease | None) -> bool:
         """Tells whether the live lease of the lane is `lease`."""
-        return self.is_leased and self.lease == lease
+        return self.lease_until > 0 and self.lease == lease
 
     @property
     def lease(self) -> Lease:
@@ -113,7 +113,7 @@ class Lane(Value, frozen=True, kw_only=True):
             return ()
         found = []
         for pending in queue:
-            if self.covers(pending):
+            if pending.unit == self.unit and self.first <= pending.index <= self.last:
                 found.append(pending)
             elif found or pending.unit > self.unit:
                 break  # the queue may be long
@@ -124,7 +124,7 @@ class Lane(Value, frozen=True, kw_only=True):
         return frozenset([pending.number for pending in self.unanswered(queue)])
 
     def state(self, queue: Sequence[Pending], *, now: Instant) -> LaneState:
-        if self.is_leased:
+        if self.lease_until > 0:
             return LaneState.LEASED
         return LaneState.DELAYED if queue[0].hidden_until > now else LaneState.READY
 

@@ -67,7 +67,7 @@ def request_record(
     """
     performed = aggregate.action(pending.action)
     link = aggregate.link(provider)
-    leased = lane is not None and lane.is_leased
+    leased = lane is not None and lane.lease_until > 0
     return RequestRecord(
         number=pending.number,
         provider=provider,

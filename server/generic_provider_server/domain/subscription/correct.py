@@ -18,7 +18,7 @@ from ..platform.request_effects import has, holds
 from ..values import RequestState, RequestType
 from .ledger import Ledger
 from .pending_requests import Pending
-from .queueing import correction, of_action
+from .queueing import correction, of_action, requested
 from .unsettled_actions import ActionError, changed_by
 from .what_remains import Replayed, served_before, state_at
 
@@ -53,6 +53,8 @@ def reconcile(
     for request, action in owned:
         if action is not None:
             performed = ledger.action(action)
+            asks = requested(performed, provider, (request,))
+            performed = ledger.change(replace(performed, requested=asks))
             if cause is not None:
                 performed = ledger.change(changed_by(performed, cause))
             added.append(

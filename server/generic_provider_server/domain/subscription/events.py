@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 import msgspec
 
-from ..values import RequestState
+from ..values import RequestState, SyncState
 from .aggregate import Aggregate
 from .transition import ActionChange, Finished, Transition
 from .undone import Undone
-from .unsettled_actions import UnsettledAction
 
 DAYS_OF_EVENTS = 7
 """The server keeps events for this number of days if the settings do not contain `event_days`."""
@@ -58,16 +57,27 @@ def events_of(before: Aggregate | None, transition: Transition) -> list[Event]:
     """
     aggregate, changes = transition.aggregate, transition.actions
     subscription = aggregate.desired.number
-    linked = tuple([link.provider for link in aggregate.links])
-    former = {action.id: action for action in before.performed} if before else {}
-    references = {action.id: action.reference for action in aggregate.performed}
+    known: dict[str, SyncState] = {}
+    linked: list[str] = []
+    references: dict[int, str] = {}
     events: list[Event] = []
     settled: list[Event] = []
+    turned: list[Event] = []
+    for link in before.links if before else ():
+        known[link.provider] = link.sync_state
+    for link in aggregate.links:
+        linked.append(link.provider)
+        state, old = link.sync_state, known.get(link.provider, 0)
+        if state != old:
+            kind, at = EventKind.SYNC_STATE_CHANGED, (link.provider,)
+            turned.append(Event(kind, int(state), subscription, at, former=int(old)))
+    for action in aggregate.performed:
+        references[action.id] = action.reference
     for change in changes:
         performed = change.performed
-        place = performed.id, subscription, linked, performed.reference
+        place = performed.id, subscription, tuple(linked), performed.reference
         references[performed.id] = performed.reference
-        if performed.id not in former:
+        if change.former is None:
             events.append(Event(EventKind.ACTION_EXECUTED, *place))
         if change.settled:
             settled.append(Event(EventKind.ACTION_SETTLED, *place))
@@ -77,26 +87,15 @@ def events_of(before: Aggregate | None, transition: Transition) -> list[Event]:
         kind = EventKind.REQUEST_SETTLED
         events.append(Event(kind, pending.number, subscription, at, reference))
         if finished.state is RequestState.REJECTED:
-            events += _rollback(finished, changes, former=former, subscription=subscription)
+            events += _rollback(finished, changes, subscription=subscription)
     for provider, pending in transition.created:
         kind, reference = EventKind.REQUEST_CREATED, references.get(pending.action, "")
         events.append(Event(kind, pending.number, subscription, (provider,), reference))
-    events += settled
-    known = {link.provider: link.sync_state for link in before.links} if before else {}
-    for link in aggregate.links:
-        state, old = link.sync_state, known.get(link.provider, 0)
-        if state != old:
-            kind, at = EventKind.SYNC_STATE_CHANGED, (link.provider,)
-            events.append(Event(kind, int(state), subscription, at, former=int(old)))
-    return events
+    return [*events, *settled, *turned]
 
 
 def _rollback(
-    finished: Finished,
-    changes: Iterable[ActionChange],
-    *,
-    former: Mapping[int, UnsettledAction],
-    subscription: str,
+    finished: Finished, changes: Iterable[ActionChange], *, subscription: str
 ) -> Iterator[Event]:
     """Yields the event of the rollback if the rejected request has caused a rollback."""
     cause = finished.pending.action
@@ -109,14 +108,13 @@ def _rollback(
                 (finished.provider,),
                 change.performed.reference,
                 request=finished.pending.number,
-                dependents=_dependents(cause, changes, former),
+                dependents=_dependents(cause, changes),
                 taken_back=change.taken_back,
             )
 
 
-def _dependents(
-    cause: int, changes: Iterable[ActionChange], former: Mapping[int, UnsettledAction]
-) -> tuple[int, ...]:
+def _dependents(cause: int, changes: Iterable[ActionChange]) -> tuple[int, ...]:
     """Returns the actions that were rejected because the action `cause` was taken back."""
-    undone = [change.performed.id for change in changes if change.performed.undone]
-    return tuple([each for each in undone if each != cause and not former[each].undone])
+    undone = [change for change in changes if change.performed.undone]
+    now = [each.performed.id for each in undone if not (each.former and each.former.undone)]
+    return tuple([number for number in now if number != cause])

@@ -12,7 +12,7 @@ from .aggregate import Link
 from .pending_requests import Pending
 
 
-class _Fold(NamedTuple):
+class Fold(NamedTuple):
     """The first `done` requests of a queue. `last` is the last of these requests; `image` is
     *confirmed* with their effects.
     """
@@ -33,31 +33,26 @@ class _Fold(NamedTuple):
         return heads and (before_unit is None or self.last.unit < before_unit)
 
 
-class Expected:
-    """Computes `Link.expected` for links that change.
+def expected_of(
+    link: Link, *, now: Instant, before_unit: int | None, folds: dict[str, Fold]
+) -> PlatformImage:
+    """Returns `Link.expected` of a link that changes.
 
-    A computation continues the previous computation for the same provider if *confirmed* and the
-    requests that the previous computation used have not changed, and these requests all belong to
-    earlier units. So the computations for all units, in the order of the units, together take only
-    as long as the computation for the last unit.
+    `folds`: the previous computation for each provider. A computation continues the previous
+    computation for the same provider if *confirmed* and the requests that the previous computation
+    used have not changed, and these requests all belong to earlier units. So the computations for
+    all units, in the order of the units, together take only as long as the computation for the last
+    unit.
     """
-
-    def __init__(self, *, now: Instant) -> None:
-        self._now = now
-        self._folds: dict[str, _Fold] = {}
-
-    def image(self, link: Link, *, before_unit: int | None = None) -> PlatformImage:
-        if not link.queue:
-            return unexpired(link.confirmed, now=self._now)
-        fold = self._folds.get(link.provider)
-        if fold is None or not fold.continues(link, before_unit):
-            fold = _Fold(link.confirmed, 0, None, unexpired(link.confirmed, now=self._now))
-        rest = link.queue[fold.done :]
-        if before_unit is not None:
-            rest = tuple(takewhile(lambda pending: pending.unit < before_unit, rest))
-        if rest:
-            reached = effects(fold.image, [pending.request for pending in rest])
-            image = unexpired(reached, now=self._now)
-            fold = _Fold(link.confirmed, fold.done + len(rest), rest[-1], image)
-        self._folds[link.provider] = fold
-        return fold.image
+    fold = folds.get(link.provider)
+    if fold is None or not fold.continues(link, before_unit):
+        fold = Fold(link.confirmed, 0, None, unexpired(link.confirmed, now=now))
+    rest = link.queue[fold.done :]
+    if before_unit is not None:
+        rest = tuple(takewhile(lambda pending: pending.unit < before_unit, rest))
+    if rest:
+        reached = effects(fold.image, [pending.request for pending in rest])
+        image = unexpired(reached, now=now)
+        fold = Fold(link.confirmed, fold.done + len(rest), rest[-1], image)
+    folds[link.provider] = fold
+    return fold.image

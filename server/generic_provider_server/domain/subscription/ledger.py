@@ -6,25 +6,23 @@ computes its change on a ledger of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
-from ..actions import ServiceListAction
 from ..catalogue import Catalogue
 from ..platform.compare import compare
 from ..platform.doubt import doubt
-from ..platform.image import NOTHING, PlatformImage, image
-from ..platform.named_elements import services_of
-from ..values import RequestState, RequestType, Subscription, SyncState
+from ..platform.image import NOTHING, PlatformImage, image, unexpired
+from ..values import RequestState, Subscription, SyncState
 from .aggregate import Aggregate, Link
-from .expected import Expected
+from .expected import Fold, expected_of
 from .pending_requests import Pending, in_order
 from .state_after import after
 from .transition import ActionChange, Circumstances, Finished, Transition
 from .undone import Undone
-from .unsettled_actions import Outcome, Requested, UnsettledAction
+from .unsettled_actions import Outcome, UnsettledAction
 
 
 class Ledger:
@@ -37,7 +35,9 @@ class Ledger:
     """
 
     __slots__ = (
-        "_expected",
+        "_folds",
+        "_former_actions",
+        "_former_links",
         "_images",
         "added",
         "as_expected",
@@ -63,8 +63,10 @@ class Ledger:
         self.catalogues = circumstances.catalogues
         self.base = aggregate.settled_state
         self.desired = aggregate.desired
-        self.performed = {performed.id: performed for performed in aggregate.performed}
-        self.links = {link.provider: link for link in aggregate.links}
+        self._former_actions = {performed.id: performed for performed in aggregate.performed}
+        self._former_links = {link.provider: link for link in aggregate.links}
+        self.performed = dict(self._former_actions)
+        self.links = dict(self._former_links)
         self.next_unit = aggregate.next_unit
         self.finished: list[Finished] = []
         self.settled: list[UnsettledAction] = []
@@ -73,18 +75,11 @@ class Ledger:
         self.as_expected: set[str] = set()
         self.as_wanted: set[str] = set()
         self._images: dict[tuple[int, str], tuple[Subscription, PlatformImage]] = {}
-        self._expected = Expected(now=self.now)
+        self._folds: dict[str, Fold] = {}
 
     def new_unit(self) -> int:
         self.next_unit += 1
         return self.next_unit - 1
-
-    def effective(self) -> Iterator[tuple[Link, Catalogue]]:
-        """Yields each link to a provider that is effective now, with the provider's catalogue."""
-        for link in list(self.links.values()):
-            catalogue = self.catalogues[link.provider]
-            if catalogue.effective:
-                yield link, catalogue
 
     def image(self, subscription: Subscription | None, catalogue: Catalogue) -> PlatformImage:
         if subscription is None:
@@ -101,17 +96,17 @@ class Ledger:
 
         If `before_unit` is given, the requests of this unit and of later units are left out.
         """
-        return self._expected.image(self.links[provider], before_unit=before_unit)
+        link = self.links[provider]
+        if not link.queue:
+            return unexpired(link.confirmed, now=self.now)
+        return expected_of(link, now=self.now, before_unit=before_unit, folds=self._folds)
 
     def leased(self, provider: str) -> AbstractSet[int]:
         """Returns the numbers of the requests that the live lease at the provider covers."""
         return self.circumstances.leased.get(provider, frozenset())
 
     def add(self, provider: str, added: Sequence[Pending]) -> None:
-        """Adds new requests to the queue in the order of their units.
-
-        An action on a list of services records the entitlements in its new requests.
-        """
+        """Adds new requests to the queue in the order of their units."""
         if not added:
             return
         link = self.links[provider]
@@ -119,21 +114,6 @@ class Ledger:
         sorted_already = not link.queue or link.queue[-1].unit <= added[0].unit
         self.links[provider] = replace(link, queue=queue if sorted_already else in_order(queue))
         self.added.add(provider)
-        for pending in added:
-            if pending.action:
-                self._remember(provider, pending)
-
-    def _remember(self, provider: str, pending: Pending) -> None:
-        performed = self.action(pending.action)
-        if not isinstance(performed.action, ServiceListAction):
-            return
-        named = services_of(pending.request)
-        asked = [Requested(provider, s.distributor, s.provider_service_id) for s in named]
-        if pending.request.type is RequestType.BECOME_SUBSCRIBER:
-            asked = [Requested(provider)]
-        new = tuple([each for each in asked if each not in performed.requested])
-        if new:
-            self.change(replace(performed, requested=performed.requested + new))
 
     def finish(
         self,
@@ -147,16 +127,21 @@ class Ledger:
         reference_number: str = "",
         recreated: bool = False,
         correction: bool = False,
+        delivered: bool = False,
     ) -> None:
         """Removes the request from its queue.
 
-        The action that created the request, if any, records the result as an Outcome.
+        The action that created the request, if any, records the result as an Outcome. `delivered`
+        is True if the platform has answered.
         """
         link = self.links[provider]
+        queue, place = link.queue, link.queue.index(pending)
+        unit = max(link.delivered_unit, pending.unit) if delivered else link.delivered_unit
         self.links[provider] = replace(
             link,
             confirmed=link.confirmed if confirmed is None else confirmed,
-            queue=_without(link.queue, pending),
+            queue=queue[:place] + queue[place + 1 :],
+            delivered_unit=unit,
             settle_time=self.now,
         )
         if pending.number:
@@ -173,7 +158,8 @@ class Ledger:
         performed = self.performed.get(pending.action)
         if performed is not None:
             outcome = Outcome(provider, state, recreated, correction)
-            self.change(replace(performed, outcomes=(*performed.outcomes, outcome)))
+            outcomes = (*performed.outcomes, outcome)
+            self.performed[performed.id] = replace(performed, outcomes=outcomes)
 
     def abandon(
         self, provider: str, pending: Pending, state: RequestState, *, recreated: bool = False
@@ -195,16 +181,14 @@ class Ledger:
         return False
 
     def put_back(self, provider: str, changed: Pending) -> None:
-        """Stores `changed` in place of the pending request that has the same number."""
+        """Stores `changed`, a request that was handed over, in place of the pending request that
+        has the same number. *expected* stays the same, because `changed` has the same effect.
+        """
         link = self.links[provider]
         queue = tuple([changed if p.number == changed.number else p for p in link.queue])
-        self.links[provider] = replace(link, queue=queue)
-
-    def delivered(self, provider: str, unit: int) -> None:
-        """Records that a request of the unit was handed over or answered."""
-        link = self.links[provider]
-        if unit > link.delivered_unit:
-            self.links[provider] = replace(link, delivered_unit=unit)
+        unit = max(link.delivered_unit, changed.unit)
+        self.links[provider] = replace(link, queue=queue, delivered_unit=unit)
+        self.as_expected.add(provider)
 
     def action(self, number: int) -> UnsettledAction:
         """Returns the current value of the unsettled action with that number."""
@@ -214,11 +198,6 @@ class Ledger:
         """Stores `changed` in place of the unsettled action that has the same id."""
         self.performed[changed.id] = changed
         return changed
-
-    def change_action(
-        self, number: int, change: Callable[[UnsettledAction], UnsettledAction]
-    ) -> None:
-        self.change(change(self.action(number)))
 
     def settle(self) -> None:
         """Applies each action that is settled now to `base`, in order, and removes it from the
@@ -237,30 +216,29 @@ class Ledger:
 
     def transition(self) -> Transition:
         self.settle()
-        created = self._number()
-        links = tuple([self._synchronised(link) for link in self.links.values()])
+        created = self._number() if self.added else ()
+        self._synchronise()
         aggregate = Aggregate(
             desired=self.desired,
             base=self.base if self.performed else None,
             performed=tuple(self.performed.values()),
-            links=links,
+            links=tuple(self.links.values()),
             next_unit=self.next_unit,
         )
         return Transition(
             aggregate=aggregate,
             created=created,
             finished=tuple(self.finished),
-            actions=tuple(self._action_changes()),
+            actions=self._action_changes(),
         )
 
     def _number(self) -> tuple[tuple[str, Pending], ...]:
-        if not self.added:
-            return ()
-        queues = [self.links[provider].queue for provider in self.added]
-        count = sum([not pending.number for queue in queues for pending in queue])
-        if not count:
-            return ()
-        number = self.circumstances.next_numbers(count)
+        """Gives each new request its number. Returns the new requests with their providers."""
+        count = 0
+        for provider in self.added:
+            for pending in self.links[provider].queue:
+                count += not pending.number
+        number = self.circumstances.next_numbers(count) if count else 0
         created = []
         for provider, link in self.links.items():
             if provider not in self.added:
@@ -274,14 +252,16 @@ class Ledger:
             self.links[provider] = replace(link, queue=tuple(queue))
         return tuple(created)
 
-    def _synchronised(self, link: Link) -> Link:
-        if self._differs(link):
-            state = SyncState.OUT_OF_SYNC
-        else:
+    def _synchronise(self) -> None:
+        for provider, link in self.links.items():
             state = SyncState.PENDING if link.queue else SyncState.IN_SYNC
-        if state is SyncState.IN_SYNC and (link.refused_correction or link.withheld):
-            link = replace(link, refused_correction=False, withheld=())
-        return link if link.sync_state is state else replace(link, sync_state=state)
+            if self._differs(link):
+                state = SyncState.OUT_OF_SYNC
+            if state is not link.sync_state:
+                self.links[provider] = replace(link, sync_state=state)
+            if (link.refused_correction or link.withheld) and state is SyncState.IN_SYNC:
+                cleared = replace(self.links[provider], refused_correction=False, withheld=())
+                self.links[provider] = cleared
 
     def _differs(self, link: Link) -> bool:
         """Tells whether the link is out of sync.
@@ -291,36 +271,26 @@ class Ledger:
         of the CRM are always compared, because usage records end by themselves. Changes of the
         provider cause no difference, because parts that are in use cannot change.
         """
-        if link.provider in self.as_wanted:
+        provider = link.provider
+        if provider in self.as_wanted:
             return False
+        same = link is self._former_links.get(provider) or provider in self.as_expected
         timeless = not (self.desired.usages or link.confirmed.usages)
-        if timeless and self.desired is self.before.desired and link.provider in self.as_expected:
+        if same and timeless and self.desired is self.before.desired:
             return link.sync_state is SyncState.OUT_OF_SYNC
-        catalogue = self.catalogues[link.provider]
-        wanted = self.image(self.desired, catalogue)
-        return bool(compare(self.expected(link.provider), wanted))
+        wanted = self.image(self.desired, self.catalogues[provider])
+        return bool(compare(self.expected(provider), wanted))
 
-    def _action_changes(self) -> Iterator[ActionChange]:
-        for performed in self.settled:
-            yield self._action_change(performed, settled=True)
-        for performed in self.performed.values():
-            former = self.before.action(performed.id)
-            if former is None or performed.error != former.error or performed.id in self.taken_back:
-                yield self._action_change(performed, settled=False)
-
-    def _action_change(self, performed: UnsettledAction, *, settled: bool) -> ActionChange:
-        return ActionChange(
-            performed=performed,
-            settled=settled,
-            taken_back=self.taken_back.get(performed.id),
-        )
-
-
-def _without(queue: tuple[Pending, ...], pending: Pending) -> tuple[Pending, ...]:
-    """Returns the queue without the request. The loop is short, because the request is mostly near
-    the beginning of the queue.
-    """
-    for n, other in enumerate(queue):
-        if other is pending:
-            return queue[:n] + queue[n + 1 :]
-    return queue
+    def _action_changes(self) -> tuple[ActionChange, ...]:
+        changes = []
+        for n, performed in enumerate([*self.settled, *self.performed.values()]):
+            settled, former = n < len(self.settled), self._former_actions.get(performed.id)
+            taken_back = self.taken_back.get(performed.id)
+            rejected = taken_back is not None or (former and performed.error != former.error)
+            if settled or former is None or rejected:
+                changes.append(
+                    ActionChange(
+                        performed=performed, former=former, settled=settled, taken_back=taken_back
+                    )
+                )
+        return tuple(changes)

@@ -38,13 +38,14 @@ from ..platform.image import Known, PlatformImage
 from ..refusals import InvalidField, Reason, Refused
 from ..rules.apply import apply
 from ..rules.resolve import resolve
-from ..values import RequestMethod, Subscription
+from ..values import Item, RequestMethod, SubscribedService, Subscription
 from .aggregate import Aggregate, Link
 from .due import spent
 from .ledger import Ledger
 from .queueing import enqueue, enqueue_own, plan_performed
 from .transition import Circumstances, Transition
 from .unsettled_actions import UnsettledAction
+from .what_remains import served_before
 
 MOST_UNSETTLED = 500
 """The greatest number of unsettled actions of a subscription. The number is limited, because a
@@ -106,7 +107,8 @@ def perform(
         _check_unsettled(aggregate)
     resolved, state = _applied(before, action, circumstances=circumstances, automatic=automatic)
     ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
-    ledger.base = aggregate.settled_state if aggregate else None
+    if aggregate is None:
+        ledger.base = None
     ledger.desired = state
     performed = UnsettledAction(
         id=action_id,
@@ -120,13 +122,18 @@ def perform(
         scheduled=scheduled,
         **_at_providers(resolved, before, state, ledger.catalogues),
     )
-    ledger.change(performed)
+    ledger.performed[action_id] = performed
     for code in state.linked:
-        _link(ledger, code, resolved, state)
+        if code not in ledger.links:
+            ledger.links[code] = Link(provider=code)
+    if isinstance(resolved, BecomeSubscriber):
+        _take_over(ledger, resolved, state)
     _plan(ledger, performed, before, state)
-    left_out = [code for code in performed.ineffective if _concerns(ledger, code, before, state)]
     transition = ledger.transition()
-    return replace(transition, left_out=tuple(left_out)) if left_out else transition
+    if not performed.ineffective:
+        return transition
+    left_out = [code for code in performed.ineffective if _concerns(ledger, code, before, state)]
+    return replace(transition, left_out=tuple(left_out))
 
 
 def _applied(
@@ -162,7 +169,9 @@ def _check_unsettled(aggregate: Aggregate) -> None:
     """Refuses the action if too many actions are unsettled, or if too many requests are pending.
     Unsettled automatic ends and scheduled actions are not counted.
     """
-    pending = sum([len(link.queue) for link in aggregate.links])
+    pending = 0
+    for link in aggregate.links:
+        pending += len(link.queue)
     if len(aggregate.performed) < MOST_UNSETTLED and pending < MOST_PENDING:
         return
     waiting = sum([not (each.automatic or each.scheduled) for each in aggregate.performed])
@@ -190,28 +199,32 @@ def with_action(action: AnyAction, refused: Refused) -> Refused:
     return refused
 
 
-def _providers(before: Subscription | None, state: Subscription) -> Iterable[str]:
-    """Returns the linked providers, and the other providers of services and items, because a replay
-    may link these other providers.
-    """
-    states = (before, state) if before else (state,)
-    named = [service.provider for each in states for service in each.services]
-    named += [item.provider for each in states for item in each.items]
-    return dict.fromkeys([*state.linked, *named])
-
-
 def _at_providers(
     action: AnyAction, before: Subscription | None, state: Subscription, catalogues: Catalogues
 ) -> dict[str, Any]:
-    """Returns the fields of an UnsettledAction that name providers."""
-    codes, linked = _providers(before, state), before.linked if before else ()
+    """Returns the fields of an UnsettledAction that name providers.
+
+    Besides the linked providers, these are the other providers of services and items, because a
+    replay may link these other providers.
+    """
+    parts: list[SubscribedService | Item] = [*state.services, *state.items]
+    if before is not None:
+        parts = [*before.services, *state.services, *before.items, *state.items]
+    codes = dict.fromkeys(state.linked)
+    for part in parts:
+        codes[part.provider] = None
+    linked, off, linked_then = before.linked if before else (), [], []
+    for code in codes:
+        if not catalogues[code].effective:
+            off.append(code)
+            if code in state.linked and code not in linked:
+                linked_then.append(code)
     activation, deactivation = _whole(action, codes, catalogues)
-    off = tuple([code for code in codes if not catalogues[code].effective])
     return {
         "whole_activation": activation,
         "whole_deactivation": deactivation,
-        "ineffective": off,
-        "linked_then": tuple([c for c in off if c in state.linked and c not in linked]),
+        "ineffective": tuple(off),
+        "linked_then": tuple(linked_then),
     }
 
 
@@ -231,19 +244,15 @@ def _whole(
     return (), tuple([code for code, s in settings if s.deactivation_method is whole])
 
 
-def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
-    """Links a provider.
+def _take_over(ledger: Ledger, action: BecomeSubscriber, state: Subscription) -> None:
+    """Fills *confirmed* of the providers that already serve the customer.
 
-    If the action says that the platform already serves the customer, *confirmed* is not empty. If
-    `holds_everything` is True, *confirmed* is the image that the CRM wants; otherwise it is an
+    If `holds_everything` is True, *confirmed* is the image that the CRM wants; otherwise it is an
     account with unknown contents.
     """
-    if code not in ledger.links:
-        ledger.links[code] = Link(provider=code)
-    if not isinstance(action, BecomeSubscriber):
-        return
     for existing in action.existing:
-        if existing.provider == code:
+        code = existing.provider
+        if code in state.linked:
             held = ledger.image(state, ledger.catalogues[code])
             ledger.links[code] = replace(
                 ledger.links[code],
@@ -271,20 +280,26 @@ def _plan(
 
     Requests that heal a platform get a unit of their own, before the unit of the action.
     """
-    plans = {}
-    for link, catalogue in ledger.effective():
-        provider = link.provider
-        if _serves_already(performed.action, provider):
+    plans, heals, served = [], False, served_before(performed)
+    for provider, link in ledger.links.items():
+        catalogue = ledger.catalogues[provider]
+        if provider in served or not catalogue.effective:
             continue
-        if ledger.expected(provider) == ledger.image(before, catalogue):
+        old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
+        expected = ledger.expected(provider)
+        if expected == old:
             ledger.as_wanted.add(provider)
-        plans[provider] = plan_performed(ledger, provider, performed, before, state)
-    if any(heal for heal, _ in plans.values()):
+        heal, own = plan_performed(
+            link, performed, old, new, expected=expected, catalogue=catalogue
+        )
+        heals = heals or bool(heal)
+        plans.append((provider, heal, own))
+    if heals:
         heal_unit = performed.unit
         performed = ledger.change(replace(performed, unit=ledger.new_unit()))
-        for provider, (heal, _) in plans.items():
+        for provider, heal, _ in plans:
             enqueue(ledger, provider, heal, unit=heal_unit, bulk=performed.bulk)
-    for provider, (_, own) in plans.items():
+    for provider, _, own in plans:
         enqueue_own(ledger, provider, own, action=performed.id)
 
 
@@ -293,10 +308,3 @@ def _concerns(
 ) -> bool:
     catalogue = ledger.catalogues[provider]
     return bool(compare(ledger.image(before, catalogue), ledger.image(state, catalogue)))
-
-
-def _serves_already(action: AnyAction, provider: str) -> bool:
-    """Tells whether the platform already serves the new subscriber, according to the caller."""
-    return isinstance(action, BecomeSubscriber) and any(
-        existing.provider == provider for existing in action.existing
-    )

@@ -6,33 +6,37 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ..platform.image import Known
+from ..actions import ServiceListAction
+from ..catalogue import Catalogue
+from ..platform.image import Known, PlatformImage
+from ..platform.named_elements import services_of
 from ..platform.plan import plan_action, plan_healing
 from ..platform.request import Request
-from ..values import RequestOrigin, RequestType, Subscription
+from ..values import RequestOrigin, RequestType
+from .aggregate import Link
 from .ledger import Ledger
 from .pending_requests import Pending
-from .unsettled_actions import UnsettledAction
+from .unsettled_actions import Requested, UnsettledAction
 
 
 def plan_performed(
-    ledger: Ledger,
-    provider: str,
+    link: Link,
     performed: UnsettledAction,
-    before: Subscription | None,
-    state: Subscription,
+    old: PlatformImage,
+    new: PlatformImage,
+    *,
+    expected: PlatformImage,
+    catalogue: Catalogue,
 ) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
     """Returns the requests that heal the platform before the action's requests are sent, and the
     action's own requests.
 
-    No request heals the platform if a correction was rejected, or if an account was taken over and
-    its contents are unknown: in both cases the platform waits for a reset.
+    `old`, `new`: the images that the CRM wants before and after the action. `expected`: *expected*
+    before the unit of the action. No request heals the platform if a correction was rejected, or if
+    an account was taken over and its contents are unknown: in both cases the platform waits for a
+    reset.
     """
-    catalogue = ledger.catalogues[provider]
-    link = ledger.links[provider]
-    old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
-    expected = ledger.expected(provider, before_unit=performed.unit)
-    methods = performed.methods(provider)
+    methods = performed.methods(link.provider)
     unknown = link.taken_over and expected.known is not Known.YES
     if link.refused_correction or unknown:
         own = plan_action(old, new, expected=expected, catalogue=catalogue, methods=methods)
@@ -40,7 +44,7 @@ def plan_performed(
     heal, own = plan_healing(old, new, expected=expected, catalogue=catalogue, methods=methods)
     if heal and heal[0].type is RequestType.BECOME_SUBSCRIBER and heal[0] in link.withheld:
         return (), own  # without the BECOME_SUBSCRIBER, all other requests would be rejected
-    return tuple([request for request in heal if request not in link.withheld]), own
+    return tuple([r for r in heal if r not in link.withheld]) if link.withheld else heal, own
 
 
 def enqueue(
@@ -75,14 +79,36 @@ def enqueue_own(ledger: Ledger, provider: str, requests: Sequence[Request], *, a
     """Adds requests of the action to the action's unit."""
     if not requests:
         return
-    performed = ledger.action(action)
-    first = performed.next_index
-    ledger.change(replace(performed, next_index=first + len(requests)))
+    performed = ledger.performed[action]
+    first, unit = performed.next_index, performed.unit
     added = [
-        of_action(ledger, request, performed=performed, unit=performed.unit, index=n)
+        of_action(ledger, request, performed=performed, unit=unit, index=n)
         for n, request in enumerate(requests, first)
     ]
+    ledger.performed[action] = replace(
+        performed,
+        next_index=first + len(requests),
+        requested=requested(performed, provider, requests),
+    )
     ledger.add(provider, added)
+
+
+def requested(
+    performed: UnsettledAction, provider: str, requests: Sequence[Request]
+) -> tuple[Requested, ...]:
+    """Returns the entitlements for which the action has had a request, if `requests` become
+    requests of the action too. Only an action on a list of services records these entitlements.
+    """
+    if not isinstance(performed.action, ServiceListAction):
+        return performed.requested
+    asked = dict.fromkeys(performed.requested)
+    for request in requests:
+        if request.type is RequestType.BECOME_SUBSCRIBER:
+            asked[Requested(provider)] = None
+            continue
+        for service in services_of(request):
+            asked[Requested(provider, service.distributor, service.provider_service_id)] = None
+    return tuple(asked)
 
 
 def of_action(

@@ -38,7 +38,7 @@ def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]
         number for number in ledger.performed if nothing_happened(ledger, number)
     ]:
         for action in nothing_left:
-            ledger.change_action(action, wholly_undone)
+            ledger.change(wholly_undone(ledger.action(action)))
         for former in refused:
             restored = replace(ledger.action(former.id), undone=False, error=former.error)
             ledger.change(restored)
@@ -206,15 +206,19 @@ def _replan(
     """Plans the action's requests at the provider again. If the result differs from the pending
     requests `mine`, cancels all of these and queues the newly planned requests.
     """
-    action, before, state = replayed
-    catalogue = ledger.catalogues[provider]
-    if not mine and ledger.image(before, catalogue) == ledger.image(state, catalogue):
+    performed, catalogue = ledger.action(replayed.action), ledger.catalogues[provider]
+    old, new = ledger.image(replayed.before, catalogue), ledger.image(replayed.after, catalogue)
+    if not mine and old == new:
         return
-    requests = plan_performed(ledger, provider, ledger.action(action), before, state)[1]
-    if requests == tuple([p.request for p in mine]):
+
+    def planned() -> tuple[Request, ...]:
+        link = ledger.links[provider]
+        expected = ledger.expected(provider, before_unit=performed.unit)
+        return plan_performed(link, performed, old, new, expected=expected, catalogue=catalogue)[1]
+
+    if planned() == tuple([p.request for p in mine]):
         return
     for pending in mine:
         ledger.abandon(provider, pending, RequestState.CANCELLED)
-    requests = plan_performed(ledger, provider, ledger.action(action), before, state)[1]
-    enqueue_own(ledger, provider, requests, action=action)
-    ledger.change_action(action, lambda performed: changed_by(performed, cause))
+    enqueue_own(ledger, provider, planned(), action=performed.id)
+    ledger.change(changed_by(ledger.action(performed.id), cause))

@@ -56,11 +56,11 @@ def accept(
         ledger.links[provider] = replace(link, account_number=account, taken_over=False)
     if pending is link.queue[0]:
         ledger.as_expected.add(provider)
-    ledger.delivered(provider, pending.unit)
     ledger.finish(
         provider,
         pending,
         RequestState.COMPLETED,
+        delivered=True,
         confirmed=effect(link.confirmed, pending.request),
         error_description=said,
         reference_number=reference_number,
@@ -92,8 +92,6 @@ def reject(
     )
     ledger.links[provider] = replace(link, last_error=last_error)
     uncertain = pending.touched and reason in UNCERTAIN_REASONS
-    if reason not in UNCERTAIN_REASONS:
-        ledger.delivered(provider, pending.unit)
     corrects = _corrects(ledger, pending)
     ledger.finish(
         provider,
@@ -104,6 +102,7 @@ def reject(
         error_description=error_description,
         reference_number=reference_number,
         correction=corrects,
+        delivered=reason not in UNCERTAIN_REASONS,
     )
     handle = refuse_correction if corrects else roll_back
     handle(ledger, provider=provider, rejected=pending, error=_error(reason, provider, last_error))
@@ -178,7 +177,6 @@ def touch(
     for pending in ledger.links[provider].queue:
         if pending.number in numbers:
             ledger.put_back(provider, replace(pending, touched=True))
-            ledger.delivered(provider, pending.unit)
     return ledger.transition()
 
 
@@ -207,7 +205,6 @@ def count_attempt(
     )
     ledger = Ledger(aggregate, circumstances)
     ledger.put_back(provider, tried)
-    ledger.delivered(provider, tried.unit)
     tried_once_more = ledger.transition()
     most = circumstances.catalogues[provider].provider.delivery_settings.max_delivery_attempts
     if not most or tried.attempts < most:

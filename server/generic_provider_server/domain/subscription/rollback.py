@@ -42,22 +42,24 @@ from .what_remains import before_action, nothing_happened, wholly_undone
 
 def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError) -> None:
     """Takes back the part of the action that the rejected request carried."""
-    ledger.change_action(rejected.action, lambda action: error_once(action, error))
+    ledger.change(error_once(ledger.action(rejected.action), error))
     _cancel_behind(ledger, provider=provider, rejected=rejected)
     if nothing_happened(ledger, rejected.action):
-        ledger.change_action(rejected.action, wholly_undone)
+        ledger.change(wholly_undone(ledger.action(rejected.action)))
     else:
         _undo(ledger, provider=provider, rejected=rejected)
     cause = replace(error, reason=Reason.DEPENDS_ON_REJECTED)
     replayed = replay_until_stable(ledger, cause=cause)
     changes = [(ledger.before.desired, ledger.desired), *_taken_back(ledger)]
-    for link, catalogue in ledger.effective():
-        never = rejected.request if link.provider == provider else None
+    for linked in ledger.links:
+        catalogue = ledger.catalogues[linked]
+        if not catalogue.effective:
+            continue
         reconcile(
             ledger,
-            link.provider,
+            linked,
             catalogue,
-            never=never,
+            never=rejected.request if linked == provider else None,
             names=_names_of_changes(ledger, changes, catalogue),
             asked=replayed,
             cause=cause,

@@ -40,10 +40,12 @@ class Finished(Value, frozen=True, kw_only=True):
 class ActionChange(Value, frozen=True, kw_only=True):
     """An action that is new, changed or settled.
 
-    `taken_back` lists the parts that were taken back; None if the list did not change.
+    `former`: the action before the change; None if the action is new. `taken_back` lists the parts
+    that were taken back; None if the list did not change.
     """
 
     performed: UnsettledAction
+    former: UnsettledAction | None
     settled: bool
     taken_back: tuple[Undone, ...] | None = None
 

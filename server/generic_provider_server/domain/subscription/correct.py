@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import groupby
 
@@ -28,7 +28,7 @@ def reconcile(
     provider: str,
     catalogue: Catalogue,
     *,
-    names: AbstractSet[Name],
+    names: Callable[[], AbstractSet[Name]],
     never: Request | None = None,
     asked: Sequence[Replayed] = (),
     cause: ActionError | None = None,
@@ -36,10 +36,10 @@ def reconcile(
     """Creates a new unit with the corrections that the platform still needs.
 
     Cancels pending corrections that the platform does not need any more. `never`: the request that
-    was just rejected; it is not sent again until the link is in sync or reset. `names`: the
-    elements that are corrected even if a correction was rejected earlier. `asked`: the actions that
-    were replayed because of `cause`. If such an action needs a request to `provider` and has none,
-    the new request belongs to this action.
+    was just rejected; it is not sent again until the link is in sync or reset. `names` returns the
+    elements that are corrected even if a correction was rejected earlier; only in this case is
+    `names` called. `asked`: the actions that were replayed because of `cause`. If such an action
+    needs a request to `provider` and has none, the new request belongs to this action.
     """
     _cancel_pointless(ledger, provider, catalogue)
     if not (needed := _needed(ledger, provider, catalogue)):
@@ -52,7 +52,7 @@ def reconcile(
     added: list[Pending] = []
     for request, action in owned:
         if action is not None:
-            performed = ledger.action(action)
+            performed = ledger.performed[action]
             asks = requested(performed, provider, (request,))
             performed = ledger.change(replace(performed, requested=asks))
             if cause is not None:
@@ -109,7 +109,7 @@ def _not_withheld(
     corrections: Sequence[Request],
     never: Request | None,
     *,
-    names: AbstractSet[Name],
+    names: Callable[[], AbstractSet[Name]],
 ) -> list[Request]:
     """Returns the corrections that may be sent.
 
@@ -120,12 +120,11 @@ def _not_withheld(
     if never is not None and never in corrections and never not in link.withheld:
         link = replace(link, withheld=(*link.withheld, never))
         ledger.links[provider] = link
-    return [
-        request
-        for request in corrections
-        if request not in link.withheld
-        and (not link.refused_correction or names & names_of(request))
-    ]
+    free = [request for request in corrections if request not in link.withheld]
+    if not link.refused_correction:
+        return free
+    named = names()
+    return [request for request in free if named & names_of(request)]
 
 
 def _owner(owners: Sequence[tuple[int, AbstractSet[Name]]], request: Request) -> int | None:
@@ -145,7 +144,7 @@ def _owners(
     owners: list[tuple[int, AbstractSet[Name]]] = []
     with_pending = {pending.action for pending in ledger.links[provider].queue}
     for replayed in reversed(asked):
-        performed = ledger.action(replayed.action)
+        performed = ledger.performed[replayed.action]
         has_one = performed.id in with_pending or any(
             outcome.provider == provider for outcome in performed.outcomes
         )

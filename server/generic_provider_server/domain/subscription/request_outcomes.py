@@ -117,7 +117,7 @@ def _corrects(ledger: Ledger, pending: Pending) -> bool:
     the action.
     """
     usage = pending.request.usage
-    match ledger.action(pending.action) if pending.action else None:
+    match ledger.performed[pending.action] if pending.action else None:
         case None:
             return True
         case UnsettledAction(action=AddUsage(reference=own) | CancelUsage(usage=own)):
@@ -243,8 +243,9 @@ def accepted_late(
     catalogue = ledger.catalogues[provider]
     taken_back = state in (RequestState.CANCELLED, RequestState.REJECTED)
     if taken_back and catalogue.effective:
-        doubted = [n for n in names if doubt_only(link.confirmed, request, {n}) != link.confirmed]
-        reconcile(ledger, provider, catalogue, names=frozenset(doubted))
+        held = link.confirmed
+        doubted = {name for name in names if doubt_only(held, request, {name}) != held}
+        reconcile(ledger, provider, catalogue, names=lambda: doubted)
     return ledger.transition()
 
 

@@ -4,7 +4,8 @@ later actions, and corrects the platforms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -42,15 +43,14 @@ from .what_remains import before_action, nothing_happened, wholly_undone
 
 def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError) -> None:
     """Takes back the part of the action that the rejected request carried."""
-    ledger.change(error_once(ledger.action(rejected.action), error))
+    ledger.change(error_once(ledger.performed[rejected.action], error))
     _cancel_behind(ledger, provider=provider, rejected=rejected)
     if nothing_happened(ledger, rejected.action):
-        ledger.change(wholly_undone(ledger.action(rejected.action)))
+        ledger.change(wholly_undone(ledger.performed[rejected.action]))
     else:
         _undo(ledger, provider=provider, rejected=rejected)
     cause = replace(error, reason=Reason.DEPENDS_ON_REJECTED)
     replayed = replay_until_stable(ledger, cause=cause)
-    changes = [(ledger.before.desired, ledger.desired), *_taken_back(ledger)]
     for linked in ledger.links:
         catalogue = ledger.catalogues[linked]
         if not catalogue.effective:
@@ -60,7 +60,7 @@ def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: Action
             linked,
             catalogue,
             never=rejected.request if linked == provider else None,
-            names=_names_of_changes(ledger, changes, catalogue),
+            names=partial(_names_of_changes, ledger, catalogue),
             asked=replayed,
             cause=cause,
         )
@@ -76,16 +76,13 @@ def _taken_back(ledger: Ledger) -> Iterator[tuple[Subscription | None, Subscript
     state = ledger.before.settled_state
     for former in ledger.before.performed:
         before, state = state, after(state, former, catalogues=ledger.catalogues)
-        now = ledger.action(former.id)
+        now = ledger.performed[former.id]
         if (now.undone, now.taken_back) != (former.undone, former.taken_back):
             yield before, state
 
 
-def _names_of_changes(
-    ledger: Ledger,
-    changes: Iterable[tuple[Subscription | None, Subscription]],
-    catalogue: Catalogue,
-) -> frozenset[Name]:
+def _names_of_changes(ledger: Ledger, catalogue: Catalogue) -> frozenset[Name]:
+    changes = [(ledger.before.desired, ledger.desired), *_taken_back(ledger)]
     images = [(ledger.image(a, catalogue), ledger.image(b, catalogue)) for a, b in changes]
     plans = [plan(old, new, catalogue=catalogue) for old, new in images]
     return frozenset().union(*[names_of(request) for requests in plans for request in requests])

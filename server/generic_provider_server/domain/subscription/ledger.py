@@ -16,7 +16,7 @@ from ..platform.compare import compare
 from ..platform.doubt import doubt
 from ..platform.image import NOTHING, PlatformImage, image, unexpired
 from ..values import RequestState, Subscription, SyncState
-from .aggregate import Aggregate, Link
+from .aggregate import Aggregate
 from .expected import Fold, expected_of
 from .pending_requests import Pending, in_order
 from .state_after import after
@@ -190,10 +190,6 @@ class Ledger:
         self.links[provider] = replace(link, queue=queue, delivered_unit=unit)
         self.as_expected.add(provider)
 
-    def action(self, number: int) -> UnsettledAction:
-        """Returns the current value of the unsettled action with that number."""
-        return self.performed[number]
-
     def change(self, changed: UnsettledAction) -> UnsettledAction:
         """Stores `changed` in place of the unsettled action that has the same id."""
         self.performed[changed.id] = changed
@@ -253,33 +249,31 @@ class Ledger:
         return tuple(created)
 
     def _synchronise(self) -> None:
-        for provider, link in self.links.items():
-            state = SyncState.PENDING if link.queue else SyncState.IN_SYNC
-            if self._differs(link):
-                state = SyncState.OUT_OF_SYNC
-            if state is not link.sync_state:
-                self.links[provider] = replace(link, sync_state=state)
-            if (link.refused_correction or link.withheld) and state is SyncState.IN_SYNC:
-                cleared = replace(self.links[provider], refused_correction=False, withheld=())
-                self.links[provider] = cleared
-
-    def _differs(self, link: Link) -> bool:
-        """Tells whether the link is out of sync.
+        """Sets the sync state of each link.
 
         If neither *expected* nor the state of the CRM has changed, the link is out of sync only if
         it was out of sync before the change. If there are usage records, *expected* and the state
         of the CRM are always compared, because usage records end by themselves. Changes of the
         provider cause no difference, because parts that are in use cannot change.
         """
-        provider = link.provider
-        if provider in self.as_wanted:
-            return False
-        same = link is self._former_links.get(provider) or provider in self.as_expected
-        timeless = not (self.desired.usages or link.confirmed.usages)
-        if same and timeless and self.desired is self.before.desired:
-            return link.sync_state is SyncState.OUT_OF_SYNC
-        wanted = self.image(self.desired, self.catalogues[provider])
-        return bool(compare(self.expected(provider), wanted))
+        same_wanted = self.desired is self.before.desired and not self.desired.usages
+        for provider, link in self.links.items():
+            same = link is self._former_links.get(provider) or provider in self.as_expected
+            if provider in self.as_wanted:
+                differs = False
+            elif same and same_wanted and not link.confirmed.usages:
+                differs = link.sync_state is SyncState.OUT_OF_SYNC
+            else:
+                wanted = self.image(self.desired, self.catalogues[provider])
+                differs = bool(compare(self.expected(provider), wanted))
+            state = SyncState.PENDING if link.queue else SyncState.IN_SYNC
+            if differs:
+                state = SyncState.OUT_OF_SYNC
+            if state is not link.sync_state:
+                self.links[provider] = replace(link, sync_state=state)
+            if (link.refused_correction or link.withheld) and state is SyncState.IN_SYNC:
+                cleared = replace(self.links[provider], refused_correction=False, withheld=())
+                self.links[provider] = cleared
 
     def _action_changes(self) -> tuple[ActionChange, ...]:
         changes = []

@@ -289,6 +289,8 @@ def _plan(
         expected = ledger.expected(provider)
         if expected == old:
             ledger.as_wanted.add(provider)
+            if old == new:
+                continue
         heal, own = plan_performed(
             link, performed, old, new, expected=expected, catalogue=catalogue
         )

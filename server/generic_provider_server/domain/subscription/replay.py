@@ -38,9 +38,9 @@ def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]
         number for number in ledger.performed if nothing_happened(ledger, number)
     ]:
         for action in nothing_left:
-            ledger.change(wholly_undone(ledger.action(action)))
+            ledger.change(wholly_undone(ledger.performed[action]))
         for former in refused:
-            restored = replace(ledger.action(former.id), undone=False, error=former.error)
+            restored = replace(ledger.performed[former.id], undone=False, error=former.error)
             ledger.change(restored)
             ledger.taken_back.pop(former.id, None)
         replayed, refused = _replay(ledger, cause=cause)
@@ -61,7 +61,7 @@ def _replay(ledger: Ledger, *, cause: ActionError) -> tuple[list[Replayed], list
         try:
             state = after(before, performed, catalogues=ledger.catalogues)
         except Refused:
-            former = ledger.action(performed.id)
+            former = ledger.performed[performed.id]
             impossible.append(former)
             refused = ledger.change(error_once(wholly_undone(former), cause))
             state = after(before, refused, catalogues=ledger.catalogues)
@@ -71,7 +71,7 @@ def _replay(ledger: Ledger, *, cause: ActionError) -> tuple[list[Replayed], list
         for provider in list(ledger.links):
             mine = own.get((provider, performed.id), ())
             _bring_in_line(ledger, provider, replayed[-1], mine, cause=cause)
-        changed = ledger.action(performed.id)
+        changed = ledger.performed[performed.id]
         if changed.taken_back or changed.undone:
             ledger.taken_back[changed.id] = _taken_back(ledger, changed, replayed[-1])
     if state is None:
@@ -124,7 +124,7 @@ def _bring_in_line(
     """Replaces the pending requests of the action at the provider, or cancels requests that are not
     needed any more.
     """
-    performed = ledger.action(replayed.action)
+    performed = ledger.performed[replayed.action]
     if provider in served_before(performed):
         return
     if _replaceable(ledger, provider, replayed, mine):
@@ -140,7 +140,7 @@ def _cancel_pointless(
     already holds.
     """
     leased = ledger.leased(provider)
-    whole = ledger.action(replayed.action).undone
+    whole = ledger.performed[replayed.action].undone
     wanted = ledger.image(replayed.after, ledger.catalogues[provider])
     for unit, requests in groupby(mine, key=lambda pending: pending.unit):
         ahead = ledger.expected(provider, before_unit=unit)
@@ -180,7 +180,7 @@ def _replaceable(
     provider that the action links in this replay, but did not link before, need not have been
     effective when the action was performed.
     """
-    performed = ledger.action(replayed.action)
+    performed = ledger.performed[replayed.action]
     links_now = replayed.links(provider) and provider not in performed.linked_then
     left_out = provider in performed.ineffective and not links_now
     link, leased = ledger.links[provider], ledger.leased(provider)
@@ -206,7 +206,7 @@ def _replan(
     """Plans the action's requests at the provider again. If the result differs from the pending
     requests `mine`, cancels all of these and queues the newly planned requests.
     """
-    performed, catalogue = ledger.action(replayed.action), ledger.catalogues[provider]
+    performed, catalogue = ledger.performed[replayed.action], ledger.catalogues[provider]
     old, new = ledger.image(replayed.before, catalogue), ledger.image(replayed.after, catalogue)
     if not mine and old == new:
         return
@@ -221,4 +221,4 @@ def _replan(
     for pending in mine:
         ledger.abandon(provider, pending, RequestState.CANCELLED)
     enqueue_own(ledger, provider, planned(), action=performed.id)
-    ledger.change(changed_by(ledger.action(performed.id), cause))
+    ledger.change(changed_by(ledger.performed[performed.id], cause))

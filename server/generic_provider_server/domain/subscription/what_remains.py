@@ -34,7 +34,7 @@ def nothing_happened(ledger: Ledger, action: int) -> bool:
     """Tells whether a request of the action was rejected, and no part of the action took effect or
     is pending.
     """
-    performed = ledger.action(action)
+    performed = ledger.performed[action]
     outcomes = performed.outcomes
     return (
         not performed.undone

@@ -121,11 +121,12 @@ class Life:
             now=self.now,
             catalogues=self.catalogues,
             next_numbers=lambda _: self.next_number,
-            leased={
-                provider: {pending.number for pending in lease.requests}
-                for provider, lease in self.leases.items()
-            },
+            leased=self.leased,
         )
+
+    def leased(self, provider: str) -> set[int]:
+        lease = self.leases.get(provider)
+        return {pending.number for pending in lease.requests} if lease else set()
 
     def link(self, provider: str) -> Link:
         link = self.there.link(provider)

@@ -214,7 +214,8 @@ def free_number(transaction: Transaction) -> str:
 
 def created_requests(transaction: Transaction, change: Transition) -> tuple[RequestRecord, ...]:
     aggregate = change.aggregate
-    healing, own = list[RequestRecord](), list[RequestRecord]()
+    healing: list[RequestRecord] = []
+    own: list[RequestRecord] = []
     for provider, pending in change.created:
         head = aggregate.queue(provider)[0]
         lane = transaction.lane(provider, aggregate.desired.number)

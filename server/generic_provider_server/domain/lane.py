@@ -338,5 +338,7 @@ def _still_pending(
 
 
 def _off_lease(circumstances: Circumstances, lane: Lane) -> Circumstances:
-    others = {p: leased for p, leased in circumstances.leased.items() if p != lane.provider}
-    return replace(circumstances, leased=others)
+    def leased(provider: str) -> AbstractSet[int]:
+        return frozenset() if provider == lane.provider else circumstances.leased(provider)
+
+    return replace(circumstances, leased=leased)

@@ -92,7 +92,7 @@ class Story:
             now=self.now,
             catalogues={"SAT": SAT},
             next_numbers=lambda _: self.numbers + 1,
-            leased={"SAT": self.lane.leased(self.queue)},
+            leased=lambda _: self.lane.leased(self.queue),
         )
 
     def act(self, number: int) -> None:

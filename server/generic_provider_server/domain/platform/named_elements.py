@@ -34,7 +34,9 @@ def adds(request: Request) -> bool:
 
 
 def entitlements_of(request: Request) -> tuple[Entitlement, ...]:
-    return tuple([service.entitlement for service in services_of(request)])
+    if request.service:
+        return (request.service.entitlement,)
+    return tuple([service.entitlement for service in request.services])
 
 
 def services_of(request: Request) -> tuple[ProvisionedService, ...]:

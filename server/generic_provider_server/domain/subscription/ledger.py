@@ -103,7 +103,7 @@ class Ledger:
 
     def leased(self, provider: str) -> AbstractSet[int]:
         """Returns the numbers of the requests that the live lease at the provider covers."""
-        return self.circumstances.leased.get(provider, frozenset())
+        return self.circumstances.leased(provider)
 
     def add(self, provider: str, added: Sequence[Pending]) -> None:
         """Adds new requests to the queue in the order of their units."""

@@ -4,6 +4,7 @@ the subscription. The parts must not change while a subscription uses them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from ..actions import (
@@ -30,7 +31,7 @@ from ..actions import (
 )
 from ..platform.image import PlatformImage, ProvisionedItem
 from ..platform.request import ProvisionedService, Request
-from ..values import Goods, Subscription
+from ..values import Goods, Item, Subscription
 from .aggregate import Aggregate
 
 
@@ -39,9 +40,10 @@ def goods_named(aggregate: Aggregate) -> set[Goods]:
     and of unsettled actions, the items in pending requests, and the items that a platform holds or
     may hold.
     """
-    named = {item.goods for item in aggregate.desired.items}
+    named: set[Goods] = set()
+    add_items(named, aggregate.desired.items)
     if aggregate.base is not None:
-        named.update([item.goods for item in aggregate.base.items])
+        add_items(named, aggregate.base.items)
     for performed in aggregate.performed:
         named.update(goods_of(performed.action))
     for link in aggregate.links:
@@ -51,8 +53,13 @@ def goods_named(aggregate: Aggregate) -> set[Goods]:
     return named
 
 
+def add_items(named: set[Goods], items: Iterable[Item | ProvisionedItem]) -> None:
+    for item in items:
+        named.add(Goods(item.goods_type, item.serial_number))
+
+
 def add_goods(named: set[Goods], image: PlatformImage) -> None:
-    named.update([item.goods for item in image.items])
+    add_items(named, image.items)
     for entitlement in image.entitlements:
         named.update(entitlement.goods)
     for posted in image.usages:
@@ -61,9 +68,9 @@ def add_goods(named: set[Goods], image: PlatformImage) -> None:
 
 def add_carried(named: set[Goods], request: Request) -> None:
     services, items = _carried(request)
-    named.update([item.goods for item in items])
+    add_items(named, items)
     for service in services:
-        named.update([item.goods for item in service.items])
+        add_items(named, service.items)
 
 
 def goods_of(action: AnyAction) -> set[Goods]:

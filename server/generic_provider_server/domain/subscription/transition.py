@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 from ..catalogue import Catalogues
@@ -16,14 +16,14 @@ from .unsettled_actions import UnsettledAction
 class Circumstances(Value, frozen=True, kw_only=True):
     """The inputs of a change, besides the aggregate.
 
-    `leased`: for each provider, the numbers of the requests that a live lease covers.
+    `leased(provider)` returns the numbers of the requests that a live lease at the provider covers.
     `next_numbers(count)` reserves consecutive request numbers, and returns the first.
     """
 
     now: Instant
     catalogues: Catalogues
     next_numbers: Callable[[int], int]
-    leased: Mapping[str, AbstractSet[int]] = {}
+    leased: Callable[[str], AbstractSet[int]] = lambda _: frozenset()
 
 
 class Finished(Value, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import msgspec
 from ...domain.lease import LeaseEnd
 from ...domain.subscription.records import ActionRecord, ActionState
 from ...domain.subscription.transition import Finished, Transition
-from ...domain.values import Instant, RequestState
+from ...domain.values import Instant
 
 ACTIONS = "actions_total"
 CREATED = "requests_created_total"
@@ -66,8 +66,6 @@ class Tally(msgspec.Struct):
 
     def roll_back(self, finished: Finished, transition: Transition) -> None:
         """Counts a rollback if the rejection of the request has caused one."""
-        if finished.state is not RequestState.REJECTED:
-            return
         for change in transition.actions:
             if change.performed.id == finished.pending.action and change.taken_back is not None:
                 extent = "ACTION" if change.performed.undone else "PART"

@@ -19,7 +19,7 @@ from ...domain.subscription.names_used import uses_named
 from ...domain.subscription.pending_requests import Pending
 from ...domain.subscription.records import ActionRecord, ActionState, ProviderRecord, revised
 from ...domain.subscription.transition import ActionChange, Circumstances, Finished, Transition
-from ...domain.values import Goods, Instant
+from ...domain.values import Goods, Instant, RequestState
 from ..database import statements as sql
 from ..database.documents import encode
 from ..database.engine import DATABASE_ERRORS
@@ -38,15 +38,11 @@ class Transaction(Changes):
     """
 
     def circumstances(self, subscription: str) -> Circumstances:
-        loaded, leased = self.loaded[subscription], {}
-        for provider, lane in loaded.lanes.items():
-            if lane.is_leased:
-                leased[provider] = loaded.leased(provider)
         return Circumstances(
             now=self.now,
             catalogues=self.catalogues,
             next_numbers=self._next_requests,
-            leased=leased,
+            leased=self.loaded[subscription].leased,
         )
 
     def _next_requests(self, count: int) -> int:
@@ -79,8 +75,8 @@ class Transaction(Changes):
         left the action.
 
         `answered`: true if an answer under a live lease has finished the first request of
-        `transition.finished`. `new_action`: the action that the transition
-        has performed, if it is not stored yet.
+        `transition.finished`. `new_action`: the action that the transition has performed, if it is
+        not stored yet.
         """
         loaded = self._changed[subscription] = self.loaded[subscription]
         former = loaded.record.aggregate if loaded.record else None
@@ -144,7 +140,7 @@ class Transaction(Changes):
         if change.ran_out:
             self.notice.ran_out[lane.stream] += change.freed
         self.loaded[lane.subscription].lanes[lane.provider] = lane
-        self._changed_lanes.add(lane.key)
+        self._changed_lanes.add((lane.provider, lane.subscription))
 
     def end_lease(
         self,
@@ -275,7 +271,8 @@ class Transaction(Changes):
         }
         self._rows[sql.SETTLE_REQUEST][pending.number] = row
         self.notice.tally.settle(finished, now=self.now)
-        self.notice.tally.roll_back(finished, transition)
+        if finished.state is RequestState.REJECTED:
+            self.notice.tally.roll_back(finished, transition)
 
     def _acted(
         self, record: ActionRecord, change: ActionChange, transition: Transition

@@ -47,12 +47,17 @@ def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:
     subscription does not use.
     """
     after = transition.aggregate
-    return (
-        after.desired is former.desired
-        and not (transition.actions or transition.finished)
-        and all(adds(pending.request) for _, pending in transition.created)
-        and [each.confirmed for each in after.links] == [each.confirmed for each in former.links]
-    )
+    if after.desired is not former.desired or transition.actions or transition.finished:
+        return False
+    if len(after.links) != len(former.links):
+        return False
+    for _, pending in transition.created:
+        if not adds(pending.request):
+            return False
+    for link, old in zip(after.links, former.links, strict=True):
+        if link.confirmed is not old.confirmed and link.confirmed != old.confirmed:
+            return False
+    return True
 
 
 def changed_names_stay_wanted(former: Aggregate, transition: Transition) -> bool:

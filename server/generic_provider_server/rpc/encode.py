@@ -24,7 +24,7 @@ from ..domain.subscription.differences import Difference, differences
 from ..domain.subscription.records import SubscriptionRecord, action_id
 from ..domain.subscription.request_records import RequestRecord, request_number
 from ..domain.values import Instant, Subscription
-from .encode_parts import account, address, item, put_time, subscribed_service, usage
+from .encode_parts import account, address, item, subscribed_service, time_of, usage
 from .paging import MOST_BYTES, first_page
 
 MOST_MISSING_BYTES = 256 * 1024
@@ -65,9 +65,9 @@ def subscription(
     for link in aggregate.links:
         _link(link, message.provider_links.add())
     if desired.until is not None:
-        put_time(message.until, desired.until)
-    put_time(message.create_time, record.create_time)
-    put_time(message.update_time, record.update_time)
+        message.until.CopyFrom(time_of(desired.until))
+    message.create_time.CopyFrom(time_of(record.create_time))
+    message.update_time.CopyFrom(time_of(record.update_time))
     if full:
         _put_comparison(aggregate, catalogues, message, now=now)
     return message
@@ -103,7 +103,7 @@ def _link(link: Link, into: pb.ProviderLink) -> None:
         into.last_error.request = request_number(error.request)
         into.last_error.error_code = error.error_code
         into.last_error.error_description = error.error_description
-        put_time(into.last_error.time, error.time)
+        into.last_error.time.CopyFrom(time_of(error.time))
 
 
 def _put_comparison(
@@ -184,8 +184,8 @@ def request(
         message.reference = record.reference
     if record.performed_by:
         message.performed_by = record.performed_by
-    put_time(message.schedule_time, record.schedule_time)
-    put_time(message.create_time, record.create_time)
+    message.schedule_time.CopyFrom(time_of(record.schedule_time))
+    message.create_time.CopyFrom(time_of(record.create_time))
     _put_contents(record.request, record.provider, message)
     _put_answer(record, message)
     _put_delivery(record, message)
@@ -211,7 +211,7 @@ def _put_contents(asked: Request, code: str, into: pb.ProvisioningRequest) -> No
 
 def _put_answer(record: RequestRecord, into: pb.ProvisioningRequest) -> None:
     if record.settle_time is not None:
-        put_time(into.settle_time, record.settle_time)
+        into.settle_time.CopyFrom(time_of(record.settle_time))
     if record.error_code:
         into.error_code = record.error_code
     if record.error_description:
@@ -226,9 +226,9 @@ def _put_delivery(record: RequestRecord, into: pb.ProvisioningRequest) -> None:
     if record.last_adapter:
         into.last_adapter = record.last_adapter
     if record.last_delivery_time is not None:
-        put_time(into.last_delivery_time, record.last_delivery_time)
+        into.last_delivery_time.CopyFrom(time_of(record.last_delivery_time))
     if record.next_delivery_time is not None:
-        put_time(into.next_delivery_time, record.next_delivery_time)
+        into.next_delivery_time.CopyFrom(time_of(record.next_delivery_time))
     if record.waiting_for:
         into.waiting_for = pb.WaitingFor.ValueType(record.waiting_for)
 
@@ -241,7 +241,7 @@ def _provisioned_service(each: ProvisionedService, code: str, into: pb.Provision
     for used_item in each.items:
         _provisioned_item(used_item, code, into.items.add())
     if each.term_end is not None:
-        put_time(into.term_end, each.term_end)
+        into.term_end.CopyFrom(time_of(each.term_end))
     if each.parameters:
         into.parameters.update(each.parameters)
 

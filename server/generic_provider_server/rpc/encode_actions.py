@@ -16,8 +16,8 @@ from .encode_parts import (
     account,
     address,
     item,
-    put_time,
     subscribed_service,
+    time_of,
     usage,
 )
 from .errors import STATUS, metadata_of, shortened, violations_of
@@ -37,19 +37,19 @@ def action(
     message.state = api.ActionState.ValueType(record.state)
     message.origin = api.ActionOrigin.ValueType(record.origin)
     message.caller = record.who.caller
-    put_time(message.create_time, record.create_time)
+    message.create_time.CopyFrom(time_of(record.create_time))
     if with_performed:
         _put_performed(record, message.performed)
     if record.requests:
-        message.requests.extend([request_number(number) for number in record.requests])
+        message.requests.extend(map(request_number, record.requests))
     for each in record.taken_back:
         undone(each, catalogues, message.taken_back.add())
     if record.error:
         _put_error(record.error, message.error)
     if record.execute_time is not None:
-        put_time(message.execute_time, record.execute_time)
+        message.execute_time.CopyFrom(time_of(record.execute_time))
     if record.settle_time is not None:
-        put_time(message.settle_time, record.settle_time)
+        message.settle_time.CopyFrom(time_of(record.settle_time))
     return message
 
 

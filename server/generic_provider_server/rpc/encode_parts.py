@@ -19,15 +19,11 @@ def now() -> Instant:
 
 
 def timestamp(instant: Instant | None) -> Timestamp | None:
-    return None if instant is None else _timestamp(instant)
-
-
-def put_time(into: Timestamp, instant: Instant) -> None:
-    into.CopyFrom(_timestamp(instant))
+    return None if instant is None else time_of(instant)
 
 
 @lru_cache(1_000)
-def _timestamp(instant: Instant) -> Timestamp:
+def time_of(instant: Instant) -> Timestamp:
     """Returns the Timestamp of an instant. Copy the result into messages, and never change it: the
     result is cached, because many messages of a transaction have the same time.
     """
@@ -80,7 +76,7 @@ def subscribed_service(each: SubscribedService, into: pb.SubscribedService) -> N
     into.service = each.service
     into.state = pb.ServiceState.ValueType(each.state)
     if each.term_end is not None:
-        put_time(into.term_end, each.term_end)
+        into.term_end.CopyFrom(time_of(each.term_end))
 
 
 def usage(each: Usage, into: pb.Usage) -> None:
@@ -89,8 +85,8 @@ def usage(each: Usage, into: pb.Usage) -> None:
     into.distributor = each.distributor
     into.service = each.service
     into.quantity = each.quantity
-    put_time(into.start_time, each.start_time)
-    put_time(into.end_time, each.end_time)
-    put_time(into.create_time, each.create_time)
+    into.start_time.CopyFrom(time_of(each.start_time))
+    into.end_time.CopyFrom(time_of(each.end_time))
+    into.create_time.CopyFrom(time_of(each.create_time))
     if each.parameters:
         into.parameters.update(each.parameters)

@@ -84,7 +84,7 @@ class EventStreams:
 
     def _event(self, placed: PlacedEvent, bodies: _Bodies, catalogues: Catalogues) -> api.Event:
         event, shown = placed.event, api.Event(cursor=self._watching.cursor(placed.after))
-        encode_parts.put_time(shown.time, placed.time)
+        shown.time.CopyFrom(encode_parts.time_of(placed.time))
         shown.subscription = event.subscription
         if len(event.providers) == 1:
             shown.provider = event.providers[0]

@@ -8,6 +8,7 @@ from ..commands.audit import RefuseItem
 from ..commands.perform import Done
 from ..commands.scheduled import CancelScheduled
 from ..domain.actions import ActionKind
+from ..domain.catalogue import Catalogues
 from ..domain.refusals import Reason, Refused, not_found
 from ..domain.subscription.records import ActionState
 from ..domain.values import State, SyncState
@@ -66,25 +67,14 @@ class SubscriptionServicer(EventStreams):
         commands = [_command(each, call) for each in request.actions]
         asked = await self._store.do_all(commands, audit=call.audit)
         call.audit.uncertain(asked)
-        response = api.BatchPerformActionsResponse()
+        response, catalogues = api.BatchPerformActionsResponse(), self._store.catalogues
         for each in asked:
-            self._put_result(each, response.results.add())
+            _put_result(each, catalogues, response.results.add())
         if response.ByteSize() > MOST_BYTES:
             for made in (result.action for result in response.results if result.HasField("action")):
                 for large in ("requests", "taken_back", "error"):
                     made.ClearField(large)
         return response
-
-    def _put_result(self, asked: Asked[Done], into: api.BatchPerformActionsResponse.Result) -> None:
-        try:
-            done = asked.outcome()
-        except Refused as refused:
-            into.error.CopyFrom(item_error(refused))
-        except Exception:  # noqa: BLE001 - the other actions are performed nevertheless
-            into.error.CopyFrom(item_error(internal("BatchPerformActions")))
-        else:
-            action(done.action, self._store.catalogues, with_performed=False, into=into.action)
-            into.repeated = done.repeated
 
     async def GetAction(
         self, request: api.GetActionRequest, call: IncomingCall
@@ -194,6 +184,20 @@ def _command(request: api.PerformActionRequest, call: IncomingCall) -> Command[D
     except Exception as error:  # noqa: BLE001 - the other actions are performed nevertheless
         refused = error if isinstance(error, Refused) else internal("BatchPerformActions")
         return RefuseItem(refused)
+
+
+def _put_result(
+    asked: Asked[Done], catalogues: Catalogues, into: api.BatchPerformActionsResponse.Result
+) -> None:
+    try:
+        done = asked.outcome()
+    except Refused as refused:
+        into.error.CopyFrom(item_error(refused))
+    except Exception:  # noqa: BLE001 - the other actions are performed nevertheless
+        into.error.CopyFrom(item_error(internal("BatchPerformActions")))
+    else:
+        action(done.action, catalogues, with_performed=False, into=into.action)
+        into.repeated = done.repeated
 
 
 def _subscription_filter(

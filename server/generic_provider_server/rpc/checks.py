@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 from unicodedata import category
 
 from google.protobuf.duration_pb2 import Duration
@@ -88,7 +88,7 @@ class Checks:
         """Returns the number in an id such as R0000000042; 0 if the text is not an id of this form
         with this letter.
         """
-        self.code(field, value)
+        self.text(field, value, required=True)
         found = _NUMBERED.fullmatch(value)
         return int(found[2]) if found and found[1] == letter else 0
 
@@ -157,11 +157,12 @@ class Checks:
         `field` is the path of the field in the request. The last part of the path is the field's
         name in `message`.
         """
-        value: Timestamp | None = _given(field, message)
-        if value is None:
+        name = field[field.rfind(".") + 1 :]
+        if not message.HasField(name):
             if required:
                 self.wrong(field, "is required")
             return None
+        value: Timestamp = getattr(message, name)
         if not (0 <= value.seconds <= LAST_SECOND and 0 <= value.nanos < NANOS):
             self.wrong(field, "is not an instant between 1970 and 9999")
             return None
@@ -173,9 +174,10 @@ class Checks:
 
         `least` and `most` are in seconds.
         """
-        value: Duration | None = _given(field, message)
-        if value is None:
+        name = field[field.rfind(".") + 1 :]
+        if not message.HasField(name):
             return None
+        value: Duration = getattr(message, name)
         span = value.seconds * SECOND + value.nanos // 1_000
         if abs(value.nanos) >= NANOS or not least * SECOND <= span <= most * SECOND:
             self.wrong(field, f"is not between {_spoken(least)} and {_spoken(most)}")
@@ -193,11 +195,6 @@ class Checks:
         self, field: str, parts: Sequence[Part], read: Callable[[Checks, str, Part], Read]
     ) -> tuple[Read, ...]:
         return tuple([read(self, f"{field}[{n}]", part) for n, part in enumerate(parts)])
-
-
-def _given(field: str, message: Message) -> Any:
-    name = field[field.rfind(".") + 1 :]
-    return getattr(message, name) if message.HasField(name) else None
 
 
 def _spoken(seconds: float) -> str:

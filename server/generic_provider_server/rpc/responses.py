@@ -69,17 +69,20 @@ def answers_of(request: api.SendResponsesRequest, *, key: bytes) -> DecodedAnswe
 
 def _response(checks: Checks, message: api.ProvisioningResponse) -> Response:
     later = ResponseStatus.RETRY_LATER
-    description = printable(message.error_description)[:TEXT]
     return Response(
         request=checks.numbered("request", message.request, letter="R"),
         lease_token=message.lease_token,
         status=checks.enum("status", message.status, default=later, required=True),
-        error_code=checks.text("error_code", printable(message.error_code)),
-        error_description=checks.text("error_description", description, most=TEXT),
-        account_number=checks.text("account_number", printable(message.account_number)),
-        reference_number=checks.text("reference_number", printable(message.reference_number)),
+        error_code=_text(checks, "error_code", message.error_code),
+        error_description=printable(message.error_description)[:TEXT],
+        account_number=_text(checks, "account_number", message.account_number),
+        reference_number=_text(checks, "reference_number", message.reference_number),
         retry_delay=checks.span("retry_delay", message, least=0, most=DAY),
     )
+
+
+def _text(checks: Checks, field: str, value: str) -> str:
+    return checks.text(field, printable(value)) if value else value
 
 
 def printable(text: str) -> str:

@@ -16,6 +16,7 @@ import grpc.aio
 from generic_provider.certificates import expiry_of
 
 from ..domain.refusals import Reason, Refused
+from ..domain.values import Value
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Proof = bytes | str
@@ -46,8 +47,7 @@ all providers.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Value, frozen=True):
     """The identity of a caller: the name, the roles, and the address of the client. If the caller
     has proved no name, the name is the address.
     """

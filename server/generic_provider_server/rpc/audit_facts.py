@@ -130,9 +130,9 @@ def _common(actions: Sequence[Any]) -> dict[str, str]:
         return {}
     first = facts_of(actions[0])
     for name in ("performed_by", "subscription"):
-        if any(getattr(each, name) != getattr(actions[0], name) for each in actions):
+        if len({getattr(each, name) for each in actions}) > 1:
             del first[name]
-    if any(_kind(each) != first["detail"] for each in actions):
+    if len({each.WhichOneof("action") for each in actions}) > 1:
         del first["detail"]
     return first
 

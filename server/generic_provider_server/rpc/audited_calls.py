@@ -128,15 +128,17 @@ class CallAudit:
         the call is no batch of actions: then the whole call is refused, and `refused` records it.
         """
         batch = self._method == BATCH
-        if not self.of_change or (not batch and any(each.error for each in asked)):
+        if not self.of_change:
             return None
-        self._recorded = True
         done = refused = 0
         for each in asked:
+            if each.error and not batch:
+                return None
             item_done, item_refused = counts_of(each)
             done, refused = done + item_done, refused + item_refused
             # kept, because each transaction of the call writes the detail anew
             self._repeated = self._repeated or each.repeated
+        self._recorded = True
         facts = self._known_facts()
         if not batch:
             facts = facts | subject_of(asked[0])
@@ -169,7 +171,7 @@ class CallAudit:
         """
         if self._method in RECORDED_TOGETHER:
             self._auditing.count(AuditEntry(**self._known_facts(), done=1))
-        elif self.of_change and (self.malformed or not self._recorded):
+        elif (self.malformed or not self._recorded) and self.of_change:
             self._auditing.add(AuditEntry(**self._known_facts(), refused=self.malformed))
 
     def refused(self, refused: Refused, *, count: int = 1) -> None:

@@ -108,7 +108,7 @@ class Calls:
     def end(self, call: IncomingCall) -> None:
         self.let_out(call)
         self._count -= 1
-        if self._draining.is_set() and not self._count:
+        if not self._count and self._draining.is_set():
             self._idle.set()
 
     def judge_again(self) -> None:

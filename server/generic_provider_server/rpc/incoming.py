@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -24,39 +25,21 @@ class IncomingCall:
     message of a stream; None until it is decoded.
     """
 
-    __slots__ = (
-        "_audit",
-        "_auditing",
-        "_identity",
-        "_recorded",
-        "_secure",
-        "admitted",
-        "context",
-        "request",
-        "rpc",
-    )
-
     def __init__(self, rpc: Rpc, context: Context, *, auditing: Auditing, secure: bool) -> None:
         self.rpc = rpc
         self.context = context
         self.admitted: Admitted | None = None
         self.request: Message | None = None
         self._secure = secure
-        self._identity: Identity | None = None
         self._auditing = auditing
-        self._audit: CallAudit | None = None
         self._recorded = False
 
-    @property
+    @cached_property
     def audit(self) -> CallAudit:
         """The object that records the call in the audit trail. Use this object only after the
         attempt to decode the message, because the first use reads the message.
         """
-        if self._audit is None:
-            self._audit = CallAudit(
-                self._auditing, self.rpc.name, self.identity, request=self.request
-            )
-        return self._audit
+        return CallAudit(self._auditing, self.rpc.name, self.identity, request=self.request)
 
     def succeeded(self) -> None:
         """Records the call in the audit trail, unless the call is recorded already. Use this
@@ -70,11 +53,14 @@ class IncomingCall:
     def peer(self) -> str:
         return plain_address(str(self.context.peer()))
 
-    @property
+    @cached_property
     def identity(self) -> Identity:
-        if self._identity is None:  # kept, because reading the address from gRPC is slow
-            self._identity = self._identified(self.peer)
-        return self._identity
+        peer = self.peer
+        if self.admitted is not None:
+            known = self.admitted.known
+            return Identity(name=known.name, peer=peer, roles=known.roles)
+        name = certificate_of(self.context) if self._secure else ""
+        return Identity(name=name or peer, peer=peer)
 
     def who(self, checks: Checks, performed_by: str) -> Who:
         performed_by = checks.text("performed_by", performed_by, most=CALLERS_ID)
@@ -84,13 +70,6 @@ class IncomingCall:
         """Raises Refused if the caller may not make the call for this provider."""
         if self.admitted is not None:
             self.admitted.check_provider(provider)
-
-    def _identified(self, peer: str) -> Identity:
-        if self.admitted is not None:
-            known = self.admitted.known
-            return Identity(name=known.name, peer=peer, roles=known.roles)
-        name = certificate_of(self.context) if self._secure else ""
-        return Identity(name=name or peer, peer=peer)
 
 
 class Rpc(NamedTuple):

@@ -184,12 +184,14 @@ class ProvisioningServicer:
         `now` is also the `sent_time` of the batch, so that the adapter detects old leases if this
         process is suspended between this call and the sending of the batch.
         """
-        handed_over = [handed for handed, _ in batch]
-        good = {each.lane.lease for each in self._delivery.still_good(handed_over, now)}
-        shown = [(handed, message) for handed, message in batch if handed.lane.lease in good]
-        for handed, message in shown:
-            message.lease_duration.FromMicroseconds(handed.lane.left(now))
-        return [message for _, message in shown]
+        good = self._delivery.still_good([handed for handed, _ in batch], now)
+        good_ids, on_time = {*map(id, good)}, list[api.SubscriptionRequests]()
+        for handed, message in batch:
+            if id(handed) in good_ids:
+                left, shown = handed.lane.left(now), message.lease_duration
+                shown.seconds, shown.nanos = left // SECOND, left % SECOND * 1_000
+                on_time.append(message)
+        return on_time
 
     def _all_shown(
         self, handed: Sequence[Handed], unsent: list[Handed]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -16,6 +15,7 @@ from .values import SECOND, Value
 
 LONGEST_DELAY = 300 * SECOND
 _MAC_BYTES = 12
+_URL_SAFE, _USUAL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 
 
 class LeaseEnd(IntEnum):
@@ -76,8 +76,8 @@ def signed(body: bytes, key: bytes) -> str:
 def verified(token: str, key: bytes) -> bytes | None:
     """Returns the body of a token, or None if `signed` never returned exactly this token."""
     try:
-        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    except (Base64Error, ValueError):
+        raw = a2b_base64(token.encode("ascii").translate(_USUAL) + b"=" * (-len(token) % 4))
+    except ValueError:
         return None
     mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
     genuine = hmac.compare_digest(mac, _mac(body, key)) and _text(raw) == token
@@ -85,7 +85,7 @@ def verified(token: str, key: bytes) -> bytes | None:
 
 
 def _text(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).decode().rstrip("=")
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def _mac(body: bytes, key: bytes) -> bytes:

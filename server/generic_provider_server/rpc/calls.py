@@ -51,7 +51,7 @@ class Calls:
         self._secure = secure
         self._wrong_credentials = WrongCredentials()
         self._count = 0
-        self._draining = asyncio.Event()
+        self._draining = asyncio.get_running_loop().create_future()
         self._idle = asyncio.Event()
         self._lasting: dict[IncomingCall, asyncio.Task[Any]] = {}
         self.on_refused_credentials: list[Callable[[str], None]] = []
@@ -60,20 +60,18 @@ class Calls:
 
     def check_serving(self) -> None:
         """Raises Refused if the server drains."""
-        if self._draining.is_set():
+        if self._draining.done():
             raise Refused(Reason.DRAINING, "this server process is shutting down")
 
     async def while_serving(self, awaited: Awaitable[Result]) -> Result:
         """Waits for the result. Raises Refused as soon as the server drains."""
         result = asyncio.ensure_future(awaited)
-        draining = asyncio.create_task(self._draining.wait())
         try:
-            await asyncio.wait((result, draining), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((result, self._draining), return_when=asyncio.FIRST_COMPLETED)
             self.check_serving()
             return await result
         finally:
             result.cancel()
-            draining.cancel()
 
     def incoming(self, rpc: Rpc, context: Context) -> IncomingCall:
         return IncomingCall(rpc, context, auditing=self._auditing, secure=self._secure)
@@ -108,7 +106,7 @@ class Calls:
     def end(self, call: IncomingCall) -> None:
         self.let_out(call)
         self._count -= 1
-        if not self._count and self._draining.is_set():
+        if not self._count and self._draining.done():
             self._idle.set()
 
     def judge_again(self) -> None:
@@ -143,7 +141,7 @@ class Calls:
         """Refuses new calls, and waits at most `seconds` until all running calls have ended.
         Returns True if all have ended.
         """
-        self._draining.set()
+        self._draining.set_result(None)
         if not self._count:
             return True
         try:

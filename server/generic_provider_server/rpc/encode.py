@@ -187,8 +187,7 @@ def request(
     message.schedule_time.CopyFrom(time_of(record.schedule_time))
     message.create_time.CopyFrom(time_of(record.create_time))
     _put_contents(record.request, record.provider, message)
-    _put_answer(record, message)
-    _put_delivery(record, message)
+    _put_progress(record, message)
     return message
 
 
@@ -209,7 +208,8 @@ def _put_contents(asked: Request, code: str, into: pb.ProvisioningRequest) -> No
         usage(asked.usage, into.usage)
 
 
-def _put_answer(record: RequestRecord, into: pb.ProvisioningRequest) -> None:
+def _put_progress(record: RequestRecord, into: pb.ProvisioningRequest) -> None:
+    """Puts the answer and the facts about the delivery into the message."""
     if record.settle_time is not None:
         into.settle_time.CopyFrom(time_of(record.settle_time))
     if record.error_code:
@@ -218,9 +218,6 @@ def _put_answer(record: RequestRecord, into: pb.ProvisioningRequest) -> None:
         into.error_description = record.error_description
     if record.reference_number:
         into.reference_number = record.reference_number
-
-
-def _put_delivery(record: RequestRecord, into: pb.ProvisioningRequest) -> None:
     if record.attempts:
         into.delivery_attempts = record.attempts
     if record.last_adapter:

@@ -46,9 +46,8 @@ class Calls:
         max_streams: int,
     ) -> None:
         self.max_streams = max_streams
-        self._auditing = auditing
+        self.incoming = partial(IncomingCall, auditing=auditing, secure=secure)
         self._access = access
-        self._secure = secure
         self._wrong_credentials = WrongCredentials()
         self._count = 0
         self._draining = asyncio.get_running_loop().create_future()
@@ -72,9 +71,6 @@ class Calls:
             return await result
         finally:
             result.cancel()
-
-    def incoming(self, rpc: Rpc, context: Context) -> IncomingCall:
-        return IncomingCall(rpc, context, auditing=self._auditing, secure=self._secure)
 
     def begin(self, call: IncomingCall) -> None:
         """Begins a call, and checks the caller before the message is decoded.

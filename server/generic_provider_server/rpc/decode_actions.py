@@ -117,8 +117,8 @@ def _services(
     def read(checks: Checks, field: str, message: Any) -> a.AnyAction:
         at = f"{field}.services"
         checks.count(at, message.services, least=1, most=MOST_PARTS)
-        for n, selection in enumerate(message.services):
-            if selection.HasField("term_end") and not terms:
+        for n, selection in enumerate(() if terms else message.services):
+            if selection.HasField("term_end"):
                 checks.wrong(
                     f"{at}[{n}].term_end",
                     "is not allowed in this action; change_terms changes term ends",

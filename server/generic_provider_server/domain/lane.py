@@ -69,10 +69,6 @@ class Lane(Value, frozen=True, kw_only=True):
     lease_duration: int = 0
 
     @property
-    def key(self) -> tuple[str, str]:
-        return self.provider, self.subscription
-
-    @property
     def is_leased(self) -> bool:
         """Tells whether a lease is live. The function reads no clock, because the store, when it
         loads a lane, ends a lease that ran out.

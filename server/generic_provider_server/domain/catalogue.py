@@ -30,8 +30,8 @@ class Parts(dict[str, Part]):
 class Catalogue:
     """A provider, with dictionaries of its distributors and services by code.
 
-    `goods` contains the platform's goods type for each goods type of the CRM, and `allowed` the
-    allowed services of each distributor.
+    `goods` contains the platform's goods type for each goods type of the CRM. `allowed` contains
+    the allowed services of each distributor; an empty set allows all services.
     """
 
     __slots__ = (
@@ -50,16 +50,20 @@ class Catalogue:
         self.provider = provider
         self.code = provider.code
         self.effective = provider.state is ProviderState.EFFECTIVE
-        self.distributors = Parts(
-            {d.code: d for d in provider.distributors},
-            lambda code: Refused(
+
+        def no_distributor(code: str) -> Refused:
+            return Refused(
                 Reason.DISTRIBUTOR_NOT_FOUND,
                 f"provider {provider.code} has no distributor {code!r}",
                 provider=provider.code,
                 distributor=code,
-            ),
+            )
+
+        distributors = provider.distributors
+        self.distributors = Parts({d.code: d for d in distributors}, no_distributor)
+        self.allowed = Parts(
+            {d.code: frozenset(d.allowed_services) for d in distributors}, no_distributor
         )
-        self.allowed = {d.code: frozenset(d.allowed_services) for d in provider.distributors}
         self.services = Parts(
             {s.code: s for s in provider.services},
             lambda code: Refused(
@@ -84,8 +88,8 @@ class Catalogue:
     def offered(self, service: str, *, distributor: str) -> Service:
         """Returns the service if the distributor offers it; raises Refused otherwise."""
         found = self.services[service]
-        limited = self.distributors[distributor].allowed_services
-        if limited and service not in self.allowed[distributor]:
+        allowed = self.allowed[distributor]
+        if allowed and service not in allowed:
             raise Refused(
                 Reason.SERVICE_NOT_AVAILABLE,
                 f"service {service} is not available on distributor {distributor} "

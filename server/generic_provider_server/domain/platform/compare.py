@@ -88,7 +88,7 @@ def sides(held: tuple[Element, ...], wanted: tuple[Element, ...]) -> Sides[Eleme
     """
     if held == wanted:
         return EQUAL
-    same = 0
+    same = 0  # the number of equal elements at the beginning, which need no further comparison
     for there, element in zip(held, wanted, strict=False):
         if there != element or not there.certain:
             break

@@ -176,27 +176,30 @@ def _usage_requests(
     kept = {each.key: each.content for each in wanted.usages}
     cancelled = [each for each in held.usages if kept.get(each.key) != each.content]
     return (
-        _usages(RequestType.CANCEL_UDR, cancelled, held, catalogue),
-        _usages(RequestType.ADD_UDR, usages.missing, wanted, catalogue),
+        _request_for_each(RequestType.CANCEL_UDR, cancelled, held, catalogue),
+        _request_for_each(RequestType.ADD_UDR, usages.missing, wanted, catalogue),
     )
 
 
-def _usages(
+def _request_for_each(
     kind: RequestType, records: Iterable[PostedUsage], side: PlatformImage, catalogue: Catalogue
 ) -> list[Request]:
+    """Returns a request of this type for each usage record. `side`: the image from which the items
+    of the records are taken.
+    """
     requests, there = list[Request](), _items_of(side)
     for posted in records:
         usage = posted.usage
-        service = catalogue.services.get(usage.service)
-        provisioned = ProvisionedService(
+        found = catalogue.services.get(usage.service)
+        service = ProvisionedService(
             service=usage.service,
-            provider_service_id=service.provider_service_id if service else "",
+            provider_service_id=found.provider_service_id if found else "",
             distributor=usage.distributor,
-            kind=service.kind if service else ServiceKind.USAGE,
+            kind=found.kind if found else ServiceKind.USAGE,
             items=_goods_items(usage.distributor, posted.goods, there, catalogue),
-            parameters=service.parameters if service else {},
+            parameters=found.parameters if found else {},
         )
-        requests.append(Request(type=kind, usage=usage, service=provisioned))
+        requests.append(Request(type=kind, usage=usage, service=service))
     return requests
 
 
@@ -208,7 +211,7 @@ def provisioned(
     """
     services, there = list[ProvisionedService](), _items_of(side)
     for each in entitlements:
-        service = catalogue.services.get(each.service) or _behind(each, catalogue)
+        service = catalogue.services.get(each.service) or _with_platform_id(each, catalogue)
         services.append(
             ProvisionedService(
                 service=each.service or (service.code if service else ""),
@@ -223,11 +226,13 @@ def provisioned(
     return tuple(services)
 
 
-def _behind(entitlement: Entitlement, catalogue: Catalogue) -> Service | None:
-    """Returns the alphabetically first service with the platform id of the entitlement."""
+def _with_platform_id(entitlement: Entitlement, catalogue: Catalogue) -> Service | None:
+    """Returns the service with the platform id of the entitlement; if there are several, the
+    alphabetically first one.
+    """
     platform_id = entitlement.provider_service_id
-    behind = [s for s in catalogue.services.values() if s.provider_service_id == platform_id]
-    return min(behind, key=lambda service: service.code, default=None)
+    found = [s for s in catalogue.services.values() if s.provider_service_id == platform_id]
+    return min(found, key=lambda service: service.code, default=None)
 
 
 def _items_of(side: PlatformImage) -> Items:

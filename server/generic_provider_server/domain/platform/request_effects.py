@@ -88,6 +88,9 @@ def _applied(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage
 
 
 def _has_parts(known: PlatformImage, request: Request, *, adds: bool) -> bool:
+    """Tells whether the image certainly contains all elements that the request names, or, if `adds`
+    is False, contains none of these elements.
+    """
     index = by_key(parts_of(known, field_of(request)))
     for named in named_parts(request):
         part = index.get(named.key)
@@ -113,4 +116,5 @@ def _become(known: PlatformImage, request: Request) -> PlatformImage:
 
 
 def usages_after_become(known: PlatformImage) -> tuple[PostedUsage, ...]:
+    """Returns the usage records of the image after a BECOME_SUBSCRIBER."""
     return tuple([replace(posted, certain=False) for posted in known.usages])

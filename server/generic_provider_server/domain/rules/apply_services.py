@@ -159,6 +159,7 @@ def selected(
 def _check_term(
     named: Selection | SubscribedService, *, catalogues: Catalogues, at: Instant, field: str
 ) -> None:
+    """Refuses a term for a service that is not termed, and a term end that is not in the future."""
     service = catalogue_of(catalogues, named.provider).services[named.service]
     if service.kind is not ServiceKind.TERMED:
         raise InvalidField((field, f"{named.service} is not a termed service"))

@@ -49,10 +49,10 @@ def in_use(subscription: Subscription) -> set[tuple[str, str]]:
     """Returns a pair (provider, distributor) for each distributor that has a live service or an
     item.
     """
-    live: tuple[SubscribedService | Item, ...] = subscription.items
+    parts: tuple[SubscribedService | Item, ...] = subscription.items
     if subscription.state not in FINAL:
-        live += subscription.services
-    return {(part.provider, part.distributor) for part in live}
+        parts += subscription.services
+    return {(part.provider, part.distributor) for part in parts}
 
 
 def linked(before: Subscription | None, after: Subscription, action: AnyAction) -> tuple[str, ...]:
@@ -141,18 +141,18 @@ def _check_sizes(subscription: Subscription) -> None:
 def _check_services(
     subscription: Subscription, catalogues: Catalogues, before: Subscription | None
 ) -> None:
-    on: dict[tuple[str, str], dict[str, SubscribedService]] = {}
+    by_distributor: dict[tuple[str, str], dict[str, SubscribedService]] = {}
     for service in subscription.services:
         provider, code, name = service.provider, service.distributor, service.service
         catalogue_of(catalogues, provider).offered(name, distributor=code)
-        there = on.setdefault((provider, code), {})
+        there = by_distributor.setdefault((provider, code), {})
         if name in there:
             first = there[name]
             if before is not None and any(first is each for each in before.services):
                 raise already_there(before, first)
             raise _named_twice(first)
         there[name] = service
-    for (provider, code), there in on.items():
+    for (provider, code), there in by_distributor.items():
         most, count = catalogues[provider].distributors[code].max_services, len(there)
         if most is not None and count > most:
             raise Refused(

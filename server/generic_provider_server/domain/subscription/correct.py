@@ -37,9 +37,9 @@ def reconcile(
 
     Cancels pending corrections that the platform does not need any more. `never`: the request that
     was just rejected; it is not sent again until the link is in sync or reset. `names` returns the
-    elements that are corrected even if a correction was rejected earlier; only in this case is
-    `names` called. `asked`: the actions that were replayed because of `cause`. If such an action
-    needs a request to `provider` and has none, the new request belongs to this action.
+    elements that are corrected even if a correction was rejected earlier; if none was rejected,
+    `names` is not called. `asked`: the actions that were replayed because of `cause`. If such an
+    action needs a request to `provider` and has none, the new request belongs to this action.
     """
     _cancel_pointless(ledger, provider, catalogue)
     if not (needed := _needed(ledger, provider, catalogue)):
@@ -53,8 +53,8 @@ def reconcile(
     for request, action in owned:
         if action is not None:
             performed = ledger.performed[action]
-            asks = requested(performed, provider, (request,))
-            performed = ledger.change(replace(performed, requested=asks))
+            asked_for = requested(performed, provider, (request,))
+            performed = ledger.change(replace(performed, requested=asked_for))
             if cause is not None:
                 performed = ledger.change(changed_by(performed, cause))
             added.append(

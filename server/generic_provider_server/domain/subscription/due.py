@@ -41,8 +41,7 @@ def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]])
     has ended.
     """
     subscription = aggregate.desired
-    usages = subscription.usages
-    moments = [usage.end_time for usage in usages] if usages else []
+    moments = [usage.end_time for usage in subscription.usages]
     for link in aggregate.links:
         if link.confirmed.usages:
             moments += [posted.usage.end_time for posted in link.confirmed.usages]

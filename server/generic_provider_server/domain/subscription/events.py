@@ -62,7 +62,7 @@ def events_of(before: Aggregate | None, transition: Transition) -> list[Event]:
     references: dict[int, str] = {}
     events: list[Event] = []
     settled: list[Event] = []
-    turned: list[Event] = []
+    synchronised: list[Event] = []
     for link in before.links if before else ():
         known[link.provider] = link.sync_state
     for link in aggregate.links:
@@ -70,7 +70,7 @@ def events_of(before: Aggregate | None, transition: Transition) -> list[Event]:
         state, old = link.sync_state, known.get(link.provider, 0)
         if state != old:
             kind, at = EventKind.SYNC_STATE_CHANGED, (link.provider,)
-            turned.append(Event(kind, int(state), subscription, at, former=int(old)))
+            synchronised.append(Event(kind, int(state), subscription, at, former=int(old)))
     for action in aggregate.performed:
         references[action.id] = action.reference
     for change in changes:
@@ -91,7 +91,7 @@ def events_of(before: Aggregate | None, transition: Transition) -> list[Event]:
     for provider, pending in transition.created:
         kind, reference = EventKind.REQUEST_CREATED, references.get(pending.action, "")
         events.append(Event(kind, pending.number, subscription, (provider,), reference))
-    return [*events, *settled, *turned]
+    return [*events, *settled, *synchronised]
 
 
 def _rollback(
@@ -115,6 +115,5 @@ def _rollback(
 
 def _dependents(cause: int, changes: Iterable[ActionChange]) -> tuple[int, ...]:
     """Returns the actions that were rejected because the action `cause` was taken back."""
-    undone = [change for change in changes if change.performed.undone]
-    now = [each.performed.id for each in undone if not (each.former and each.former.undone)]
-    return tuple([number for number in now if number != cause])
+    undone = [c for c in changes if c.performed.undone and not (c.former and c.former.undone)]
+    return tuple([change.performed.id for change in undone if change.performed.id != cause])

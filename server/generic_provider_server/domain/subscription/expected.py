@@ -38,11 +38,11 @@ def expected_of(
 ) -> PlatformImage:
     """Returns `Link.expected` of a link that changes.
 
-    `folds`: the previous computation for each provider. A computation continues the previous
-    computation for the same provider if *confirmed* and the requests that the previous computation
-    used have not changed, and these requests all belong to earlier units. So the computations for
-    all units, in the order of the units, together take only as long as the computation for the last
-    unit.
+    `folds`: the previous computation for each provider, which the new computation replaces. A
+    computation continues the previous computation if *confirmed* and the requests that the previous
+    computation used have not changed, and these requests all belong to earlier units. So the
+    computations for all units, in the order of the units, together take only as long as the
+    computation for the last unit.
     """
     fold = folds.get(link.provider)
     if fold is None or not fold.continues(link, before_unit):

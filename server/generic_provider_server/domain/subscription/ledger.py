@@ -276,12 +276,14 @@ class Ledger:
                 self.links[provider] = cleared
 
     def _action_changes(self) -> tuple[ActionChange, ...]:
+        """Returns the actions that are settled, new, taken back or have another error."""
         changes = []
-        for n, performed in enumerate([*self.settled, *self.performed.values()]):
-            settled, former = n < len(self.settled), self._former_actions.get(performed.id)
+        for performed in (*self.settled, *self.performed.values()):
+            settled = performed.id not in self.performed
+            former = self._former_actions.get(performed.id)
             taken_back = self.taken_back.get(performed.id)
-            rejected = taken_back is not None or (former and performed.error != former.error)
-            if settled or former is None or rejected:
+            changed = former is None or taken_back is not None or performed.error != former.error
+            if settled or changed:
                 changes.append(
                     ActionChange(
                         performed=performed, former=former, settled=settled, taken_back=taken_back

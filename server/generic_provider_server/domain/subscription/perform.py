@@ -204,8 +204,8 @@ def _at_providers(
 ) -> dict[str, Any]:
     """Returns the fields of an UnsettledAction that name providers.
 
-    Besides the linked providers, these are the other providers of services and items, because a
-    replay may link these other providers.
+    The fields name linked providers, and also the other providers of services and items, because a
+    replay may link these providers.
     """
     parts: list[SubscribedService | Item] = [*state.services, *state.items]
     if before is not None:
@@ -213,7 +213,9 @@ def _at_providers(
     codes = dict.fromkeys(state.linked)
     for part in parts:
         codes[part.provider] = None
-    linked, off, linked_then = before.linked if before else (), [], []
+    linked = before.linked if before else ()
+    off: list[str] = []
+    linked_then: list[str] = []
     for code in codes:
         if not catalogues[code].effective:
             off.append(code)

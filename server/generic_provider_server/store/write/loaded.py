@@ -116,7 +116,7 @@ class Loaded:
     def load_subscriptions(self, numbers: Iterable[str]) -> None:
         """Loads subscriptions. Waits for other processes that are changing these subscriptions.
 
-        A subscription that does not exist is recorded as None.
+        If a subscription does not exist, its `LoadedSubscription.record` is None.
         """
         self._end_overdue(self._load_waiting(numbers))
 
@@ -170,10 +170,10 @@ class Loaded:
         unknown = []
         for number in missing:
             kept = self._memory.subscriptions.get(number)
-            if kept is None or (self._shared and not _is_current(kept, revisions)):
+            if kept is None or (revisions is not None and not _is_current(kept, revisions)):
                 kept = LoadedSubscription(number)
                 unknown.append(number)
-            elif self._shared:
+            elif revisions is not None:
                 kept.lanes.clear()
             self.loaded[number] = kept
         for row in self._tables.select_in(sql.SUBSCRIPTIONS, unknown):
@@ -183,7 +183,7 @@ class Loaded:
                 raise Unprocessable(row.number) from error
             self.loaded[row.number].record = record
             self.loaded[row.number].note_stored()
-        for row in self._tables.select_in(sql.LANES, missing if self._shared else unknown):
+        for row in self._tables.select_in(sql.LANES, unknown if revisions is None else missing):
             lane = lane_of_row(row)
             self.loaded[lane.subscription].lanes[lane.provider] = lane
 
@@ -254,6 +254,5 @@ class Loaded:
             self.reserved.setdefault(Goods(row.goods_type, row.serial_number), row.subscription)
 
 
-def _is_current(kept: LoadedSubscription, revisions: Mapping[str, int] | None) -> bool:
-    record = kept.record
-    return bool(record and revisions and revisions.get(kept.number) == record.revision)
+def _is_current(kept: LoadedSubscription, revisions: Mapping[str, int]) -> bool:
+    return kept.record is not None and revisions.get(kept.number) == kept.record.revision

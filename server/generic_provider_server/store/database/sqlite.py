@@ -57,8 +57,9 @@ READER_PRAGMAS = {
 
 sqlite3.register_adapter(bytes, bytes)
 sqlite3.register_adapter(NoneType, dict[None, None]().get)
-"""These adapters return the value itself; `get` returns None. Without these adapters, the
-module `sqlite3` searches for an adapter for each value, which is slow.
+"""These adapters return the value itself: `get` of an empty dictionary returns None, faster than a
+lambda. Without these adapters, the module `sqlite3` searches for an adapter for each value, which
+is slow.
 """
 
 

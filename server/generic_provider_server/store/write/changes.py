@@ -102,7 +102,7 @@ class Changes(Loaded):
             self.search.set_aside = self._memory.set_asides.subscriptions(needs.duty, now=self.now)
 
     def record(self, number: str) -> SubscriptionRecord | None:
-        """Returns None if the subscription does not exist."""
+        """Returns the subscription, or None if there is no such subscription."""
         if number not in self.loaded:
             self.load_subscriptions([number])
         return self.loaded[number].record
@@ -171,7 +171,7 @@ class Changes(Loaded):
         released: list[tuple[Goods, str]] = []
         for number, loaded in self._changed.items():
             if loaded.record is None:
-                raise LookupError(f"subscription {number} was changed but not kept")
+                raise LookupError(f"subscription {number} was changed but has no record")
             row = subscription_row(loaded.record, leased=loaded.leased)
             (changed if loaded.stored else added).append(row)
             for old, link in changed_links(loaded.stored, loaded.record.aggregate):
@@ -268,7 +268,7 @@ class Changes(Loaded):
 
 
 def changed_links(former: Aggregate | None, aggregate: Aggregate) -> list[tuple[Link | None, Link]]:
-    """Returns the new and changed links, each with the former link or None.
+    """Returns the changed links, each with the former link, and the new links, each with None.
 
     A subscription keeps all its links in their order; new links are added at the end.
     """

@@ -74,9 +74,9 @@ class Transaction(Changes):
         """Applies the transition to the subscription. Returns `new_action` as the transition has
         left the action.
 
-        `answered`: true if an answer under a live lease has finished the first request of
-        `transition.finished`. `new_action`: the action that the transition has performed, if it is
-        not stored yet.
+        `answered`: True if the first request of `transition.finished` was finished by an answer
+        that carries a live lease. `new_action`: the action that the transition has performed, if it
+        is not stored yet.
         """
         loaded = self._changed[subscription] = self.loaded[subscription]
         former = loaded.record.aggregate if loaded.record else None
@@ -106,7 +106,7 @@ class Transaction(Changes):
         before = loaded.names or loaded.former_names()
         names = loaded.names = names_after(former, before, transition)
         if new := names.goods - before.goods:
-            # an item that no command of the group requests was not loaded before
+            # the owners of these items are not read yet if no command of the group names the items
             self._load_goods([goods for goods in new if not self._is_asked(goods)])
             for goods in new:
                 if self.owner(goods) is None:

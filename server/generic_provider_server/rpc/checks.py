@@ -157,7 +157,7 @@ class Checks:
         `field` is the path of the field in the request. The last part of the path is the field's
         name in `message`.
         """
-        name = field[field.rfind(".") + 1 :]
+        name = field.rpartition(".")[2]
         if not message.HasField(name):
             if required:
                 self.wrong(field, "is required")
@@ -174,7 +174,7 @@ class Checks:
 
         `least` and `most` are in seconds.
         """
-        name = field[field.rfind(".") + 1 :]
+        name = field.rpartition(".")[2]
         if not message.HasField(name):
             return None
         value: Duration = getattr(message, name)

@@ -117,7 +117,8 @@ def _services(
     def read(checks: Checks, field: str, message: Any) -> a.AnyAction:
         at = f"{field}.services"
         checks.count(at, message.services, least=1, most=MOST_PARTS)
-        for n, selection in enumerate(() if terms else message.services):
+        without_terms = () if terms else message.services
+        for n, selection in enumerate(without_terms):
             if selection.HasField("term_end"):
                 checks.wrong(
                     f"{at}[{n}].term_end",

@@ -185,13 +185,14 @@ class ProvisioningServicer:
         process is suspended between this call and the sending of the batch.
         """
         good = self._delivery.still_good([handed for handed, _ in batch], now)
-        good_ids, on_time = {*map(id, good)}, list[api.SubscriptionRequests]()
+        sent = {id(handed) for handed in good}
+        messages: list[api.SubscriptionRequests] = []
         for handed, message in batch:
-            if id(handed) in good_ids:
-                left, shown = handed.lane.left(now), message.lease_duration
-                shown.seconds, shown.nanos = left // SECOND, left % SECOND * 1_000
-                on_time.append(message)
-        return on_time
+            if id(handed) in sent:
+                left, duration = handed.lane.left(now), message.lease_duration
+                duration.seconds, duration.nanos = left // SECOND, left % SECOND * 1_000
+                messages.append(message)
+        return messages
 
     def _all_shown(
         self, handed: Sequence[Handed], unsent: list[Handed]

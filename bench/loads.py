@@ -132,7 +132,7 @@ def p50_and_p99(seconds: Iterable[float]) -> Round:
 
 
 def compared(quiet: Iterable[float], busy: Iterable[float]) -> Round:
-    """Compares latencies without a load (`quiet`) and beside the load."""
+    """Compares the latencies beside a load (`busy`) with the latencies without it (`quiet`)."""
     without, beside = p50_and_p99(quiet)["p99 ms"], p50_and_p99(busy)["p99 ms"]
     return {"p99 ms without": without, "p99 ms": beside, "ratio of p99": beside / without}
 

@@ -23,12 +23,12 @@ MEGABYTE = 1_048_576
 
 
 def reset_run(run: Run, *, kind: str) -> Round:
-    """Measures the first page of a preview, then a run alone, then in turn live actions without a
-    run and beside a run.
+    """Measures the first page of a preview, then a run alone, then TURNS times live actions without
+    a run and live actions beside a run.
 
-    Before each measurement of live actions, an adapter accepts all requests of the run before. The
-    runs beside live actions are full runs, because a full run takes long enough to measure P4's
-    load beside it.
+    At the beginning of each turn, an adapter accepts all requests of the previous run. The runs
+    beside live actions are full runs, because a full run takes long enough to measure P4's load
+    beside it.
     """
     size = DRIFTED_WHEN_QUICK if run.quick else DRIFTED
     with server(run.databases.filled(kind, size)) as serving, Client(serving.address) as client:
@@ -59,7 +59,7 @@ def reset_run(run: Run, *, kind: str) -> Round:
         "requests/s": alone.requests_created / _seconds(alone),
         "µs of the server a request": used / alone.requests_created * 1_000_000,
         "MiB more": (peak - before) / MEGABYTE,
-        "MiB more in a second run": (later - peak) / MEGABYTE,
+        "MiB more in further runs": (later - peak) / MEGABYTE,
         "requests/s beside live actions": median(rates),
         **compared(quiet, busy),
     }

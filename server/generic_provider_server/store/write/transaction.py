@@ -33,8 +33,8 @@ from .changes import Changes, changed_links
 class Transaction(Changes):
     """The rows of a group and their changes.
 
-    The loaded values are immutable, so a command that is refused before it calls a `put` function
-    has changed nothing.
+    The loaded records and lanes are immutable, so a command that is refused before it calls a `put`
+    function has changed nothing.
     """
 
     def circumstances(self, subscription: str) -> Circumstances:

@@ -44,7 +44,9 @@ def plan_performed(
     heal, own = plan_healing(old, new, expected=expected, catalogue=catalogue, methods=methods)
     if heal and heal[0].type is RequestType.BECOME_SUBSCRIBER and heal[0] in link.withheld:
         return (), own  # without the BECOME_SUBSCRIBER, all other requests would be rejected
-    return tuple([r for r in heal if r not in link.withheld]) if link.withheld else heal, own
+    if link.withheld:
+        heal = tuple([request for request in heal if request not in link.withheld])
+    return heal, own
 
 
 def enqueue(

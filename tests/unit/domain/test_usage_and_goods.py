@@ -181,3 +181,31 @@ def test_a_replay_leaves_the_film_on_its_distributor_even_if_another_offers_it_b
     one.reject("P")
     assert [usage.distributor for usage in one.life.desired.usages] == ["ATTIC"]
     assert one.pending("P") == ["ACTION ADD_UDR film"]
+
+
+def _film_ends_on_a_lease() -> Hybrid:
+    """Returns a subscription whose film, which nobody wants any more, has ended during the live
+    lease of its ADD_UDR. The cancellation of the film was cancelled by an operator.
+    """
+    one = Hybrid.served("NEWS")
+    one.rent()
+    one.life.lease("P")
+    one.perform(Terminate())
+    film, cancellation, *_ = one.life.there.queue("P")
+    one.life.cancel(cancellation.number)
+    assert one.life.link("P").sync_state is SyncState.OUT_OF_SYNC
+    assert film.request.usage is not None
+    one.life.now = film.request.usage.end_time
+    return one
+
+
+def test_a_film_that_ends_on_a_lease_makes_no_difference_after_the_lease() -> None:
+    one = _film_ends_on_a_lease()
+    one.life.lose("P")
+    assert one.life.link("P").sync_state is SyncState.PENDING
+
+
+def test_a_film_that_ends_on_a_lease_makes_no_difference_after_a_failed_attempt() -> None:
+    one = _film_ends_on_a_lease()
+    one.life.lose("P", counted=True)
+    assert one.life.link("P").sync_state is SyncState.PENDING

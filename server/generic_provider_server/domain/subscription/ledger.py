@@ -16,7 +16,7 @@ from ..platform.compare import compare
 from ..platform.doubt import doubt
 from ..platform.image import NOTHING, PlatformImage, image, unexpired
 from ..values import RequestState, Subscription, SyncState
-from .aggregate import Aggregate
+from .aggregate import Aggregate, Link
 from .expected import Fold, expected_of
 from .pending_requests import Pending, in_order
 from .state_after import after
@@ -253,15 +253,16 @@ class Ledger:
 
         If neither *expected* nor the state of the CRM has changed, the link is out of sync only if
         it was out of sync before the change. If there are usage records, *expected* and the state
-        of the CRM are always compared, because usage records end by themselves. Changes of the
-        provider cause no difference, because parts that are in use cannot change.
+        of the CRM are always compared, because usage records end by themselves. If only pending
+        requests name usage records, the ends of these records can only remove differences. Changes
+        of the provider cause no difference, because parts that are in use cannot change.
         """
         same_wanted = self.desired is self.before.desired and not self.desired.usages
         for provider, link in self.links.items():
             same = link is self._former_links.get(provider) or provider in self.as_expected
             if provider in self.as_wanted:
                 differs = False
-            elif same and same_wanted and not link.confirmed.usages:
+            elif same and same_wanted and not link.confirmed.usages and not _may_be_over(link):
                 differs = link.sync_state is SyncState.OUT_OF_SYNC
             else:
                 wanted = self.image(self.desired, self.catalogues[provider])
@@ -290,3 +291,12 @@ class Ledger:
                     )
                 )
         return tuple(changes)
+
+
+def _may_be_over(link: Link) -> bool:
+    """Tells whether the link is out of sync, and the end of a usage record in a pending request may
+    have removed the difference.
+    """
+    return link.sync_state is SyncState.OUT_OF_SYNC and any(
+        pending.request.usage is not None for pending in link.queue
+    )

@@ -10,6 +10,8 @@ import grpc
 import pytest
 
 NEW = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+CA_USE = "-addext keyUsage=critical,keyCertSign,cRLSign"
+"""Python 3.13 and later accept no CA without this extension."""
 
 
 class Authority:
@@ -19,7 +21,8 @@ class Authority:
         folder.mkdir()
         self.folder = folder
         self.ca = folder / "ca.pem"
-        self._openssl(f"req -x509 {NEW} -subj /CN=ca -days 9 -keyout ca.key -out ca.pem")
+        made = f"-days 9 {CA_USE} -keyout ca.key -out ca.pem"
+        self._openssl(f"req -x509 {NEW} -subj /CN=ca {made}")
 
     def pair(self, name: str, *, days: int = 9) -> tuple[Path, Path]:
         """Makes a key and a certificate, for a server at 127.0.0.1 or for a client. If `days` is

@@ -13,8 +13,8 @@ from generic_provider import ActionKind, Client, SubscriptionAction, actions
 from support.filling import NEWS, number
 
 from .databases import SQLITE, Size
-from .loads import Round, Run, compared, latencies, wait_until_idle
-from .processes import line_of, program, server
+from .loads import Round, Run, accept_all, compared, latencies
+from .processes import server
 
 A_MINUTE = 10_000
 ENDS, ENDS_WHEN_QUICK = 100_000, 10_000
@@ -92,10 +92,7 @@ def ends(run: Run) -> Round:
             done = _done(client, ActionKind.STOP_SERVICES, (turn + 1) * count, first=LIVE)
             rates.append(_rate(done, since=min(slow), until=max(slow)))
             # the adapter of the next measurement must not get the requests of these ends
-            with program("adapter", "counted", serving.address, 1) as adapter:
-                while not line_of(adapter).get("answered"):
-                    pass
-                wait_until_idle(adapter)
+            accept_all(serving)
     return {
         "ends in one second": count,
         "ends/s beside the actions": median(rates),

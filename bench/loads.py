@@ -131,6 +131,14 @@ def p50_and_p99(seconds: Iterable[float]) -> Round:
     return {"p50 ms": cuts[49] * 1_000, "p99 ms": cuts[98] * 1_000}
 
 
+def accept_all(serving: Serving) -> None:
+    """Accepts all pending requests. There must be at least one."""
+    with program("adapter", "counted", serving.address, 1) as adapter:
+        while not line_of(adapter).get("answered"):
+            pass
+        wait_until_idle(adapter)
+
+
 def compared(quiet: Iterable[float], busy: Iterable[float]) -> Round:
     """Compares the latencies beside a load (`busy`) with the latencies without it (`quiet`)."""
     without, beside = p50_and_p99(quiet)["p99 ms"], p50_and_p99(busy)["p99 ms"]

@@ -13,8 +13,8 @@ from generic_provider import Client, ResetRun, ResetRunDefinition, ResetRunState
 from support.filling import PROVIDER
 
 from .databases import Size
-from .loads import Round, Run, compared, latencies, wait_until_idle
-from .processes import Serving, line_of, program, server
+from .loads import Round, Run, accept_all, compared, latencies
+from .processes import Serving, server
 
 DRIFTED = Size(subscriptions=1_000_000, drifted=100_000)
 DRIFTED_WHEN_QUICK = Size(subscriptions=100_000, drifted=10_000)
@@ -44,7 +44,7 @@ def reset_run(run: Run, *, kind: str) -> Round:
         used = serving.cpu() - used
         quiet, busy, rates = list[float](), list[float](), list[float]()
         for _ in range(1 if run.quick else TURNS):
-            _accept_all(serving)
+            accept_all(serving)
             quiet += latencies(serving, seconds=run.seconds, first=next(run.used)).values()
             slow, rate = _beside_live_actions(client, serving, run)
             busy += slow
@@ -63,13 +63,6 @@ def reset_run(run: Run, *, kind: str) -> Round:
         "requests/s beside live actions": median(rates),
         **compared(quiet, busy),
     }
-
-
-def _accept_all(serving: Serving) -> None:
-    with program("adapter", "counted", serving.address, 1) as adapter:
-        while not line_of(adapter).get("answered"):
-            pass
-        wait_until_idle(adapter)
 
 
 def _definition(*, full: bool = False) -> ResetRunDefinition:

@@ -19,10 +19,10 @@ from generic_provider_server.commands.cancel_or_resolve import CancelRequest, Re
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.live_leases import Release
 from generic_provider_server.commands.perform import Done
-from generic_provider_server.domain.actions import AddItems, Terminate
+from generic_provider_server.domain.actions import Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState
-from generic_provider_server.domain.values import SECOND, Item, RequestState, SyncState
+from generic_provider_server.domain.values import SECOND, RequestState, SyncState
 from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.database.engine import Locked
@@ -31,10 +31,7 @@ from generic_provider_server.store.write.command import Asked, Command
 from generic_provider_server.store.write.loaded import SEARCHES, Needs
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, performing
-from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
-
-DECODER = Item(provider="SAT", distributor="MAIN", goods_type="DECODER", serial_number="shared")
-ADD_DECODER = AddItems((DECODER,))
+from support.examples import ADD_DECODER, ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
 
 
 @dataclass(frozen=True, slots=True)

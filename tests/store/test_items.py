@@ -3,15 +3,12 @@ from __future__ import annotations
 import pytest
 
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
-from generic_provider_server.domain.actions import AddItems, SwapItem, Terminate
+from generic_provider_server.domain.actions import SwapItem, Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.domain.values import Item
 from generic_provider_server.domain.verdicts import ResponseStatus
 from support.bench import Bench
-from support.examples import viewer
+from support.examples import ADD_DECODER, DECODER, viewer
 
-DECODER = Item(provider="SAT", distributor="MAIN", goods_type="DECODER", serial_number="shared")
-ADD_DECODER = AddItems((DECODER,))
 SWAP = SwapItem(old_serial_number="shared", new_serial_number="new")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from generic_provider_server.domain.actions import (
+    AddItems,
     AddServices,
     BecomeSubscriber,
     RemoveServices,
@@ -49,6 +50,8 @@ ADD_SPORT = AddServices((SPORT,))
 ADD_NEWS = AddServices((NEWS,))
 ADD_STREAM = AddServices((STREAM,))
 REMOVE_SPORT = RemoveServices((SPORT,))
+DECODER = Item(provider="SAT", distributor="MAIN", goods_type="DECODER", serial_number="shared")
+ADD_DECODER = AddItems((DECODER,))
 
 
 def card(serial: str) -> Item:

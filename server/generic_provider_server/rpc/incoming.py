@@ -113,9 +113,7 @@ def plain_address(peer: str) -> str:
     same address is `ipv6:%5B::1%5D:50051`.
     """
     kind, _, address = peer.partition(":")
-    if kind == "ipv6":
-        return unquote(address)
-    return address if kind == "ipv4" else peer
+    return unquote(address) if kind in {"ipv4", "ipv6"} else peer
 
 
 def rpc_of(method: MethodDescriptor) -> Rpc:

@@ -13,6 +13,9 @@ from itertools import count
 from statistics import quantiles
 from typing import Any
 
+from generic_provider import Client
+from support.filling import PROVIDER
+
 from .crm import FEW
 from .databases import Databases
 from .processes import Serving, cpu_of, line_of, program
@@ -132,11 +135,10 @@ def p50_and_p99(seconds: Iterable[float]) -> Round:
 
 
 def accept_all(serving: Serving) -> None:
-    """Accepts all pending requests. There must be at least one."""
-    with program("adapter", "counted", serving.address, 1) as adapter:
-        while not line_of(adapter).get("answered"):
-            pass
-        wait_until_idle(adapter)
+    """Accepts all pending requests."""
+    with program("adapter", "counted", serving.address, 1), Client(serving.address) as client:
+        while next(iter(client.list_requests(provider=PROVIDER, state="PENDING")), None):
+            time.sleep(0.5)
 
 
 def compared(quiet: Iterable[float], busy: Iterable[float]) -> Round:

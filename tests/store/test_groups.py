@@ -44,9 +44,11 @@ class HoldUp:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, _: Transaction) -> None:
+    def run(self, transaction: Transaction) -> bool:
+        """Returns whether other commands wait when the command ends."""
         self.started.set()
         self.go_on.wait()
+        return transaction.others_wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,19 @@ async def in_one_group(bench: Bench, *commands: Command[Any]) -> list[Any]:
     go_on.set()
     await held
     return await asyncio.gather(*asked, return_exceptions=True)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_command_knows_whether_other_commands_wait(bench: Bench, others: int) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    held = asyncio.create_task(bench.store.do(HoldUp(started, go_on)))
+    await asyncio.to_thread(started.wait)
+    asked = [asyncio.create_task(bench.become(viewer("S1"))) for _ in range(others)]
+    await asyncio.sleep(0)
+    go_on.set()
+
+    assert await held == bool(others)
+    await asyncio.gather(*asked)
 
 
 def answer(bench: Bench, handed: Handed, status: ResponseStatus) -> Command[Any]:

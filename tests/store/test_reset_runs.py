@@ -6,6 +6,7 @@ import pytest
 
 from generic_provider_server.commands import cleaning
 from generic_provider_server.commands.reset_runs import SetTotal, Take
+from generic_provider_server.commands.reset_sending import LEAST, Send
 from generic_provider_server.domain.actions import ChangeLocation, Deactivate, Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.resets.records import (
@@ -18,6 +19,7 @@ from generic_provider_server.domain.values import Address, RequestOrigin, Reques
 from generic_provider_server.services import resetting
 from generic_provider_server.services.surveying import survey, totals_of
 from generic_provider_server.store.read.filters import RequestFilter
+from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench
 from support.examples import ADD_NEWS, REMOVE_SPORT, viewer
 from support.resets import Runs
@@ -223,6 +225,26 @@ async def test_a_paced_run_sends_no_more_than_so_many_a_second(runs: Runs) -> No
 
     assert run.requests_created == 30
     assert runs.slept.now == pytest.approx(28 / 4)  # the first two requests need no pause
+
+
+@pytest.mark.parametrize("hold", [False, True])
+async def test_each_step_ends_soon_while_other_commands_wait(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, *, hold: bool
+) -> None:
+    numbers = [f"S{n:02d}" for n in range(60)]
+    await runs.outage(*numbers)
+    monkeypatch.setattr(Transaction, "others_wait", lambda _: True)
+    steps = Mock(wraps=Send)
+    monkeypatch.setattr(resetting, "Send", steps)
+    run = await runs.run(hold=hold, subscriptions_per_second=100)
+    if hold:
+        run = await runs.approve(run)
+
+    assert (run.state, run.requests_created) == (RunState.COMPLETED, 60)
+    assert await runs.outcomes(run) == dict.fromkeys(numbers, CREATED)
+    assert steps.call_count >= 60 / LEAST
+    # the pace counts the subscriptions that were examined; the first LEAST need no pause
+    assert runs.slept.now == pytest.approx((60 - LEAST) / 100)
 
 
 async def test_a_cancelled_run_leaves_its_requests_pending_and_creates_no_more(runs: Runs) -> None:

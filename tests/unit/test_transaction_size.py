@@ -17,8 +17,8 @@ SECONDS_OF_ONE = 0.001
 @pytest.mark.parametrize(
     ("others", "sizes"),
     [
-        ([0] * 8, [10, 11, 16, 25, 37, 40, 40, 40]),
-        ([0] * 6 + [1], [10, 11, 16, 25, 37, 40, 10]),
+        ([0] * 8, [10, 10, 10, 15, 22, 34, 40, 40]),
+        ([0] * 6 + [1], [10, 10, 10, 15, 22, 34, 10]),
         ([100, 400, 3], [25, 100, 10]),
         ([10_000], [400]),
     ],
@@ -28,7 +28,7 @@ def test_a_task_does_more_at_once_alone_and_keeps_its_share_beside_others(
     others: list[int], sizes: list[int]
 ) -> None:
     store: Any = SimpleNamespace(listeners=Listeners())
-    transactions = TransactionSize(store, least=10, most=400)
+    transactions = TransactionSize(store, least=10, most=400, longest=0.04)
     seen = []
     for commands in others:
         notice = Notice()

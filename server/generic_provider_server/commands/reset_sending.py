@@ -25,6 +25,10 @@ log = structlog.get_logger()
 
 OTHER_REQUESTS = "the subscription needs other requests than the planned requests"
 MOST_NAMED = 5
+LEAST = 10
+"""The least number of subscriptions that a step examines, even if other commands wait, so that the
+run always makes progress.
+"""
 WRITTEN = 100
 """The changes are written in portions of this number of subscriptions, so that PostgreSQL executes
 the statements of one portion while the process computes the next portion.
@@ -36,7 +40,8 @@ SKIPPING = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send(Step):
-    """Resets the next subscriptions.
+    """Resets the next subscriptions. If another command waits for the writer, resets only the first
+    of these subscriptions; the next step continues after them.
 
     `last`: true if `numbers` contains the last subscriptions of the run. `broken`: subscriptions
     that cannot be read.
@@ -60,7 +65,7 @@ class Send(Step):
         entries: list[Entry] = []
         examined = 0
         for number in self.numbers:
-            if len(entries) >= most:
+            if len(entries) >= most or (examined >= LEAST and transaction.others_wait()):
                 break
             examined += 1
             entry = begun.get(number)
@@ -72,7 +77,8 @@ class Send(Step):
                 transaction.flush()
         transaction.resets.put_entries(entries, planned=run.stage is Stage.SEND_PLANNED)
         run = _counted(run, self.numbers[:examined], entries)
-        if self.last or len(entries) >= most:
+        finished = self.last and examined == len(self.numbers)
+        if finished or len(entries) >= most:
             state = RunState.COMPLETED_WITH_ERRORS if run.failed else RunState.COMPLETED
             run = ended(run, state, now=transaction.now)
         transaction.resets.put_run(run)

@@ -37,9 +37,10 @@ POLL_SECONDS = 1.0
 """The pause, in seconds, between two checks whether an archive has to be made."""
 
 AFTER_TROUBLE_SECONDS = 10.0
-LEAST_MOVED, MOST_MOVED = 250, 1_000
-"""The smallest and the greatest number of rows that one transaction removes. `TransactionSize`
-chooses a number between these limits.
+LEAST_MOVED, MOST_MOVED, LONGEST = 250, 1_000, 0.04
+"""The smallest and the greatest number of rows that one transaction removes, and its longest
+duration in seconds while no other command uses the writer. `TransactionSize` chooses a number
+between these limits.
 """
 
 PROGRESS_SECONDS = 1.0
@@ -61,7 +62,9 @@ class Archiving:
         self._store = store
         self._folder = folder
         self._threads = OwnThreads(most=1)
-        self._transactions = TransactionSize(store, least=LEAST_MOVED, most=MOST_MOVED)
+        self._transactions = TransactionSize(
+            store, least=LEAST_MOVED, most=MOST_MOVED, longest=LONGEST
+        )
 
     async def step(self) -> None:
         """Makes the next archive. Pauses after an error, because perhaps only a person can remove

@@ -13,7 +13,7 @@ import structlog
 from ..commands.reset_definitions import BeginDue
 from ..commands.reset_run_decisions import DropHeld
 from ..commands.reset_runs import Count, SetTotal, Take
-from ..commands.reset_sending import Send
+from ..commands.reset_sending import LEAST, Send
 from ..domain.refusals import Refused
 from ..domain.resets.records import EntryOutcome, RunRecord, RunState, Stage, run_id
 from ..store.memory.set_aside import Unprocessable
@@ -24,7 +24,14 @@ from .periodic_step import Loop
 from .surveying import Survey, holding_besides, passes_guard, survey
 from .transaction_size import TransactionSize
 
-LEAST_SENT, MOST_SENT = 10, 400
+MOST_SENT, LONGEST = 1_000, 0.1
+"""The greatest number of subscriptions in one transaction, and its longest duration in seconds
+while no other command uses the writer. When another command comes, the transaction ends soon.
+"""
+PAUSE = 2.0
+"""The pause after a transaction, as a multiple of its duration, while other commands use the writer
+of SQLite.
+"""
 QUERIES = 10
 """In the stage COUNT, the number of queries after which the progress is stored."""
 
@@ -40,7 +47,7 @@ class Pace:
     def __init__(self, per_second: int | None, *, now: Callable[[], float]) -> None:
         self._per_second = per_second
         self._now = now
-        self._free_at = now()
+        self._begin = self._free_at = now()
 
     def most(self, size: int) -> int:
         """Returns the number of subscriptions for the next step: at most `size`, and at most the
@@ -48,16 +55,16 @@ class Pace:
         """
         return size if self._per_second is None else min(size, self._per_second // 4 + 1)
 
-    def seconds_until(self, count: int) -> float:
-        """Returns the seconds to wait before the requests of the next `count` subscriptions are
-        created.
-        """
-        if self._per_second is None:
-            return 0.0
+    def seconds_until_next(self) -> float:
+        """Returns the seconds to wait before the next step."""
         now = self._now()
-        begin = max(now, self._free_at)
-        self._free_at = begin + count / self._per_second
-        return begin - now
+        self._begin = max(now, self._free_at)
+        return self._begin - now
+
+    def note(self, examined: int) -> None:
+        """Records how many subscriptions the step has examined."""
+        if self._per_second is not None:
+            self._free_at = self._begin + examined / self._per_second
 
 
 class Resetting:
@@ -75,7 +82,7 @@ class Resetting:
         self._sleep = sleep
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._loop = Loop("reset_runs", self.step, seconds=TICK)
-        self._transactions = TransactionSize(store, least=LEAST_SENT, most=MOST_SENT)
+        self._transactions = TransactionSize(store, least=LEAST, most=MOST_SENT, longest=LONGEST)
         self.draining = asyncio.Event()
 
     def start(self) -> None:
@@ -210,7 +217,7 @@ class Resetting:
     async def _send(self, run: RunRecord, pace: Pace) -> RunRecord | None:
         most = pace.most(self._transactions.size)
         numbers = await self._next(run, most)
-        if numbers and (wait := pace.seconds_until(len(numbers))):
+        if numbers and (wait := pace.seconds_until_next()):
             await self._sleep(wait)
         send = Send(before=run, numbers=tuple(numbers), last=len(numbers) < most)
         while True:
@@ -220,8 +227,17 @@ class Resetting:
                 log.exception("not_reset", run=run_id(run.id), subscription=error.subscription)
                 send = replace(send, broken=send.broken | {error.subscription})
             else:
-                self._transactions.done(len(numbers))
+                await self._note(pace, examined=sent.examined - run.examined if sent else 0)
                 return sent
+
+    async def _note(self, pace: Pace, *, examined: int) -> None:
+        """Records the number of examined subscriptions. On SQLite, pauses if other commands use the
+        writer: there the whole server shares one core with the writer.
+        """
+        pace.note(examined)
+        self._transactions.done(examined)
+        if self._transactions.others and not self._store.shared:
+            await asyncio.sleep(PAUSE * self._transactions.seconds)
 
     async def _next(self, run: RunRecord, limit: int) -> list[str]:
         after, definition = run.cursor, run.definition

@@ -5,10 +5,8 @@ from __future__ import annotations
 from ..store.notices.notice import Notice
 from ..store.store import Store
 
-SHORT, LONG = 0.005, 0.04
-"""The target duration of one transaction, in seconds: SHORT while other commands use the writer;
-otherwise up to LONG.
-"""
+SHORT = 0.003
+"""The target duration of one transaction, in seconds, while other commands use the writer."""
 GROWTH = 1.5
 TURNS = 4
 """A task may process at least one piece for every TURNS other commands, so that the task always
@@ -17,7 +15,8 @@ makes progress.
 
 
 class TransactionSize:
-    """The size of the transactions of one background task.
+    """The size of the transactions of one background task. Until other commands use the writer, the
+    transactions grow until they take the time `longest`, in seconds.
 
     `size`: how many pieces of work (rows or subscriptions) the next transaction of the task
     processes, from `least` to `most`. The task calls `done` after each transaction. `others`:
@@ -25,11 +24,11 @@ class TransactionSize:
     duration of the last transaction, which may also have run other commands.
     """
 
-    def __init__(self, store: Store, *, least: int, most: int) -> None:
+    def __init__(self, store: Store, *, least: int, most: int, longest: float) -> None:
         self.size = least
         self.others = True
         self.seconds = 0.0
-        self._least, self._most = least, most
+        self._least, self._most, self._longest = least, most, longest
         self._target = SHORT
         self._commands = 0
         store.listeners.committed.append(self._note)
@@ -42,7 +41,7 @@ class TransactionSize:
         """
         others, self._commands = self._commands - commands, 0
         self.others = others > 0
-        self._target = SHORT if self.others else min(LONG, GROWTH * self._target)
+        self._target = SHORT if self.others else min(self._longest, GROWTH * self._target)
         if size and self.seconds:
             fitting = int(size * self._target / self.seconds)
             least = max(self._least, others // TURNS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sized
 from itertools import zip_longest
 from operator import itemgetter
 
@@ -51,9 +51,11 @@ class Changes(Loaded):
         providers: Providers,
         shared: bool,
         server: str,
+        queue: Sized,
     ) -> None:
         super().__init__(tables, memory=memory, shared=shared)
         self.server = server
+        self._queue = queue
         self.providers, self.catalogues = providers
         self.numbers = numbers
         self.notice = Notice()
@@ -93,6 +95,12 @@ class Changes(Loaded):
     @property
     def resets(self) -> Resets:
         return Resets(self._tables, events=self.events, shared=self._shared)
+
+    def others_wait(self) -> bool:
+        """Tells whether commands wait for the next group. A long command that can be continued
+        later then ends soon.
+        """
+        return len(self._queue) > 0
 
     def begin(self, needs: Needs) -> None:
         """Prepares for a command. The writer calls this function before each command."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import structlog
@@ -25,14 +25,17 @@ log = structlog.get_logger()
 
 
 class GroupCommit:
-    """Commits groups of commands. `throttle`: the notifications that wait to be sent."""
+    """Commits groups of commands. `queue`: the commands that wait for the next group. `throttle`:
+    the notifications that wait to be sent.
+    """
 
     def __init__(
-        self, engine: Engine, memory: Memory, *, server: str, listeners: Listeners
+        self, engine: Engine, memory: Memory, queue: Sized, *, server: str, listeners: Listeners
     ) -> None:
         self.throttle = Throttle(server)
         self._engine = engine
         self._memory = memory
+        self._queue = queue
         self._server = server
         self._listeners = listeners
 
@@ -57,6 +60,7 @@ class GroupCommit:
                 providers=former,
                 shared=self._engine.shared,
                 server=self._server,
+                queue=self._queue,
             )
             transaction.load(needs)
             self._run_all(group, transaction)

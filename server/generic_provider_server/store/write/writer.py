@@ -78,9 +78,9 @@ class Writer:
         self._memory = memory
         self._loop = loop
         self._listeners = listeners
-        self._groups = GroupCommit(engine, memory, server=server, listeners=listeners)
-        self._throttle = self._groups.throttle
         self._asked: CommandQueue[Asked[Any]] = CommandQueue()
+        self._groups = GroupCommit(engine, memory, self._asked, server=server, listeners=listeners)
+        self._throttle = self._groups.throttle
         self._blocked: Blocked[Asked[Any]] = Blocked(waits.blocked)
         self._lock_waits = LockWaits(waits.lock)
         self._wanted = threading.Condition()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from generic_provider_server.domain.audit import AuditEntry
-from generic_provider_server.services import clock_runner
+from generic_provider_server.services import calls_per_second, clock_runner
 from generic_provider_server.services.clock_duties import duties
 from generic_provider_server.services.clock_runner import FEW, MANY, ONE, Clock
 from generic_provider_server.store.notices.notice import Notice
@@ -38,7 +38,7 @@ def runner(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Returns a clock that does not pause between commands that run one by one, and never counts
     the writer as busy, because the machine may have other load.
     """
-    monkeypatch.setattr(clock_runner, "MOST_PAUSES", 0)
+    monkeypatch.setattr(calls_per_second, "MOST_PAUSES", 0)
     monkeypatch.setattr(clock_runner, "BUSY_SECONDS", 10.0)
     return Clock(bench.store, duties(bench.store.server))
 

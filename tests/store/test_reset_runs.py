@@ -17,6 +17,7 @@ from generic_provider_server.domain.resets.records import (
 from generic_provider_server.domain.subscription.differences import DifferenceKind
 from generic_provider_server.domain.values import Address, RequestOrigin, RequestType, SyncState
 from generic_provider_server.services import resetting
+from generic_provider_server.services.calls_per_second import CallsPerSecond
 from generic_provider_server.services.surveying import survey, totals_of
 from generic_provider_server.store.read.filters import RequestFilter
 from generic_provider_server.store.write.transaction import Transaction
@@ -245,6 +246,18 @@ async def test_each_step_ends_soon_while_other_commands_wait(
     assert steps.call_count >= 60 / LEAST
     # the pace counts the subscriptions that were examined; the first LEAST need no pause
     assert runs.slept.now == pytest.approx((60 - LEAST) / 100)
+
+
+async def test_a_run_pauses_on_sqlite_while_calls_change_something(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await runs.outage("S1", "S2")
+    await runs.run()
+    assert runs.slept.now == 0
+
+    monkeypatch.setattr(CallsPerSecond, "pauses", lambda _: 4.0)
+    await runs.run(full=True)
+    assert (runs.slept.now > 0) == (not runs.bench.store.shared)
 
 
 async def test_a_cancelled_run_leaves_its_requests_pending_and_creates_no_more(runs: Runs) -> None:

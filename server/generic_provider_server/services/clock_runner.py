@@ -13,10 +13,10 @@ from functools import partial
 
 from ..domain.refusals import Reason, Refused
 from ..store.memory.set_aside import Unprocessable
-from ..store.notices.notice import Notice
 from ..store.read.duties import MOST_DUE
 from ..store.store import Store
 from ..store.write.command import Command
+from .calls_per_second import CallsPerSecond
 from .clock_duties import Duty, is_mass
 from .periodic_step import Loop
 
@@ -29,13 +29,7 @@ BURST = 1_000
 only the later commands run one by one. So a burst of hundreds of commands is not late.
 """
 BUSY_SECONDS = 0.02
-"""If commands take longer than this time in seconds, the writer is busy."""
-CALLS_OF_A_PAUSE = 40
-MOST_PAUSES = 4
-"""If commands run one by one, and there are n calls in a second, the pause after a command is
-n / CALLS_OF_A_PAUSE times as long as the command took, but at most MOST_PAUSES times as long. No
-pause is longer than BUSY_SECONDS.
-"""
+"""If commands take longer than this time in seconds, the writer is busy. No pause is longer."""
 
 
 class Clock:
@@ -45,12 +39,11 @@ class Clock:
         self._loops = [
             Loop(duty.name, partial(self._do, duty), seconds=duty.seconds) for duty in self._duties
         ]
-        self._calls = CallsPerSecond()
+        self._calls = CallsPerSecond(store)
         self._in_mass = Counter[str]()
         """For each duty, the number of commands that have run since very many commands became due
         at the same time (`is_mass`); 0 if the last commands of the duty were not very many.
         """
-        store.listeners.committed.append(self._calls.note)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -113,37 +106,9 @@ class Clock:
         """Returns the factor by which the duration of the last commands is multiplied to get the
         duration of the pause after them.
         """
-        calls = self._calls.latest()
         if most == ONE:
-            return min(calls / CALLS_OF_A_PAUSE, MOST_PAUSES)
-        return 1 if calls or self._store.shared else 0
-
-
-class CallsPerSecond:
-    """Counts the commands of calls that change something. The commands of adapters do not count,
-    except platform reports.
-    """
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._now = self._before = 0
-
-    def note(self, notice: Notice) -> None:
-        self._advance()
-        self._now += notice.tally.of_callers
-
-    def latest(self) -> int:
-        """Returns the greater of two numbers: the count of the last full second, and the count of
-        the second that has begun.
-        """
-        self._advance()
-        return max(self._now, self._before)
-
-    def _advance(self) -> None:
-        second = int(time.monotonic())
-        if second != self._second:
-            self._before = self._now if second == self._second + 1 else 0
-            self._second, self._now = second, 0
+            return self._calls.pauses()
+        return 1 if self._calls.latest() or self._store.shared else 0
 
 
 def _was_set_aside(error: BaseException) -> bool:

@@ -262,7 +262,8 @@ def test_after_an_outage_an_older_rejection_is_not_blamed(
     _refuse(crm, provider)
     refused = _explained(server, number)
     assert "next        mend the cause of the rejection, then send what is missing" in refused
-    assert refused.rstrip().endswith(reset)
+    lost = f"{reset}; if the platform has lost the account [role support or operator]: {reset}"
+    assert refused.rstrip().endswith(f"{lost} --recreate")
     crm.reset_subscription(number)
     accept_all(crm, provider)
     (link,) = crm.get_subscription(number).provider_links

@@ -114,7 +114,8 @@ def _out_of_sync(platform: Platform, again: Again) -> str:
         return f"{cause(platform)}; {send}"
     said = f"mend the cause of the rejection, then {send}"
     if not platform.refused:
-        return said
+        lost = _reset(platform, "if the platform has lost the account", "--recreate")
+        return f"{said}; {lost}"
     name = ActionKind.name_of(platform.refused.kind)
     then = _again(platform, platform.refused, again)
     return f"{said}; the reset does not repeat {name}, which was taken back{then}"

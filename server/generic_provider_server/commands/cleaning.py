@@ -21,7 +21,7 @@ class DropEvents(Value, frozen=True, kw_only=True):
         return SEARCHES
 
     def run(self, transaction: Transaction) -> None:
-        transaction.cleaning.drop_events(before=self.before, most=MOST_EVENT_ROWS)
+        transaction.drop_events(before=self.before, most=MOST_EVENT_ROWS)
 
 
 class DropAudit(Value, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class DropAudit(Value, frozen=True, kw_only=True):
         return SEARCHES
 
     def run(self, transaction: Transaction) -> None:
-        transaction.cleaning.drop_audit(before=self.before, most=MOST_DROPPED)
+        transaction.drop_audit(before=self.before, most=MOST_DROPPED)
 
 
 class DropEntries(Value, frozen=True, kw_only=True):
@@ -49,4 +49,4 @@ class DropEntries(Value, frozen=True, kw_only=True):
         return SEARCHES
 
     def run(self, transaction: Transaction) -> None:
-        transaction.cleaning.drop_reset_entries(self.run_number, most=MOST_DROPPED)
+        transaction.resets.drop_entries(self.run_number, most=MOST_DROPPED)

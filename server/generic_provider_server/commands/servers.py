@@ -19,4 +19,4 @@ class Forget(Value, frozen=True, kw_only=True):
         return SEARCHES
 
     def run(self, transaction: Transaction) -> None:
-        transaction.cleaning.forget_server(self.server, sign=self.sign)
+        transaction.forget_server(self.server, sign=self.sign)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sized
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from operator import itemgetter
 
 from ...domain.audit import AuditEntry
@@ -28,7 +28,6 @@ from ..memory.providers import Providers
 from ..memory.subscriptions import LoadedSubscription
 from ..notices.notice import Notice
 from .archives import Archives
-from .cleaning import Cleaning
 from .loaded import Loaded, Needs
 from .resets import Resets
 from .work_queries import WorkQueries
@@ -87,10 +86,6 @@ class Changes(Loaded):
     @property
     def archives(self) -> Archives:
         return Archives(self._tables)
-
-    @property
-    def cleaning(self) -> Cleaning:
-        return Cleaning(self._tables)
 
     @property
     def resets(self) -> Resets:
@@ -257,6 +252,28 @@ class Changes(Loaded):
             for provider, since in oldest.items():
                 self.notice.add_ready(provider, since)
         return len(oldest)
+
+    def drop_events(self, *, before: Instant, most: int) -> None:
+        """Removes at most `most` rows of events that are older than `before`, beginning with the
+        oldest row.
+        """
+        rows = self._tables.select(sql.OLDEST_EVENTS, (most,))
+        old = [row.number for row in takewhile(lambda row: row.time < before, rows)]
+        if old:
+            self._tables.run(sql.DROP_EVENTS, (old[-1],))
+
+    def drop_audit(self, *, before: Instant, most: int) -> None:
+        """Removes at most `most` entries of the audit trail that are older than `before`, beginning
+        with the oldest entry.
+        """
+        old = self._tables.select(sql.OLDEST_AUDIT, (before, most))
+        self._tables.write(sql.DROP_AUDIT, [{"time": each.time, "call": each.call} for each in old])
+
+    def forget_server(self, server: str, *, sign: int) -> None:
+        """Removes the row of the server process, unless the process has written a sign of life
+        after `sign`.
+        """
+        self._tables.run(sql.FORGET_SERVER, (server, sign))
 
     def _put_lanes(self) -> None:
         kept, gone = [], []

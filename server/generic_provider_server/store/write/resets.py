@@ -74,6 +74,12 @@ class Resets:
         statement = sql.PUT_RESET_ENTRY if planned else sql.ADD_RESET_ENTRY
         self._tables.write(statement, [entry_row(entry) for entry in entries])
 
+    def drop_entries(self, run: int, *, most: int) -> None:
+        """Removes the first entries of the run, at most `most`."""
+        found = self._tables.select(sql.FIRST_ENTRIES, (run, most))
+        first = [{"run": row.run, "subscription": row.subscription} for row in found]
+        self._tables.write(sql.DROP_ENTRIES, first)
+
     def is_served(self, server: str) -> bool:
         """Tells whether the server process is alive: whether the database contains the row of the
         process. On SQLite, returns False.

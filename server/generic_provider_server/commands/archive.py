@@ -70,7 +70,7 @@ class TakeArchive(Value, frozen=True, kw_only=True):
         record = found and transaction.archives.lock(found.number)
         if record is None or record.state is not ArchiveState.CREATING:
             return None
-        if record.worker != self.worker and transaction.archives.is_alive(record.worker):
+        if record.worker != self.worker and transaction.sign_of(record.worker) is not None:
             return None
         taken = replace(record, worker=self.worker)
         transaction.archives.put(taken)

@@ -36,7 +36,7 @@ class EndLeases(Value, frozen=True, kw_only=True):
     find: Callable[[WorkQueries], list[str]]
     broken: Callable[[Lane], bool] = lambda _: False
     cause: LeaseEnd = LeaseEnd.STREAM_BROKE
-    unless: Callable[[WorkQueries], bool] = lambda _: False
+    unless: Callable[[Transaction], bool] = lambda _: False
 
     def needs(self) -> Needs:
         return Needs(searches=True, for_adapter=True, duty="leases")
@@ -44,7 +44,7 @@ class EndLeases(Value, frozen=True, kw_only=True):
     def run(self, transaction: Transaction) -> Progress:
         found = self.find(transaction.search)
         free = transaction.load_free(found)
-        if self.unless(transaction.search):
+        if self.unless(transaction):
             return Progress(found=0, done=0)
         for number in transaction.one_by_one(free):
             for lane in list(transaction.loaded[number].lanes.values()):
@@ -91,7 +91,7 @@ def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
         find=lambda search: search.leased_by_server(server, longest=longest, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server == server and lane.lease_duration <= longest,
         cause=LeaseEnd.RAN_OUT,
-        unless=lambda search: search.sign_of(server) != sign,
+        unless=lambda transaction: transaction.sign_of(server) != sign,
     )
 
 

@@ -57,7 +57,7 @@ class Take:
             return None
         if found.server == self.server:
             return found
-        if found.server and transaction.resets.is_served(found.server):
+        if found.server and transaction.sign_of(found.server) is not None:
             return None
         taken = replace(found, server=self.server)
         transaction.resets.put_run(taken)

@@ -69,6 +69,7 @@ HAS_RUN_OUT = (
     "status = 1 AND lease_until > ? AND "
     "(server = ? AND lease_until <= ? OR server = '' AND lease_until <= ?)"
 )
+SIGN = "SELECT seen_time FROM server WHERE id = ?"
 FORGET_SERVER = "DELETE FROM server WHERE id = ? AND seen_time = ?"
 DELAYS_OVER = (
     "SELECT provider, MIN(ready_since) FROM lane WHERE status = 2 AND ready_time <= ? "
@@ -180,7 +181,6 @@ RESET_ENTRIES = (
     f"SELECT {columns_of(ResetEntryRow)} FROM reset_entry "
     "WHERE run = ? AND subscription > ? AND subscription <= ? AND outcome = 1"
 )
-SERVER = "SELECT id FROM server WHERE id = ?"
 PUT_RESET_DEFINITION = upsert(ResetDefinitionRow)
 DROP_RESET_DEFINITION = "DELETE FROM reset_definition WHERE id = ?"
 PUT_RESET_RUN = upsert(ResetRunRow)

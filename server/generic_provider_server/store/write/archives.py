@@ -46,9 +46,6 @@ class Archives:
         """
         return self._first(sql.ARCHIVE_SETTLED_AFTER, since, provider)
 
-    def is_alive(self, server: str) -> bool:
-        return bool(self._tables.select(sql.SERVER, (server,)))
-
     def add(self, record: ArchiveRecord) -> None:
         self._tables.write(sql.ADD_ARCHIVE, [archive_row(record)])
 

@@ -89,7 +89,7 @@ class Changes(Loaded):
 
     @property
     def resets(self) -> Resets:
-        return Resets(self._tables, events=self.events, shared=self._shared)
+        return Resets(self._tables, events=self.events)
 
     def others_wait(self) -> bool:
         """Tells whether commands wait for the next group. A long command that can be continued
@@ -268,6 +268,13 @@ class Changes(Loaded):
         """
         old = self._tables.select(sql.OLDEST_AUDIT, (before, most))
         self._tables.write(sql.DROP_AUDIT, [{"time": each.time, "call": each.call} for each in old])
+
+    def sign_of(self, server: str) -> int | None:
+        """Returns the stored sign of life of the server process. Returns None if the process has no
+        row, because it is not alive; on SQLite no process has a row.
+        """
+        found = self._tables.select(sql.SIGN, (server,))
+        return found[0].seen_time if found else None
 
     def forget_server(self, server: str, *, sign: int) -> None:
         """Removes the row of the server process, unless the process has written a sign of life

@@ -27,10 +27,9 @@ class Resets:
     lock the row that they return until the commit.
     """
 
-    def __init__(self, tables: Tables, *, events: list[Event], shared: bool) -> None:
+    def __init__(self, tables: Tables, *, events: list[Event]) -> None:
         self._tables = tables
         self._events = events
-        self._shared = shared
 
     def definition(self, number: int) -> DefinitionRecord | None:
         found = self._tables.select(sql.RESET_DEFINITION, (number,))
@@ -79,12 +78,6 @@ class Resets:
         found = self._tables.select(sql.FIRST_ENTRIES, (run, most))
         first = [{"run": row.run, "subscription": row.subscription} for row in found]
         self._tables.write(sql.DROP_ENTRIES, first)
-
-    def is_served(self, server: str) -> bool:
-        """Tells whether the server process is alive: whether the database contains the row of the
-        process. On SQLite, returns False.
-        """
-        return self._shared and bool(self._tables.select(sql.SERVER, (server,)))
 
     def accepted_since(
         self, provider: str, since: Instant, *, subscriptions: Collection[str]

@@ -29,7 +29,6 @@ LEASED_BY_SERVER = (
 LEASED_BY_OTHER_SERVERS = (
     "SELECT subscription FROM lane WHERE status = 1 AND server NOT IN ('', ?) LIMIT ?"
 )
-SIGN = "SELECT seen_time FROM server WHERE id = ?"
 OVERDUE = (
     "SELECT subscription FROM lane WHERE provider = ? AND bulk = ? AND status = 0 "
     "AND ready_since <= ? AND head_create_time <= ? ORDER BY ready_since, head LIMIT ?"
@@ -117,11 +116,6 @@ class WorkQueries:
             for number in self._found(OVERDUE, provider, bulk, limit, limit, most=most)
         ]
         return ready + self._found(OVERDUE_DELAYED, provider, limit, most=most)
-
-    def sign_of(self, server: str) -> int | None:
-        """Returns the stored sign of life of the server; None if the server has no row."""
-        found = self._tables.select(SIGN, (server,))
-        return found[0].seen_time if found else None
 
     def _found(self, statement: str, *parameters: object, most: int) -> list[str]:
         return [row.subscription for row in self._select(statement, *parameters, most=most)]

@@ -1,17 +1,22 @@
-"""Converts reset runs to rows and back.
+"""Converts reset runs to rows and back, and reads the requests that a run sends again.
 
 The document contains the whole value; the columns contain only values that queries need.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from ...domain.platform.request import Request
 from ...domain.resets.records import DefinitionRecord, Entry, RunRecord
+from ...domain.values import Instant
 from .bulk import Row
 from .documents import encode
+from .rows import request_of_row
 
 _definition = msgspec.json.Decoder(DefinitionRecord).decode
 _run = msgspec.json.Decoder(RunRecord).decode
@@ -59,3 +64,17 @@ def entry_row(entry: Entry) -> Row:
 
 def entry_of_row(row: Any) -> Entry:
     return _entry(bytes(row.document))
+
+
+def accepted_of_rows(
+    rows: Iterable[object], provider: str, since: Instant
+) -> dict[str, list[Request]]:
+    """Returns for each subscription, from the rows of completed requests, the requests that the
+    provider's platform accepted after `since`, in the order in which they were settled.
+    """
+    records = [request_of_row(row) for row in rows]
+    accepted: defaultdict[str, list[Request]] = defaultdict(list)
+    for record in sorted(records, key=lambda each: each.settle_time or 0):
+        if record.provider == provider and (record.settle_time or 0) > since:
+            accepted[record.subscription].append(record.request)
+    return accepted

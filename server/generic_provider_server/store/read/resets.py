@@ -34,9 +34,8 @@ from ..database.models import (
     ResetRunRow,
     SubscriptionRow,
 )
-from ..database.reset_rows import definition_of_row, entry_of_row, run_of_row
+from ..database.reset_rows import accepted_of_rows, definition_of_row, entry_of_row, run_of_row
 from ..database.rows import subscription_of_row
-from ..write.resets import accepted_of_rows
 from .backlog import BacklogQueries
 
 FEW = 20

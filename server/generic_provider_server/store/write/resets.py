@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from ...domain.platform.request import Request
@@ -12,6 +11,7 @@ from ...domain.values import Instant
 from ..database import statements as sql
 from ..database.engine import Tables
 from ..database.reset_rows import (
+    accepted_of_rows,
     definition_of_row,
     definition_row,
     entry_of_row,
@@ -19,7 +19,6 @@ from ..database.reset_rows import (
     run_of_row,
     run_row,
 )
-from ..database.rows import request_of_row
 
 
 class Resets:
@@ -89,14 +88,3 @@ class Resets:
         """
         rows = self._tables.select_in(sql.ACCEPTED_OF, list(subscriptions))
         return accepted_of_rows(rows, provider, since)
-
-
-def accepted_of_rows(
-    rows: Iterable[object], provider: str, since: Instant
-) -> dict[str, list[Request]]:
-    records = [request_of_row(row) for row in rows]
-    accepted: defaultdict[str, list[Request]] = defaultdict(list)
-    for record in sorted(records, key=lambda each: each.settle_time or 0):
-        if record.provider == provider and (record.settle_time or 0) > since:
-            accepted[record.subscription].append(record.request)
-    return accepted

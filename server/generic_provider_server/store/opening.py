@@ -43,7 +43,8 @@ def open_store(
     engine = engine_of(url, waits=waits)
     try:
         engine.prepare()
-        memory = Memory(clock or engine.now, clock or engine.clock.steady)
+        server = secrets.token_hex(4)
+        memory = Memory(server, clock or engine.now, clock or engine.clock.steady)
         return _opened(engine, memory, url=url, notifications=notifications or url, waits=waits)
     except BaseException:
         engine.close()
@@ -51,7 +52,7 @@ def open_store(
 
 
 def _opened(engine: Engine, memory: Memory, *, url: str, notifications: str, waits: Waits) -> Store:
-    server, loop, listeners = secrets.token_hex(4), asyncio.get_running_loop(), Listeners()
+    loop, listeners = asyncio.get_running_loop(), Listeners()
     reader: Any = engine.reader()
     queries = Queries(reader, memory)
     queries.refresh()
@@ -60,15 +61,15 @@ def _opened(engine: Engine, memory: Memory, *, url: str, notifications: str, wai
     sign_of_life, listener = None, None
     if engine.shared:
         sign_of_life, listener = _connected(
-            url, notifications, memory, server=server, waits=waits, listeners=listeners
+            url, notifications, memory, waits=waits, listeners=listeners
         )
     readers = Readers(
         queries, shared=engine.shared, listeners=listeners, waits=waits, sign_of_life=sign_of_life
     )
-    writer = Writer(engine, memory, server=server, loop=loop, listeners=listeners, waits=waits)
+    writer = Writer(engine, memory, loop=loop, listeners=listeners, waits=waits)
     writer.start()
     return Store(
-        server=server,
+        server=memory.server,
         shared=engine.shared,
         writer=writer,
         listener=listener,
@@ -87,7 +88,6 @@ def _connected(
     notifications: str,
     memory: Memory,
     *,
-    server: str,
     waits: Waits,
     listeners: Listeners,
 ) -> tuple[SignOfLife, Listener]:
@@ -96,14 +96,14 @@ def _connected(
     """
     loop = asyncio.get_running_loop()
     sign_of_life = SignOfLife(
-        url, server=server, life=memory.life, waits=waits, loop=loop, listeners=listeners
+        url, server=memory.server, life=memory.life, waits=waits, loop=loop, listeners=listeners
     )
     sign_of_life.start()
     try:
         listener = Listener(
             checked(notifications),
             waits=waits,
-            server=server,
+            server=memory.server,
             loop=loop,
             listeners=listeners,
             scan_starts=memory.scan_starts,

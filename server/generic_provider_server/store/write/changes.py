@@ -36,9 +36,9 @@ from .work_queries import WorkQueries
 class Changes(Loaded):
     """The rows that a transaction has read and changed.
 
-    `notice`: the notice that the listeners get after the commit. `server`: the id of this process.
-    `_changed`: the changed subscriptions. `_rows`: the changed rows by statement and key. If a row
-    is changed several times, only the last change is written.
+    `notice`: the notice that the listeners get after the commit. `_changed`: the changed
+    subscriptions. `_rows`: the changed rows by statement and key. If a row is changed several
+    times, only the last change is written.
     """
 
     def __init__(
@@ -49,23 +49,16 @@ class Changes(Loaded):
         memory: Memory,
         providers: Providers,
         shared: bool,
-        server: str,
         queue: Sized,
     ) -> None:
         super().__init__(tables, memory=memory, shared=shared)
-        self.server = server
         self._queue = queue
         self.providers, self.catalogues = providers
         self.numbers = numbers
         self.notice = Notice()
         self.events: list[Event] = []
         self.search = WorkQueries(
-            tables,
-            memory=memory,
-            notice=self.notice,
-            server=server,
-            now=self.now,
-            steady=self.steady,
+            tables, memory=memory, notice=self.notice, now=self.now, steady=self.steady
         )
         self._audited: dict[tuple[int, int], AuditEntry] = {}
         self._changed: dict[str, LoadedSubscription] = {}

@@ -29,14 +29,11 @@ class GroupCommit:
     the notifications that wait to be sent.
     """
 
-    def __init__(
-        self, engine: Engine, memory: Memory, queue: Sized, *, server: str, listeners: Listeners
-    ) -> None:
-        self.throttle = Throttle(server)
+    def __init__(self, engine: Engine, memory: Memory, queue: Sized, listeners: Listeners) -> None:
+        self.throttle = Throttle(memory.server)
         self._engine = engine
         self._memory = memory
         self._queue = queue
-        self._server = server
         self._listeners = listeners
 
     def commit(self, group: Sequence[Asked[Any]], *, lock_wait: float, probe: bool) -> Notice:
@@ -59,7 +56,6 @@ class GroupCommit:
                 # not `memory.providers`, which a reader may replace by an older state at any time
                 providers=former,
                 shared=self._engine.shared,
-                server=self._server,
                 queue=self._queue,
             )
             transaction.load(needs)

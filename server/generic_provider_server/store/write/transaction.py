@@ -168,7 +168,7 @@ class Transaction(Changes):
     def _end_overdue(self, numbers: Iterable[str]) -> None:
         for number in numbers:
             for lane in list(self.loaded[number].lanes.values()):
-                if lane.overdue(server=self.server, steady=self.steady, now=self.now):
+                if lane.overdue(server=self._memory.server, steady=self.steady, now=self.now):
                     self._end_overdue_lease(lane)
 
     def _end_overdue_lease(self, lane: Lane) -> None:

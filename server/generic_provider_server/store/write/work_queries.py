@@ -47,20 +47,12 @@ class WorkQueries:
     """
 
     def __init__(
-        self,
-        tables: Tables,
-        *,
-        memory: Memory,
-        notice: Notice,
-        server: str,
-        now: Instant,
-        steady: Instant,
+        self, tables: Tables, *, memory: Memory, notice: Notice, now: Instant, steady: Instant
     ) -> None:
         self.set_aside: frozenset[str] = frozenset()
         self._tables = tables
         self._memory = memory
         self._notice = notice
-        self._server = server
         self._now = now
         self._steady = steady
 
@@ -79,7 +71,7 @@ class WorkQueries:
         """Returns the subscriptions with leases that ran out after `since` and that this process
         must end: its own leases, and leases that belong to no process.
         """
-        limits = since - GRACE, self._server, self._steady, self._now - GRACE
+        limits = since - GRACE, self._memory.server, self._steady, self._now - GRACE
         return self._found(RAN_OUT, *limits, most=most)
 
     def note_empty(self, provider: str) -> None:

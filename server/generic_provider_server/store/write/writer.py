@@ -69,7 +69,6 @@ class Writer:
         engine: Engine,
         memory: Memory,
         *,
-        server: str,
         loop: asyncio.AbstractEventLoop,
         listeners: Listeners,
         waits: Waits,
@@ -79,7 +78,7 @@ class Writer:
         self._loop = loop
         self._listeners = listeners
         self._asked: CommandQueue[Asked[Any]] = CommandQueue()
-        self._groups = GroupCommit(engine, memory, self._asked, server=server, listeners=listeners)
+        self._groups = GroupCommit(engine, memory, self._asked, listeners)
         self._throttle = self._groups.throttle
         self._blocked: Blocked[Asked[Any]] = Blocked(waits.blocked)
         self._lock_waits = LockWaits(waits.lock)

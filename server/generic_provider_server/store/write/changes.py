@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sized
+from collections.abc import Iterable, Sized
 from itertools import takewhile, zip_longest
 from operator import itemgetter
 
@@ -51,10 +51,9 @@ class Changes(Loaded):
         shared: bool,
         queue: Sized,
     ) -> None:
-        super().__init__(tables, memory=memory, shared=shared)
+        super().__init__(tables, numbers, memory=memory, shared=shared)
         self._queue = queue
         self.providers, self.catalogues = providers
-        self.numbers = numbers
         self.notice = Notice()
         self.events: list[Event] = []
         self.search = WorkQueries(
@@ -65,16 +64,6 @@ class Changes(Loaded):
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: defaultdict[Bulk, dict[object, Row]] = defaultdict(dict)
         self._uses: defaultdict[Use, int] = defaultdict(int)
-
-    def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
-        """Locks the subscriptions. Numbers that this transaction reserved before the lock are not
-        used any more, because other processes may have given greater numbers to actions and
-        requests of these subscriptions.
-        """
-        revisions = super()._locked(statement, numbers)
-        if revisions:
-            self.numbers.drop_spare()
-        return revisions
 
     @property
     def archives(self) -> Archives:

@@ -15,6 +15,7 @@ from ...domain.subscription.request_records import RequestRecord
 from ...domain.values import Goods, Value
 from ..database import statements as sql
 from ..database.engine import Overtaken, Tables
+from ..database.number_blocks import Numbers
 from ..database.rows import action_of_row, lane_of_row, request_of_row, subscription_of_row
 from ..memory.memory import Memory
 from ..memory.set_aside import Unprocessable
@@ -62,12 +63,13 @@ class Loaded:
     processed, and the duty.
     """
 
-    def __init__(self, tables: Tables, *, memory: Memory, shared: bool) -> None:
+    def __init__(self, tables: Tables, numbers: Numbers, *, memory: Memory, shared: bool) -> None:
         """Creates an empty set of rows.
 
         `now` and `steady` are the time of the transaction on the two clocks of the process.
         """
         self._tables = tables
+        self.numbers = numbers
         self.now = memory.tick()
         self.steady = memory.steady()
         self._memory = memory
@@ -153,11 +155,16 @@ class Loaded:
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
         """Locks the subscriptions, and returns the revisions of the locked subscriptions.
 
-        Returns None if no other process may use the database.
+        Returns None if no other process may use the database. Numbers that this transaction
+        reserved before the lock are not used any more, because other processes may have given
+        greater numbers to actions and requests of these subscriptions.
         """
         if not self._shared:
             return None
-        return dict(self._tables.select_in(statement, list(numbers)))
+        revisions = dict(self._tables.select_in(statement, list(numbers)))
+        if revisions:
+            self.numbers.drop_spare()
+        return revisions
 
     def _load_locked(self, missing: list[str], revisions: dict[str, int] | None) -> None:
         """Loads the subscriptions `missing`, which are locked.

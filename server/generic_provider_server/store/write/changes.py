@@ -8,12 +8,12 @@ from itertools import takewhile, zip_longest
 from operator import itemgetter
 
 from ...domain.audit import AuditEntry
-from ...domain.lane import Lane, LaneState
-from ...domain.refusals import Reason, not_found
+from ...domain.lane import LaneState
 from ...domain.subscription.aggregate import Aggregate, Link
 from ...domain.subscription.events import Event
 from ...domain.subscription.names_used import Use
-from ...domain.subscription.records import SubscriptionRecord
+from ...domain.subscription.records import ActionRecord
+from ...domain.subscription.request_records import RequestRecord
 from ...domain.values import Goods, Instant
 from ..database import statements as sql
 from ..database.audit_rows import audit_row
@@ -22,7 +22,15 @@ from ..database.documents import encode
 from ..database.engine import Overtaken, Tables
 from ..database.event_rows import batched_events
 from ..database.number_blocks import Numbers
-from ..database.rows import item_rows, lane_row, link_row, searched_of, subscription_row
+from ..database.rows import (
+    action_of_row,
+    item_rows,
+    lane_row,
+    link_row,
+    request_of_row,
+    searched_of,
+    subscription_row,
+)
 from ..memory.memory import Memory
 from ..memory.providers import Providers
 from ..memory.subscriptions import LoadedSubscription
@@ -86,34 +94,30 @@ class Changes(Loaded):
             self.processed = list(needs.subscriptions)
             self.search.set_aside = self._memory.set_asides.subscriptions(needs.duty, now=self.now)
 
-    def record(self, number: str) -> SubscriptionRecord | None:
-        """Returns the subscription, or None if there is no such subscription."""
-        if number not in self.loaded:
-            self.load_subscriptions([number])
-        return self.loaded[number].record
+    def request(self, number: int) -> RequestRecord | None:
+        self.flush()
+        found = self._tables.select(sql.REQUEST, (number,))
+        return request_of_row(found[0]) if found else None
 
-    def subscription(self, number: str) -> SubscriptionRecord:
-        """Returns the subscription. Raises Refused if there is no such subscription."""
-        record = self.record(number)
-        if record is None:
-            raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
-        return record
+    def action(self, number: int) -> ActionRecord:
+        """Returns an existing action, with the numbers of its requests."""
+        if number not in self.actions:
+            self.flush()
+            actions = self._tables.select(sql.ACTION, (number,))
+            if not actions:
+                raise Overtaken(f"action {number} was archived in the meantime")
+            found = self._tables.select(sql.REQUESTS_OF_ACTION, (actions[0].subscription, number))
+            requests = tuple([request.number for request in found])
+            self.actions[number] = action_of_row(actions[0], requests=requests)
+        return self.actions[number]
 
-    def existing(self, number: str) -> SubscriptionRecord:
-        """Returns a subscription that must exist, because this transaction has found its lane or
-        its action.
-
-        Raises Overtaken, so that the writer runs the group again, if this transaction has recorded
-        earlier that the subscription does not exist: another process has created the subscription
-        since.
+    def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
+        """Returns the requests of the same lane that follow the request and were handed over.
+        Leaves out requests whose first lease is still live.
         """
-        record = self.record(number)
-        if record is None:
-            raise Overtaken(f"subscription {number} was created in the meantime")
-        return record
-
-    def lane(self, provider: str, subscription: str) -> Lane:
-        return self.loaded[subscription].lane(provider)
+        self.flush()
+        place = record.subscription, record.provider, record.unit, record.unit, record.index
+        return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]
 
     def audit(self, entry: AuditEntry) -> None:
         """Adds the entry to the audit trail. If the trail already has an entry of the same call,
@@ -123,8 +127,8 @@ class Changes(Loaded):
         self._audited[entry.key] = former.plus(entry) if former else entry
 
     def flush(self) -> None:
-        """Writes all collected changes, except the changes that `finish` writes. The transaction
-        continues.
+        """Writes all collected changes, except the changes that `finish` writes, so that a query
+        finds the changed rows. The transaction continues.
         """
         self._put_subscriptions()
         self._put_lanes()

@@ -9,14 +9,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from msgspec import MsgspecError
 
 from ...domain.actions import ActionKind, AnyAction
+from ...domain.lane import Lane
+from ...domain.refusals import Reason, not_found
 from ...domain.subscription.names_used import goods_of
-from ...domain.subscription.records import ActionRecord
-from ...domain.subscription.request_records import RequestRecord
+from ...domain.subscription.records import ActionRecord, SubscriptionRecord
 from ...domain.values import Goods, Value
 from ..database import statements as sql
 from ..database.engine import Overtaken, Tables
 from ..database.number_blocks import Numbers
-from ..database.rows import action_of_row, lane_of_row, request_of_row, subscription_of_row
+from ..database.rows import action_of_row, lane_of_row, subscription_of_row
 from ..memory.memory import Memory
 from ..memory.set_aside import Unprocessable
 from ..memory.subscriptions import LoadedSubscription
@@ -136,6 +137,35 @@ class Loaded:
         loaded = self.loaded
         return [number for number in numbers if number in loaded and loaded[number].record]
 
+    def record(self, number: str) -> SubscriptionRecord | None:
+        """Returns the subscription, or None if there is no such subscription."""
+        if number not in self.loaded:
+            self.load_subscriptions([number])
+        return self.loaded[number].record
+
+    def subscription(self, number: str) -> SubscriptionRecord:
+        """Returns the subscription. Raises Refused if there is no such subscription."""
+        record = self.record(number)
+        if record is None:
+            raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
+        return record
+
+    def existing(self, number: str) -> SubscriptionRecord:
+        """Returns a subscription that must exist, because this transaction has found its lane or
+        its action.
+
+        Raises Overtaken, so that the writer runs the group again, if this transaction has recorded
+        earlier that the subscription does not exist: another process has created the subscription
+        since.
+        """
+        record = self.record(number)
+        if record is None:
+            raise Overtaken(f"subscription {number} was created in the meantime")
+        return record
+
+    def lane(self, provider: str, subscription: str) -> Lane:
+        return self.loaded[subscription].lane(provider)
+
     def one_by_one(self, numbers: Iterable[str]) -> Iterator[str]:
         """Yields the numbers, and records which subscription the command is processing."""
         self.processed = processed = list[str]()
@@ -198,27 +228,6 @@ class Loaded:
         """Puts the loaded subscriptions into the cache. Call this function after the commit."""
         self._memory.subscriptions.keep(self.loaded.values())
 
-    def request(self, number: int) -> RequestRecord | None:
-        self.flush()
-        found = self._tables.select(sql.REQUEST, (number,))
-        return request_of_row(found[0]) if found else None
-
-    def action(self, number: int) -> ActionRecord:
-        """Returns an existing action, with the numbers of its requests."""
-        if number not in self.actions:
-            self.flush()
-            actions = self._tables.select(sql.ACTION, (number,))
-            if not actions:
-                raise Overtaken(f"action {number} was archived in the meantime")
-            found = self._tables.select(sql.REQUESTS_OF_ACTION, (actions[0].subscription, number))
-            requests = tuple([request.number for request in found])
-            self.actions[number] = action_of_row(actions[0], requests=requests)
-        return self.actions[number]
-
-    def flush(self) -> None:
-        """Writes the collected changes, so that a query finds the changed rows."""
-        raise NotImplementedError
-
     def first_due(self, subscription: str) -> ActionRecord | None:
         """Returns the scheduled action that has been due longest, or None if no scheduled action is
         due.
@@ -242,14 +251,6 @@ class Loaded:
                 raise Unprocessable(row.subscription) from error
         found = [each for actions in self.scheduled.values() for each in actions.values()]
         return [each.action for each in found if each.action and self._is_due(each)]
-
-    def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
-        """Returns the requests of the same lane that follow the request and were handed over.
-        Leaves out requests whose first lease is still live.
-        """
-        self.flush()
-        place = record.subscription, record.provider, record.unit, record.unit, record.index
-        return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]
 
     def _load_request_ids(self, ids: Iterable[str]) -> None:
         for row in self._tables.select_in(sql.REQUEST_IDS, list(ids)):

@@ -25,6 +25,7 @@ from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.store.database import checkpoints
 from generic_provider_server.store.database.checkpoints import Checkpoints
 from generic_provider_server.store.database.engine import StoreFailed
+from generic_provider_server.store.memory.subscriptions import RecentSubscriptions
 from generic_provider_server.store.notices import listener
 from generic_provider_server.store.notices.notice import Notice, notice_in
 from generic_provider_server.store.opening import open_store
@@ -32,7 +33,6 @@ from generic_provider_server.store.other_processes import Others
 from generic_provider_server.store.store import Store
 from generic_provider_server.store.waits import Waits
 from generic_provider_server.store.write.blocked import Blocked
-from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, HandClock, stream_at
 from support.examples import SATELLITE, viewer
 
@@ -68,7 +68,7 @@ async def test_commands_do_not_run_again_if_something_fails_after_their_commit(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(Transaction, "keep_recent", fail)
+        patched.setattr(RecentSubscriptions, "keep", fail)
         calls = [bench.become(viewer(number)) for number in ("S1", "S2")]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
 

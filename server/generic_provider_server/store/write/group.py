@@ -88,7 +88,7 @@ class GroupCommit:
         for processed, duty in transaction.succeeded:
             memory.set_asides.remove(processed, duty)
         self._listeners.notify_at_once(transaction.notice)
-        transaction.keep_recent()
+        memory.subscriptions.keep(transaction.loaded.values())
         if transaction.providers is not former.records:
             memory.providers = Providers(transaction.providers, transaction.catalogues)
 

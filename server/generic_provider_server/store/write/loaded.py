@@ -224,10 +224,6 @@ class Loaded:
             lane = lane_of_row(row)
             self.loaded[lane.subscription].lanes[lane.provider] = lane
 
-    def keep_recent(self) -> None:
-        """Puts the loaded subscriptions into the cache. Call this function after the commit."""
-        self._memory.subscriptions.keep(self.loaded.values())
-
     def first_due(self, subscription: str) -> ActionRecord | None:
         """Returns the scheduled action that has been due longest, or None if no scheduled action is
         due.

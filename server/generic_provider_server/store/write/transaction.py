@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -41,12 +42,9 @@ class Transaction(Changes):
         return Circumstances(
             now=self.now,
             catalogues=self.catalogues,
-            next_numbers=self._next_requests,
+            next_numbers=partial(self.numbers.next, "request"),
             leased=self.loaded[subscription].leased,
         )
-
-    def _next_requests(self, count: int) -> int:
-        return self.numbers.next("request", count)
 
     def owner(self, goods: Goods) -> str | None:
         """Returns the subscription for which the item is reserved.

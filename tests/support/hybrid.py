@@ -35,7 +35,6 @@ from generic_provider_server.domain.values import (
     ServiceKind,
     State,
 )
-from generic_provider_server.store.write.transaction import state_of
 
 from .life import Life
 from .must_hold import check
@@ -219,7 +218,7 @@ class Hybrid:
         }
 
     def action_state(self, action: int) -> ActionState:
-        return state_of(self.life.changes[action])
+        return self.life.changes[action].state
 
     def reason(self, action: int) -> Reason | None:
         error = self.life.changes[action].performed.error

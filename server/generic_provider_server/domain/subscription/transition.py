@@ -9,6 +9,7 @@ from ..catalogue import Catalogues
 from ..values import Instant, RequestState, Value
 from .aggregate import Aggregate
 from .pending_requests import Pending
+from .records import ActionState
 from .undone import Undone
 from .unsettled_actions import UnsettledAction
 
@@ -48,6 +49,19 @@ class ActionChange(Value, frozen=True, kw_only=True):
     former: UnsettledAction | None
     settled: bool
     taken_back: tuple[Undone, ...] | None = None
+
+    @property
+    def state(self) -> ActionState:
+        """The state of the action after the change.
+
+        An action is REJECTED as soon as the whole action was taken back, even before the action is
+        settled. All other results are known only when the action is settled.
+        """
+        if self.performed.undone:
+            return ActionState.REJECTED
+        if not self.settled:
+            return ActionState.EXECUTED
+        return ActionState.PARTLY_REJECTED if self.performed.taken_back else ActionState.SETTLED
 
 
 class Transition(Value, frozen=True, kw_only=True):

@@ -278,14 +278,14 @@ class Transaction(Changes):
         return replace(
             record,
             action=change.performed.action,
-            state=state_of(change),
+            state=change.state,
             settle_time=self.now if change.settled else None,
             error=change.performed.error,
             requests=tuple([p.number for _, p in transition.created if p.action == record.id]),
         )
 
     def _change_action(self, change: ActionChange) -> None:
-        performed, state = change.performed, state_of(change)
+        performed, state = change.performed, change.state
         self.actions.pop(performed.id, None)
         if change.settled:
             self.notice.settled.add(performed.id)
@@ -299,17 +299,3 @@ class Transaction(Changes):
             "error": encode(performed.error) if performed.error else None,
             "taken_back": taken_back or (former["taken_back"] if former else None),
         }
-
-
-def state_of(change: ActionChange) -> ActionState:
-    """Returns the state of the action.
-
-    An action is REJECTED as soon as the whole action was taken back, even before the action is
-    settled. All other results are known only when the action is settled.
-    """
-    performed = change.performed
-    if performed.undone:
-        return ActionState.REJECTED
-    if not change.settled:
-        return ActionState.EXECUTED
-    return ActionState.PARTLY_REJECTED if performed.taken_back else ActionState.SETTLED

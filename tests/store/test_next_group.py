@@ -23,6 +23,7 @@ from generic_provider_server.store.write.next_group import MOST_IN_GROUP, Comman
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, performing
 from support.examples import viewer
+from support.queued import queued
 
 CLAIM = Claim(provider="SAT", server="server", demands=())
 RELEASE = Release(leases=(Lease("SAT", "S1", 1, 1, 0, 0, "stream"),) * 3)
@@ -65,10 +66,10 @@ async def test_an_action_does_not_wait_for_all_adapters_that_asked_before_it(ben
 
 
 def test_while_others_wait_adapters_take_at_most_half_of_a_group() -> None:
-    queue: CommandQueue[Asked] = CommandQueue()
+    queue = CommandQueue()
     for _ in range(1_000):
-        queue.add(Asked(Needs(for_adapter=True, subscriptions=frozenset({"S1", "S2"}))))
-        queue.add(Asked(Needs(subscriptions=frozenset({"S3"}))))
+        queue.add(queued(Needs(for_adapter=True, subscriptions=frozenset({"S1", "S2"}))))
+        queue.add(queued(Needs(subscriptions=frozenset({"S3"}))))
 
     while group := queue.next_group():
         adapters = sum(len(each.needs.subscriptions) for each in group if each.needs.for_adapter)
@@ -77,20 +78,20 @@ def test_while_others_wait_adapters_take_at_most_half_of_a_group() -> None:
 
 
 def test_a_large_answer_leaves_as_much_room_for_actions() -> None:
-    queue: CommandQueue[Asked] = CommandQueue()
+    queue = CommandQueue()
     answered = frozenset({f"S{n}" for n in range(1_000)})
-    queue.add(Asked(Needs(for_adapter=True, subscriptions=answered)))
+    queue.add(queued(Needs(for_adapter=True, subscriptions=answered)))
     for _ in range(3_000):
-        queue.add(Asked(Needs()))
+        queue.add(queued(Needs()))
 
     assert len(queue.next_group()) == 1_001
 
 
 def test_many_adapters_that_poll_leave_the_crm_its_share() -> None:
-    queue: CommandQueue[Asked] = CommandQueue()
+    queue = CommandQueue()
     for _ in range(1_000):
-        queue.add(Asked(CLAIM.needs()))
-        queue.add(Asked(Needs()))
+        queue.add(queued(CLAIM.needs()))
+        queue.add(queued(Needs()))
     group = queue.next_group()
     claims = sum(each.needs.searches for each in group)
 
@@ -102,24 +103,19 @@ def test_actions_with_hundreds_of_services_share_a_group_with_few_others() -> No
         [Selection(provider="SAT", distributor="MAIN", service=f"S{n}") for n in range(500)]
     )
     large = Perform(subscription="S1", action=AddServices(services))
-    queue: CommandQueue[Asked] = CommandQueue()
+    queue = CommandQueue()
     for _ in range(100):
-        queue.add(Asked(large.needs()))
+        queue.add(queued(large.needs()))
 
     assert len(queue.next_group()) == MOST_IN_GROUP // 51
 
 
 def test_without_adapters_the_crm_has_the_whole_group() -> None:
-    queue: CommandQueue[Asked] = CommandQueue()
+    queue = CommandQueue()
     for _ in range(3_000):
-        queue.add(Asked(Needs()))
+        queue.add(queued(Needs()))
 
     assert len(queue.next_group()) == MOST_IN_GROUP
-
-
-@dataclass(slots=True)
-class Asked:
-    needs: Needs
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from generic_provider_server.store.write import blocked as module
 from generic_provider_server.store.write.blocked import LONGEST_ROUND, Blocked
+from generic_provider_server.store.write.command import Asked
 from generic_provider_server.store.write.loaded import Needs
 from generic_provider_server.store.write.next_group import MOST_IN_GROUP
+from support.queued import queued
 
 RELEASED_AT, LONG = 0.5, 5.0
-
-
-@dataclass(eq=False)
-class Waiting:
-    needs: Needs
-    asked_at: float
-    blocked: bool = False
-    kind: str = "Perform"
 
 
 class Clock:
@@ -30,12 +24,12 @@ class Clock:
         return self.now
 
 
-def waiting(number: str, *, size: int = 1) -> Waiting:
-    return Waiting(Needs(subscriptions=frozenset({number}), size=size), asked_at=0.0)
+def waiting(number: str, *, size: int = 1) -> Asked[Any]:
+    return queued(Needs(subscriptions=frozenset({number}), size=size))
 
 
-def blocked_commands(*commands: Waiting) -> Blocked[Waiting]:
-    blocked: Blocked[Waiting] = Blocked(60.0)
+def blocked_commands(*commands: Asked[Any]) -> Blocked:
+    blocked = Blocked(60.0)
     for command in commands:
         blocked.add(command)
     return blocked

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any
 
-from .loaded import Needs
+from .command import Asked
 from .next_group import MOST_IN_GROUP, size_of
 
 LEAST_PAUSE = 0.05
@@ -29,19 +29,7 @@ was given up.
 Name = tuple[str, object]
 
 
-class Named(Protocol):
-    needs: Needs
-    asked_at: float
-    blocked: bool
-
-    @property
-    def kind(self) -> str: ...
-
-
-N = TypeVar("N", bound=Named)
-
-
-class Blocked(Generic[N]):
+class Blocked:
     """The commands that wait for a lock, in the order in which they began to wait, and the rows
     that they name: subscriptions, items, request ids and requests.
 
@@ -51,7 +39,7 @@ class Blocked(Generic[N]):
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._waiting: dict[N, None] = {}
+        self._waiting: dict[Asked[Any], None] = {}
         self._suspects: dict[Name, float] = {}
         self._next_at = 0.0
         self._next = 0
@@ -60,19 +48,19 @@ class Blocked(Generic[N]):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def __iter__(self) -> Iterator[N]:
+    def __iter__(self) -> Iterator[Asked[Any]]:
         return iter(self._waiting)
 
-    def add(self, command: N) -> None:
+    def add(self, command: Asked[Any]) -> None:
         command.blocked = True
         self._waiting.setdefault(command)
         self._suspect(command)
 
-    def pass_on(self, group: Iterable[N]) -> list[N]:
+    def pass_on(self, group: Iterable[Asked[Any]]) -> list[Asked[Any]]:
         """Returns the commands of the group for which no named row counts as locked. Adds the other
         commands of the group to the waiting commands.
         """
-        free = list[N]()
+        free: list[Asked[Any]] = []
         for command in group:
             if self._suspects and not self._suspects.keys().isdisjoint(names_of(command)):
                 self.add(command)
@@ -89,7 +77,7 @@ class Blocked(Generic[N]):
         given_up_at = min(self._given_up_at(each) for each in self._waiting)
         return max(0.0, min(self._next_at, given_up_at) - time.monotonic())
 
-    def give_up(self) -> list[N]:
+    def give_up(self) -> list[Asked[Any]]:
         """Gives up the commands that have waited for too long, and returns them."""
         now = time.monotonic()
         expired = [each for each in self._waiting if self._given_up_at(each) <= now]
@@ -98,7 +86,7 @@ class Blocked(Generic[N]):
         self._suspects = {name: until for name, until in self._suspects.items() if until > now}
         return expired
 
-    def attempts(self) -> Iterator[list[N]]:
+    def attempts(self) -> Iterator[list[Asked[Any]]]:
         """Yields groups of waiting commands. The commands are in the order in which they began to
         wait. A command is left out if an earlier command that still waits names the same row.
 
@@ -134,7 +122,7 @@ class Blocked(Generic[N]):
         pause = min(max(LEAST_PAUSE, 4 * in_vain), self._seconds * DUTY_SHARE)
         self._next_at = time.monotonic() + pause
 
-    def _free(self, before: set[Name]) -> Iterator[N]:
+    def _free(self, before: set[Name]) -> Iterator[Asked[Any]]:
         """Yields the waiting commands that name no row in `before`, beginning with the first
         command that the last call of `attempts` did not try. Adds the rows of all commands that are
         left out to `before`.
@@ -146,7 +134,7 @@ class Blocked(Generic[N]):
             else:
                 before.update(names)
 
-    def _settle(self, group: Sequence[N], before: set[Name]) -> bool:
+    def _settle(self, group: Sequence[Asked[Any]], before: set[Name]) -> bool:
         """Removes the commands that have run from the waiting commands. Tells whether all commands
         of the group have run.
         """
@@ -163,18 +151,18 @@ class Blocked(Generic[N]):
                 self._suspect(each)
         return len(done) == len(group)
 
-    def _given_up_at(self, command: N) -> float:
+    def _given_up_at(self, command: Asked[Any]) -> float:
         """Returns the time at which the command is given up. The command of a duty is given up
         sooner, because the duty makes the command again, and other commands wait for the command.
         """
         return command.asked_at + self._seconds * (DUTY_SHARE if command.needs.duty else 1)
 
-    def _suspect(self, command: N) -> None:
+    def _suspect(self, command: Asked[Any]) -> None:
         until = time.monotonic() + SUSPECT_SECONDS
         self._suspects.update(dict.fromkeys(names_of(command), until))
 
 
-def names_of(command: Named) -> set[Name]:
+def names_of(command: Asked[Any]) -> set[Name]:
     """Returns the rows that the command names. If the command names no row, returns the kind of the
     command.
     """
@@ -186,11 +174,11 @@ def names_of(command: Named) -> set[Name]:
     return names or {("kind", command.kind)}
 
 
-def _taken(free: Iterator[N], most: int) -> list[N]:
+def _taken(free: Iterator[Asked[Any]], most: int) -> list[Asked[Any]]:
     """Takes at most `most` commands, and fewer if these commands together already have the size
     MOST_IN_GROUP.
     """
-    taken = list[N]()
+    taken: list[Asked[Any]] = []
     size = 0
     while len(taken) < most and size < MOST_IN_GROUP and (command := next(free, None)):
         taken.append(command)

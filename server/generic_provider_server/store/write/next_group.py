@@ -5,8 +5,9 @@ for ever.
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, Protocol, TypeVar
+from typing import Any
 
+from .command import Asked
 from .loaded import Needs
 
 MOST_IN_GROUP = 400
@@ -23,14 +24,7 @@ claim can find hundreds of subscriptions, but mostly finds few.
 """
 
 
-class Queued(Protocol):
-    needs: Needs
-
-
-Q = TypeVar("Q", bound=Queued)
-
-
-class CommandQueue(Generic[Q]):
+class CommandQueue:
     """Two queues of commands. The first queue contains the commands of adapters, which are the
     commands for which an adapter waits. The second queue contains all other commands.
 
@@ -40,17 +34,17 @@ class CommandQueue(Generic[Q]):
     """
 
     def __init__(self) -> None:
-        self._adapters: deque[Q] = deque()
-        self._others: deque[Q] = deque()
+        self._adapters: deque[Asked[Any]] = deque()
+        self._others: deque[Asked[Any]] = deque()
         self._adapters_work = False
 
     def __len__(self) -> int:
         return len(self._adapters) + len(self._others)
 
-    def add(self, queued: Q) -> None:
-        (self._adapters if queued.needs.for_adapter else self._others).append(queued)
+    def add(self, asked: Asked[Any]) -> None:
+        (self._adapters if asked.needs.for_adapter else self._others).append(asked)
 
-    def next_group(self) -> list[Q]:
+    def next_group(self) -> list[Asked[Any]]:
         """Returns the commands of the next group.
 
         While adapters are active, all other commands in the group together have at most the size of
@@ -65,12 +59,12 @@ class CommandQueue(Generic[Q]):
         return group + _taken(self._others, max(most, size))[0]
 
 
-def _taken(waiting: deque[Q], most: int) -> tuple[list[Q], int]:
+def _taken(waiting: deque[Asked[Any]], most: int) -> tuple[list[Asked[Any]], int]:
     """Takes commands from the front of the queue up to the size `most`, but at least one command.
 
     Returns the commands and the sum of their sizes.
     """
-    taken: list[Q] = []
+    taken: list[Asked[Any]] = []
     size = 0
     while waiting:
         more = size_of(waiting[0].needs)

@@ -77,10 +77,10 @@ class Writer:
         self._memory = memory
         self._loop = loop
         self._listeners = listeners
-        self._asked: CommandQueue[Asked[Any]] = CommandQueue()
+        self._asked = CommandQueue()
         self._groups = GroupCommit(engine, memory, self._asked, listeners)
         self._throttle = self._groups.throttle
-        self._blocked: Blocked[Asked[Any]] = Blocked(waits.blocked)
+        self._blocked = Blocked(waits.blocked)
         self._lock_waits = LockWaits(waits.lock)
         self._wanted = threading.Condition()
         self._stopping = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generic_provider_server.store.write.lock_waits import LockWaits
+from generic_provider_server.store.write.blocked import LockWaits
 
 
 def test_waits_follow_the_usual_duration_of_a_group() -> None:

@@ -34,10 +34,9 @@ from ..notices.listeners import Listeners
 from ..notices.notice import Notice
 from ..notices.throttle import PAUSE_SECONDS
 from ..waits import Waits
-from .blocked import Blocked, Name, names_of
+from .blocked import Blocked, LockWaits, Name, names_of
 from .command import Asked, Audit, Awaited, Command
 from .group import GroupCommit
-from .lock_waits import LockWaits
 from .next_group import CommandQueue
 
 Result = TypeVar("Result")

@@ -46,21 +46,22 @@ class LockWaits:
     """
 
     def __init__(self, longest: float) -> None:
-        self.longest = longest
+        self._longest = longest
         self._usual = 0.0
         self._failed = 0
 
-    @property
-    def first(self) -> float:
-        """The seconds for which a new group waits for each lock."""
-        return min(max(LEAST_FIRST, 4 * self._usual) * 2.0**self._failed, self.longest)
+    def first(self, group: Iterable[Asked[Any]]) -> float:
+        """Returns the seconds for which a new group waits for each lock."""
+        if any(asked.needs.set_up for asked in group):
+            return self._longest
+        return min(max(LEAST_FIRST, 4 * self._usual) * 2.0**self._failed, self._longest)
 
     @property
     def again(self) -> float:
         """The seconds for which a group waits for each lock if it contains commands that may be
         blocked.
         """
-        return min(max(LEAST_AGAIN, self._usual) * 4.0**self._failed, self.longest)
+        return min(max(LEAST_AGAIN, self._usual) * 4.0**self._failed, self._longest)
 
     def got(self, seconds: float) -> None:
         """Records that a group got its locks, and that its transaction took `seconds`."""

@@ -135,8 +135,8 @@ class Writer:
     def _do(self, asked: Sequence[Asked[Any]]) -> None:
         group = self._blocked.pass_on(asked)
         if group or self._throttle.unsent or self._lost:
-            self._tidy = False
-            self._answer_soon(group, self._run_group(group, lock_wait=self._lock_wait(group)))
+            self._tidy, lock_wait = False, self._lock_waits.first(group)
+            self._answer_soon(group, self._run_group(group, lock_wait=lock_wait))
         elif not self._blocked:
             self._tidy_up()
         if self._blocked.pause() == 0:
@@ -270,10 +270,6 @@ class Writer:
             elif free := self._blocked.pass_on(part):
                 notices += self._run_group(free, lock_wait=self._lock_waits.again, until=until)
         return notices
-
-    def _lock_wait(self, group: Sequence[Asked[Any]]) -> float:
-        set_up = any(asked.needs.set_up for asked in group)
-        return self._lock_waits.longest if set_up else self._lock_waits.first
 
     def _set_aside(self, group: Sequence[Asked[Any]], error: Exception) -> None:
         """If the group is a single command of a duty that could not process a subscription, sets

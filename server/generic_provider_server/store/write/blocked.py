@@ -185,16 +185,14 @@ class Blocked:
         of the group have run.
         """
         done = [each for each in group if not each.blocked]
-        for command in group:
-            if command.blocked:
-                before.update(names_of(command))
+        for command in done:
+            del self._waiting[command]
+            for name in names_of(command):
+                self._suspects.pop(name, None)
         if done:
-            for command in done:
-                for name in names_of(command):
-                    self._suspects.pop(name, None)
-            self._waiting = {each: None for each in self._waiting if each.blocked}
             for each in self._waiting:
                 self._suspect(each)
+        before.update(*[names_of(each) for each in group if each.blocked])
         return len(done) == len(group)
 
     def _given_up_at(self, command: Asked[Any]) -> float:

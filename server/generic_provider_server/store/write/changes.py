@@ -156,33 +156,32 @@ class Changes(Loaded):
         added: list[Row] = []
         changed: list[Row] = []
         links = defaultdict[Bulk, list[Row]](list)
-        reserved: list[tuple[Goods, str]] = []
-        released: list[tuple[Goods, str]] = []
+        items = defaultdict[Bulk, list[tuple[Goods, str]]](list)
         for number, loaded in self._changed.items():
             if loaded.record is None:
                 raise LookupError(f"subscription {number} was changed but has no record")
             row = subscription_row(loaded.record, leased=loaded.leased)
             (changed if loaded.stored else added).append(row)
             for old, link in changed_links(loaded.stored, loaded.record.aggregate):
-                if statement := _link_statement(old, link):
-                    links[statement].append(link_row(number, link))
+                if put_link := _link_statement(old, link):
+                    links[put_link].append(link_row(number, link))
             if names := loaded.names:
                 former = loaded.former_names()
-                if names.goods is not former.goods:
-                    reserved += [(goods, number) for goods in names.goods - former.goods]
-                    free = former.goods - names.goods
-                    released += [(goods, number) for goods in free]
-                    self._note_free(free, former=number)
+                for goods in names.goods - former.goods:
+                    reserve = sql.RESERVE if self._is_asked(goods) else sql.RESERVE_UNASKED
+                    items[reserve].append((goods, number))
+                for goods in former.goods - names.goods:
+                    items[sql.RELEASE].append((goods, number))
+                    # this transaction may have reserved the item for another subscription since
+                    if self.reserved.get(goods) == number:
+                        del self.reserved[goods]
                 if names.uses is not former.uses:
                     self.count_uses(names.uses - former.uses, 1)
                     self.count_uses(former.uses - names.uses, -1)
             loaded.note_stored()
         self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter("number")))
-        self._tables.write(sql.RELEASE, item_rows(released))
-        asked = [each for each in reserved if self._is_asked(each[0])]
-        unasked = [each for each in reserved if not self._is_asked(each[0])]
-        self._tables.write(sql.RESERVE, item_rows(asked))
-        self._tables.write(sql.RESERVE_UNASKED, item_rows(unasked))
+        for statement in (sql.RELEASE, sql.RESERVE, sql.RESERVE_UNASKED):
+            self._tables.write(statement, item_rows(items[statement]))
         self._tables.write(sql.PUT_SUBSCRIPTION, changed)
         for statement, rows in links.items():
             self._tables.write(statement, rows)
@@ -193,14 +192,6 @@ class Changes(Loaded):
         type of the new item.
         """
         return not self.asked_goods.isdisjoint((goods, Goods("", goods.serial_number)))
-
-    def _note_free(self, goods: Iterable[Goods], *, former: str) -> None:
-        """Records that the subscription `former` has released the items. Leaves out an item that
-        this transaction has reserved for another subscription since.
-        """
-        for each in goods:
-            if self.reserved.get(each) == former:
-                del self.reserved[each]
 
     def count_uses(self, uses: Iterable[Use], change: int) -> None:
         """Adds `change` to the number of uses of each of these parts of providers."""

@@ -1,4 +1,6 @@
-"""Collects the changes of one transaction and writes them to the tables."""
+"""Collects the changes of one transaction and writes them to the tables. Also reads single rows
+that were not loaded in bulk, and removes old rows.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +44,10 @@ from .work_queries import WorkQueries
 
 
 class Changes(Loaded):
-    """The rows that a transaction has read and changed.
+    """The loaded rows, and the changes that are not written yet.
 
-    `notice`: the notice that the listeners get after the commit. `_changed`: the changed
+    `queue`: the commands that wait for the next group. `notice`: the notice that the listeners get
+    after the commit. `actions`: the actions that were read or changed. `_changed`: the changed
     subscriptions. `_rows`: the changed rows by statement and key. If a row is changed several
     times, only the last change is written.
     """
@@ -63,6 +66,7 @@ class Changes(Loaded):
         self._queue = queue
         self.providers, self.catalogues = providers
         self.notice = Notice()
+        self.actions: dict[int, ActionRecord] = {}
         self.events: list[Event] = []
         self.search = WorkQueries(
             tables, memory=memory, notice=self.notice, now=self.now, steady=self.steady
@@ -82,8 +86,8 @@ class Changes(Loaded):
         return Resets(self._tables, events=self.events)
 
     def others_wait(self) -> bool:
-        """Tells whether commands wait for the next group. A long command that can be continued
-        later then ends soon.
+        """Tells whether commands wait for the next group. If so, a long command that can be
+        continued later ends soon.
         """
         return len(self._queue) > 0
 

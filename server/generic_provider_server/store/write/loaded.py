@@ -1,6 +1,4 @@
-"""Loads the rows that one transaction needs, in bulk, and keeps the loaded subscriptions, lanes and
-actions until the transaction ends.
-"""
+"""Loads the rows that one transaction needs, in bulk, and keeps them until the transaction ends."""
 
 from __future__ import annotations
 
@@ -76,7 +74,6 @@ class Loaded:
         self._memory = memory
         self._shared = shared
         self.loaded: dict[str, LoadedSubscription] = {}
-        self.actions: dict[int, ActionRecord] = {}
         self.scheduled: dict[str, dict[int, ActionRecord]] = {}
         self.request_ids: dict[str, tuple[str, bytes]] = {}
         self.repeated = False

@@ -1,5 +1,5 @@
-"""Collects the changes of one transaction: commands replace values in memory, and `flush` writes
-the changes in bulk.
+"""Defines the transaction of a group: commands replace values in memory, and `flush` writes the
+changes in bulk.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .changes import Changes, changed_links
 
 
 class Transaction(Changes):
-    """The rows of a group and their changes.
+    """The transaction in which the commands of a group run.
 
     The loaded records and lanes are immutable, so a command that is refused before it calls a `put`
     function has changed nothing.

@@ -135,7 +135,8 @@ class Writer:
     def _do(self, asked: Sequence[Asked[Any]]) -> None:
         group = self._blocked.pass_on(asked)
         if group or self._throttle.unsent or self._lost:
-            self._tidy, lock_wait = False, self._lock_waits.first(group)
+            self._tidy = False
+            lock_wait = self._lock_waits.first(group)
             self._answer_soon(group, self._run_group(group, lock_wait=lock_wait))
         elif not self._blocked:
             self._tidy_up()

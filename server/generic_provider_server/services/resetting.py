@@ -26,8 +26,8 @@ from .surveying import Survey, holding_besides, passes_guard, survey
 from .transaction_size import TransactionSize
 
 MOST_SENT, LONGEST = 1_000, 0.1
-"""The greatest number of subscriptions in one transaction, and its longest duration in seconds
-while no other command uses the writer. When another command comes, the transaction ends soon.
+"""The greatest number of subscriptions in one step, and the longest duration of a step in seconds
+while no other command uses the writer. A step ends soon when another command waits.
 """
 QUERIES = 10
 """In the stage COUNT, the number of queries after which the progress is stored."""
@@ -225,16 +225,16 @@ class Resetting:
                 log.exception("not_reset", run=run_id(run.id), subscription=error.subscription)
                 send = replace(send, broken=send.broken | {error.subscription})
             else:
-                await self._note(pace, examined=sent.examined - run.examined if sent else 0)
+                examined = sent.examined - run.examined if sent else 0
+                pace.note(examined)
+                self._transactions.done(examined)
+                await self._pause()
                 return sent
 
-    async def _note(self, pace: Pace, *, examined: int) -> None:
-        """Records the number of examined subscriptions. Pauses while calls change something, but
-        only on SQLite: on PostgreSQL the writer waits for the database half of the time, so calls
-        wait less for the interpreter.
+    async def _pause(self) -> None:
+        """Pauses while calls change something, but only on SQLite: on PostgreSQL the writer waits
+        for the database half of the time, so calls wait less for the interpreter.
         """
-        pace.note(examined)
-        self._transactions.done(examined)
         if not self._store.shared and (pauses := self._calls.pauses()):
             await self._sleep(pauses * self._transactions.seconds)
 

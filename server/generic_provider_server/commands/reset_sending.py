@@ -40,8 +40,8 @@ SKIPPING = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send(Step):
-    """Resets the next subscriptions. If another command waits for the writer, resets only the first
-    of these subscriptions; the next step continues after them.
+    """Resets the next subscriptions. If another command waits, the step ends as soon as it has
+    examined LEAST subscriptions, and the next step continues with the others.
 
     `last`: true if `numbers` contains the last subscriptions of the run. `broken`: subscriptions
     that cannot be read.

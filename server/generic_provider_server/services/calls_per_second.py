@@ -1,4 +1,6 @@
-"""Counts the calls, so that background work pauses longer while there are more calls."""
+"""Counts the calls that change something, so that background work pauses longer while there are
+more such calls.
+"""
 
 from __future__ import annotations
 

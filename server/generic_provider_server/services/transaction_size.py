@@ -15,13 +15,13 @@ makes progress.
 
 
 class TransactionSize:
-    """The size of the transactions of one background task. Until other commands use the writer, the
-    transactions grow until they take the time `longest`, in seconds.
+    """The size of the transactions of one background task.
 
     `size`: how many pieces of work (rows or subscriptions) the next transaction of the task
     processes, from `least` to `most`. The task calls `done` after each transaction. `others`:
     whether other commands have used the writer since the previous call of `done`. `seconds`: the
-    duration of the last transaction, which may also have run other commands.
+    duration of the last transaction, which may also have run other commands. `longest`: while
+    no other commands use the writer, the transactions grow until they take this number of seconds.
     """
 
     def __init__(self, store: Store, *, least: int, most: int, longest: float) -> None:

@@ -1,6 +1,7 @@
-"""Converts reset runs to rows and back, and reads the requests that a run sends again.
+"""Converts definitions, runs and entries of resets to rows and back. The document of a row contains
+the whole value; its columns contain only values that queries need.
 
-The document contains the whole value; the columns contain only values that queries need.
+Also finds, in the rows of requests, the requests that a run has to repeat.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ from ..database.reset_rows import (
 
 
 class Resets:
-    """The definitions and runs of resets within a transaction. The functions `definition` and `run`
-    lock the row that they return until the commit.
+    """The definitions, runs and entries of resets within a transaction. The functions `definition`
+    and `run` lock the row that they return until the commit.
     """
 
     def __init__(self, tables: Tables, *, events: list[Event]) -> None:

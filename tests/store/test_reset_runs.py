@@ -19,6 +19,7 @@ from generic_provider_server.domain.values import Address, RequestOrigin, Reques
 from generic_provider_server.services import resetting
 from generic_provider_server.services.calls_per_second import CallsPerSecond
 from generic_provider_server.services.surveying import survey, totals_of
+from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.read.filters import RequestFilter
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench
@@ -258,6 +259,21 @@ async def test_a_run_pauses_on_sqlite_while_calls_change_something(
     monkeypatch.setattr(CallsPerSecond, "pauses", lambda _: 4.0)
     await runs.run(full=True)
     assert (runs.slept.now > 0) == (not runs.bench.store.shared)
+
+
+async def test_a_run_pauses_only_briefly_after_a_commit_that_stalled(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stall(notice: Notice) -> None:
+        notice.tally.seconds = 60.0
+
+    await runs.outage("S1", "S2")
+    runs.bench.store.listeners.committed.insert(0, stall)
+    monkeypatch.setattr(CallsPerSecond, "pauses", lambda _: 4.0)
+    run = await runs.run()
+
+    assert run.state is RunState.COMPLETED
+    assert runs.slept.now <= 4 * resetting.LONGEST
 
 
 async def test_a_cancelled_run_leaves_its_requests_pending_and_creates_no_more(runs: Runs) -> None:

@@ -233,10 +233,11 @@ class Resetting:
 
     async def _pause(self) -> None:
         """Pauses while calls change something, but only on SQLite: on PostgreSQL the writer waits
-        for the database half of the time, so calls wait less for the interpreter.
+        for the database half of the time, so calls wait less for the interpreter. No pause is
+        longer than after a step of LONGEST seconds, because a commit may stall for a minute.
         """
         if not self._store.shared and (pauses := self._calls.pauses()):
-            await self._sleep(pauses * self._transactions.seconds)
+            await self._sleep(pauses * min(self._transactions.seconds, LONGEST))
 
     async def _next(self, run: RunRecord, limit: int) -> list[str]:
         after, definition = run.cursor, run.definition

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -21,6 +22,8 @@ from generic_provider_server.services.calls_per_second import CallsPerSecond
 from generic_provider_server.services.surveying import survey, totals_of
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.read.filters import RequestFilter
+from generic_provider_server.store.store import Store
+from generic_provider_server.store.write.command import Command
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench
 from support.examples import ADD_NEWS, REMOVE_SPORT, viewer
@@ -274,6 +277,32 @@ async def test_a_run_pauses_only_briefly_after_a_commit_that_stalled(
 
     assert run.state is RunState.COMPLETED
     assert runs.slept.now <= 4 * resetting.LONGEST
+
+
+async def test_two_runs_send_in_turn_so_that_neither_shortens_the_steps_of_the_other(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [f"S{n:02d}" for n in range(60)]
+    await runs.outage(*numbers)
+    sending, most = set[Send](), list[int]()
+    do = Store.do
+
+    async def counting(store: Store, command: Command[Any], **asked: Any) -> Any:
+        if not isinstance(command, Send):
+            return await do(store, command, **asked)
+        sending.add(command)
+        most.append(len(sending))
+        result = await do(store, command, **asked)
+        sending.remove(command)
+        return result
+
+    monkeypatch.setattr(Store, "do", counting)
+    parts = numbers[::2], numbers[1::2]
+    made = [await runs.submit(await runs.define(subscriptions=tuple(part))) for part in parts]
+    await runs.work()
+
+    assert [(await runs.get(run)).requests_created for run in made] == [30, 30]
+    assert max(most) == 1
 
 
 async def test_a_cancelled_run_leaves_its_requests_pending_and_creates_no_more(runs: Runs) -> None:

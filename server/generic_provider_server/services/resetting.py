@@ -81,6 +81,10 @@ class Resetting:
         self._loop = Loop("reset_runs", self.step, seconds=TICK)
         self._calls = CallsPerSecond(store)
         self._transactions = TransactionSize(store, least=LEAST, most=MOST_SENT, longest=LONGEST)
+        self._sending = asyncio.Lock()
+        """The runs of this process send one after the other. Otherwise the step of one run would
+        end soon because the step of another run waits, and two runs would take longer together.
+        """
         self.draining = asyncio.Event()
 
     def start(self) -> None:
@@ -220,7 +224,8 @@ class Resetting:
         send = Send(before=run, numbers=tuple(numbers), last=len(numbers) < most)
         while True:
             try:
-                sent = await self._store.do(send)
+                async with self._sending:
+                    sent = await self._store.do(send)
             except Unprocessable as error:
                 log.exception("not_reset", run=run_id(run.id), subscription=error.subscription)
                 send = replace(send, broken=send.broken | {error.subscription})

@@ -4,6 +4,7 @@ profile.
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import click
@@ -150,3 +151,18 @@ def test_a_token_is_shown_neither_by_the_help_nor_by_the_connection(home: Path) 
 
     assert connection.token == HIDDEN
     assert HIDDEN not in shown.output + repr(connection)
+
+
+def test_certificates_that_grpc_accepts_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = ssl.create_default_context
+
+    def strict(*, cafile: Path) -> ssl.SSLContext:
+        """Returns a context that is strict with every version of Python, as since Python 3.13."""
+        context = default(cafile=cafile)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    context = Connection(server="one.example:1", ca=CERTIFICATES / "ca.pem").context()
+
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT

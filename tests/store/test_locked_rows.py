@@ -202,7 +202,7 @@ async def test_no_process_is_shut_out_while_commits_are_slow(
         connection.execute(SLOW_COMMIT.encode())
 
     async def work(n: int) -> None:
-        for k in range(7):
+        for k in range(5):
             calls = [benches[n].become(viewer(f"S{n}-{k}-{m}")) for m in range(6)]
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             refused = [each for each in outcomes if isinstance(each, BaseException)]

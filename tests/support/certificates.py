@@ -11,7 +11,9 @@ import pytest
 
 NEW = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 CA_USE = "-addext keyUsage=critical,keyCertSign,cRLSign"
-"""Python 3.13 and later accept no CA without this extension."""
+"""Since Python 3.13, the default context of the module `ssl` accepts no CA without this
+extension. A test connects with such a context.
+"""
 
 
 class Authority:

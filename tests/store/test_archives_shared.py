@@ -51,7 +51,7 @@ async def two(url: str, clock: HandClock, tmp_path: Path) -> AsyncIterator[list[
 async def sign_off(archivist: Archivist) -> None:
     life = archivist.bench.store.sign_of_life
     assert life is not None
-    await life.stop()
+    await asyncio.to_thread(life.stop)
 
 
 async def taken_by(archivist: Archivist) -> ArchiveRecord | None:

@@ -393,7 +393,7 @@ async def test_a_reset_run_of_a_process_that_is_gone_is_taken_over(
         await others.work()
         assert (await others.get(run)).requests_created == 2  # the other process works on this run
         assert one.store.sign_of_life is not None
-        await one.store.sign_of_life.stop()
+        await asyncio.to_thread(one.store.sign_of_life.stop)
         await others.work()
         done = await others.get(run)
         assert (done.state, done.requests_created) == (RunState.COMPLETED, 130)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from peewee import Database
@@ -52,35 +53,43 @@ def open_store(
 
 
 def _opened(engine: Engine, memory: Memory, *, url: str, notifications: str, waits: Waits) -> Store:
-    loop, listeners = asyncio.get_running_loop(), Listeners()
+    listeners = Listeners()
     reader: Any = engine.reader()
     queries = Queries(reader, memory)
     queries.refresh()
     facts = {name: bytes(value) for name, value in reader.execute_sql(sql.SETTINGS)}
     queries.close()
-    sign_of_life, listener = None, None
-    if engine.shared:
-        sign_of_life, listener = _connected(
-            url, notifications, memory, waits=waits, listeners=listeners
+    with ExitStack() as started:
+        sign_of_life = None
+        if engine.shared:
+            sign_of_life = _connected(
+                url, notifications, memory, waits=waits, listeners=listeners, started=started
+            )
+        readers = Readers(
+            queries,
+            shared=engine.shared,
+            listeners=listeners,
+            waits=waits,
+            sign_of_life=sign_of_life,
         )
-    readers = Readers(
-        queries, shared=engine.shared, listeners=listeners, waits=waits, sign_of_life=sign_of_life
-    )
-    writer = Writer(engine, memory, loop=loop, listeners=listeners, waits=waits)
-    writer.start()
-    return Store(
-        server=memory.server,
-        shared=engine.shared,
-        writer=writer,
-        listener=listener,
-        memory=memory,
-        readers=readers,
-        store_id=facts["store_id"].hex(),
-        token_key=facts["token_key"],
-        listeners=listeners,
-        waits=waits,
-        sign_of_life=sign_of_life,
-    )
+        started.callback(readers.close)
+        loop = asyncio.get_running_loop()
+        writer = Writer(engine, memory, loop=loop, listeners=listeners, waits=waits)
+        writer.start()
+        started.callback(writer.stop)
+        return Store(
+            server=memory.server,
+            shared=engine.shared,
+            writer=writer,
+            memory=memory,
+            readers=readers,
+            store_id=facts["store_id"].hex(),
+            token_key=facts["token_key"],
+            listeners=listeners,
+            waits=waits,
+            sign_of_life=sign_of_life,
+            parts=started.pop_all(),
+        )
 
 
 def _connected(
@@ -90,29 +99,29 @@ def _connected(
     *,
     waits: Waits,
     listeners: Listeners,
-) -> tuple[SignOfLife, Listener]:
+    started: ExitStack,
+) -> SignOfLife:
     """Starts two threads: one writes the sign of life of this process, and one receives the
-    notifications of the other processes on the same database.
+    notifications of the other processes on the same database. `started`: gets a function for each
+    thread, which ends the thread.
     """
     loop = asyncio.get_running_loop()
     sign_of_life = SignOfLife(
         url, server=memory.server, life=memory.life, waits=waits, loop=loop, listeners=listeners
     )
     sign_of_life.start()
-    try:
-        listener = Listener(
-            checked(notifications),
-            waits=waits,
-            server=memory.server,
-            loop=loop,
-            listeners=listeners,
-            scan_starts=memory.scan_starts,
-        )
-        listener.start()
-    except BaseException:
-        sign_of_life.stopping.set()
-        raise
-    return sign_of_life, listener
+    started.callback(sign_of_life.stop)
+    listener = Listener(
+        checked(notifications),
+        waits=waits,
+        server=memory.server,
+        loop=loop,
+        listeners=listeners,
+        scan_starts=memory.scan_starts,
+    )
+    listener.start()
+    started.callback(listener.stop)
+    return sign_of_life
 
 
 def engine_of(url: str, *, waits: Waits = USUAL) -> Engine:

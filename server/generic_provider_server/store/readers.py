@@ -94,14 +94,14 @@ class Readers:
                 self._queries.refresh()
             return question(self._queries)
 
-    async def close(self) -> None:
-        """Ends all queries, and closes the connections."""
-        for reading in self._running:
+    def close(self) -> None:
+        """Ends all queries, closes the connections, and waits for the end of the threads."""
+        for reading in list(self._running):  # a copy, because the event loop changes the set
             _give_up(reading)
         everyone = threading.Barrier(READERS)
         for _ in range(READERS):
             self._threads.submit(self._close_reader, everyone)
-        await asyncio.to_thread(self._threads.shutdown)
+        self._threads.shutdown()
 
     def _close_reader(self, everyone: threading.Barrier) -> None:
         """Closes the connection of one thread. The barrier makes sure that every thread runs this

@@ -64,7 +64,7 @@ class SignOfLife:
         self._waits = waits
         self._loop = loop
         self._listeners = listeners
-        self.stopping = threading.Event()
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="store-life", daemon=True)
         self._connection: psycopg.Connection[Any] | None = None
         self.lost = False
@@ -82,14 +82,14 @@ class SignOfLife:
             raise StoreLost(str(error)) from error
         self._thread.start()
 
-    async def stop(self) -> None:
-        """Ends the thread, and removes the sign of life."""
-        self.stopping.set()
-        await asyncio.to_thread(self._thread.join)
+    def stop(self) -> None:
+        """Ends the thread, which removes the sign of life, and waits for the end of the thread."""
+        self._stopping.set()
+        self._thread.join()
 
     def _work(self) -> None:
         pause = self._waits.beat
-        while not self.stopping.wait(pause):
+        while not self._stopping.wait(pause):
             pause = self._waits.beat if self._try() else self._waits.beat / 8
         try:
             if self._connection is not None:

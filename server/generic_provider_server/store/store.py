@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TypeVar
 
@@ -13,7 +14,6 @@ from ..domain.values import Instant
 from .database.engine import StoreDamaged, StoreGone, StoreLost
 from .memory.memory import Memory
 from .memory.set_aside import DELIVERY, SetAside
-from .notices.listener import Listener
 from .notices.listeners import Listeners
 from .read.queries import Queries
 from .readers import Readers
@@ -30,7 +30,8 @@ class Store:
     event loop.
 
     `id`: the id of the store itself. `server`: the id of this process. `shared`: true if other
-    processes may use the same database. `sign_of_life`: None if `shared` is false.
+    processes may use the same database. `sign_of_life`: None if `shared` is false. `parts`: closing
+    this stack ends all threads of the store, and waits for their end.
     """
 
     def __init__(
@@ -39,7 +40,6 @@ class Store:
         server: str,
         shared: bool,
         writer: Writer,
-        listener: Listener | None,
         memory: Memory,
         readers: Readers,
         store_id: str,
@@ -47,19 +47,20 @@ class Store:
         listeners: Listeners,
         waits: Waits,
         sign_of_life: SignOfLife | None,
+        parts: ExitStack,
     ) -> None:
         self.server = server
         self.shared = shared
         self.listeners = listeners
         self._writer = writer
-        self._listener = listener
         self._memory = memory
         self._readers = readers
         self.id = store_id
         self.token_key = token_key
         self.waits = waits
         self.sign_of_life = sign_of_life
-        self._closed = False
+        self._parts = parts
+        self._closing: asyncio.Future[None] | None = None
 
     @property
     def providers(self) -> Mapping[str, ProviderRecord]:
@@ -169,13 +170,13 @@ class Store:
         return self._memory.set_asides.entries(now=self._memory.now())
 
     async def close(self) -> None:
-        """Closes the store. This function may be called more than once."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._listener is not None:
-            await self._listener.stop()
-        await self._readers.close()
-        await self._writer.stop()
-        if self.sign_of_life is not None:
-            await self.sign_of_life.stop()
+        """Closes the store. This function may be called more than once; each call returns when the
+        store is closed.
+
+        If the task that waits is cancelled, the closing goes on. The end of the event loop waits
+        for the closing, so that no thread of the store calls an event loop that has ended.
+        """
+        if self._closing is None:
+            loop = asyncio.get_running_loop()
+            self._closing = loop.run_in_executor(None, self._parts.close)
+        await asyncio.shield(self._closing)

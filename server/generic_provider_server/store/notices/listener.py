@@ -59,9 +59,10 @@ class Listener:
             raise StoreLost(str(error)) from error
         self._thread.start()
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
+        """Ends the thread, and waits for its end."""
         self._stopping.set()
-        await asyncio.to_thread(self._thread.join)
+        self._thread.join()
 
     def _work(self) -> None:
         while not self._stopping.is_set():

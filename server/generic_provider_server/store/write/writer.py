@@ -91,12 +91,12 @@ class Writer:
     def start(self) -> None:
         self._thread.start()
 
-    async def stop(self) -> None:
-        """Runs the queued commands, then ends the thread."""
+    def stop(self) -> None:
+        """Runs the queued commands, ends the thread, and waits for its end."""
         with self._wanted:
             self._stopping = True
             self._wanted.notify()
-        await asyncio.to_thread(self._thread.join)
+        self._thread.join()
 
     def check(self) -> None:
         """Raises StoreFailed if the thread has ended after an unexpected error, StoreGone if the

@@ -23,6 +23,8 @@ from .files.provider_file import read_provider
 from .files.text import FILE
 from .values import Named, NamedOption, Seconds
 
+INCOMPLETE = "the adapter refused requests that tests need, so the check is not complete"
+
 
 def _address(ctx: click.Context, param: click.Parameter, listen: str) -> str:
     try:
@@ -107,7 +109,7 @@ def check(
     """Test your adapter with a server that causes faults. Checks the rules of docs/adapters.md.
 
     The server invents its subscribers: connect the adapter to a test platform. The exit code is 1
-    if the adapter breaks a rule, or does not connect.
+    if the adapter breaks a rule, refuses a request that tests need, or does not connect.
     """
     terms = Terms(
         offer=_offer(provider_file, service),
@@ -118,32 +120,37 @@ def check(
         first_stream=timedelta(seconds=wait),
         slow=slow,
     )
-    verdicts = _verdicts(listen, terms, junit=junit, as_json=as_json)
+    verdicts, refused = _verdicts(listen, terms, junit=junit, as_json=as_json)
     if as_json:
         for verdict in verdicts:
             say(json_line(verdict._asdict()))
     else:
         show_table(("rule", "asks", "verdict", "seen"), verdicts)
+    if refused:
+        raise click.ClickException(refused)
     if any(verdict.word == "broken" for verdict in verdicts):
         sys.exit(REFUSED)
 
 
-def _verdicts(listen: str, terms: Terms, *, junit: Path | None, as_json: bool) -> list[RuleVerdict]:
-    """Runs the check, and returns the verdict on each rule. If `junit` is given, also writes the
-    verdicts to this file.
+def _verdicts(
+    listen: str, terms: Terms, *, junit: Path | None, as_json: bool
+) -> tuple[list[RuleVerdict], str]:
+    """Runs the check. Returns the verdict on each rule, and an error if the adapter refused a
+    request that tests need. If `junit` is given, also writes the verdicts to this file.
     """
     if junit:
         # If the file cannot be written, the command fails now and not after the check.
         junit.touch()
     try:
-        verdicts = asyncio.run(_check(listen, terms, as_json=as_json))
+        verdicts, is_complete = asyncio.run(_check(listen, terms, as_json=as_json))
     except NotJudged as error:
         if junit:
             write_junit([], junit, error=str(error))
         raise click.ClickException(str(error)) from None
+    refused = "" if is_complete else INCOMPLETE
     if junit:
-        write_junit(verdicts, junit)
-    return verdicts
+        write_junit(verdicts, junit, error=refused)
+    return verdicts, refused
 
 
 def _offer(file: Path | None, service: str | None) -> Offer:
@@ -153,9 +160,10 @@ def _offer(file: Path | None, service: str | None) -> Offer:
         raise click.BadParameter(str(wrong), param_hint="--service") from None
 
 
-async def _check(listen: str, terms: Terms, *, as_json: bool) -> list[RuleVerdict]:
-    """Runs the check, and returns the verdict on each rule. Prints the progress: on standard error
-    if `as_json` is True, otherwise on standard output.
+async def _check(listen: str, terms: Terms, *, as_json: bool) -> tuple[list[RuleVerdict], bool]:
+    """Runs the check. Returns the verdict on each rule, and whether the adapter accepted all
+    requests that the tests needed. Prints the progress: on standard error if `as_json` is True,
+    otherwise on standard output.
     """
     from ..listening import check_free  # noqa: PLC0415 - imports the server's log
 
@@ -163,4 +171,5 @@ async def _check(listen: str, terms: Terms, *, as_json: bool) -> list[RuleVerdic
     async with checking(listen, terms=terms) as played:
         say(f"waiting for an adapter on {played.address}", err=as_json)
         say(f"testing {await played.connected()}", err=as_json)
-        return await played.verdicts(tell=lambda name: say(f"  {name}", err=as_json))
+        verdicts = await played.verdicts(tell=lambda name: say(f"  {name}", err=as_json))
+        return verdicts, played.complete

@@ -12,7 +12,7 @@ from generic_provider.v1 import resources_pb2 as resources
 from .fake_service import Answer
 from .lease import CheckedLease
 from .rules import Broken
-from .scenario_steps import UNKNOWN, Play, said
+from .scenario_steps import UNKNOWN, Play, refused, said
 from .subscriber import Subscriber
 
 MOST_REPEATS = 3
@@ -24,6 +24,12 @@ VERDICTS = (
     v1.RESPONSE_CODE_NOT_FOUND,
     v1.RESPONSE_CODE_INVALID,
 )
+HELD = frozenset(
+    {resources.REQUEST_TYPE_ADD_INSTALLED_ITEM, resources.REQUEST_TYPE_BECOME_SUBSCRIBER}
+)
+"""A newcomer's BECOME_SUBSCRIBER has the effects of the requests of these types already."""
+OPTIONAL = frozenset({resources.REQUEST_TYPE_REMOVE_INSTALLED_ITEM})
+"""An adapter need not apply requests of these types."""
 COMES_AGAIN = frozenset({v1.RESPONSE_CODE_STALE, v1.RESPONSE_CODE_OUT_OF_ORDER})
 
 
@@ -81,11 +87,17 @@ async def done_twice(play: Play) -> None:
 
 async def _twice(play: Play, one: Subscriber, kind: resources.RequestType.ValueType) -> None:
     name = resources.RequestType.Name(kind).removeprefix("REQUEST_TYPE_")
-    answer = await play.settled(one.of(kind), rule=5)
+    request = one.of(kind)
+    answer = await play.settled(request, rule=5)
     if said(answer) == UNKNOWN:  # rule 12 demands this answer if the adapter does not know the type
         play.findings.not_seen(5, f"{name}, which was answered {UNKNOWN}")
         return
     which = "first"
+    if answer.status != v1.RESPONSE_STATUS_ACCEPTED and kind not in HELD:
+        if kind not in OPTIONAL:
+            raise refused(request, answer, rule=5)
+        play.findings.not_seen(5, f"{name}, which was answered {said(answer)}")
+        return
     if answer.status == v1.RESPONSE_STATUS_ACCEPTED:
         which = "second"
         answer = await play.settled(one.of(kind), rule=5)
@@ -154,7 +166,12 @@ async def lost_answers(play: Play) -> None:
         lambda: all(len(answers(request)) > 1 for _, request in played), seconds=play.patience
     )
     for status, request in played:
-        _judge_lost(play, answers(request), lost=status.name)
+        if answers(request):
+            _judge_lost(play, answers(request), lost=status.name)
+        else:
+            told = f"{request.number} was not answered within {play.patience:g} s"
+            play.findings.broken(3, told)
+            play.findings.not_seen(8, f"a lost answer: {told}")
 
 
 def _judge_lost(play: Play, answers: Sequence[Answer], *, lost: str) -> None:
@@ -173,6 +190,7 @@ def _judge_lost(play: Play, answers: Sequence[Answer], *, lost: str) -> None:
 
 async def verdicts(play: Play) -> None:
     played = []
+    first = await play.newcomer(rule=9)
     for code in VERDICTS:
         request = (await play.newcomer(rule=9)).activate()
         play.service.forced[request.number] = code
@@ -191,5 +209,5 @@ async def verdicts(play: Play) -> None:
     for code, request in played:
         if code in COMES_AGAIN:
             await play.answered(await play.give(request), rule=9)
-    await play.newcomer(rule=9)
+    await play.settled(first.become(), rule=9)
     play.findings.kept(9, "continued after STALE, OUT_OF_ORDER, CONFLICT, NOT_FOUND and INVALID")

@@ -13,7 +13,7 @@ from generic_provider.v1.provisioning_service_pb2_grpc import (
 
 from . import answering, connecting, working
 from .fake_service import FakeService
-from .rules import Broken, Findings, Gone, RuleVerdict
+from .rules import Broken, Findings, Gone, RuleVerdict, Untested
 from .scenario_steps import LEAST_CREDIT, Play, Terms
 
 GRACE_SECONDS = 1.0
@@ -68,6 +68,11 @@ class Check:
             raise NotJudged(f"max_in_flight must be {LEAST_CREDIT} at least for this check")
         return request.adapter
 
+    @property
+    def complete(self) -> bool:
+        """Tells whether the adapter accepted all requests that the scenarios needed."""
+        return self._findings.complete
+
     async def verdicts(self, *, tell: Tell = lambda _: None) -> list[RuleVerdict]:
         for name, scenario in SCENARIOS:
             tell(name)
@@ -79,6 +84,8 @@ class Check:
                 break
             except Broken as broken:
                 self._findings.broken(broken.rule, str(broken))
+            except Untested as untested:
+                self._findings.untested(untested.rule, str(untested))
         return self._findings.verdicts()
 
 

@@ -33,14 +33,13 @@ PADDING = (b"\x7a\x7f" + bytes(127)) * 15_000
 
 
 async def large_message(play: Play) -> None:
-    stream = await play.stream()
+    one, stream = await play.newcomer(rule=2), await play.stream()
     padded = heartbeat().heartbeat
     padded.MergeFromString(PADDING)
     stream.say(Message(heartbeat=padded))
-    one = await play.newcomer(rule=2)
+    await play.answered(await play.give(one.activate()), rule=2)
     if not stream.open and not stream.stopped:
         raise Broken(2, "a message of 1.9 MB ended the stream")
-    await play.answered(await play.give(one.activate()), rule=2)
     play.findings.kept(2, "a message of 1.9 MB was received; this check cannot observe pings")
 
 

@@ -37,6 +37,14 @@ class Gone(Broken):
     """The adapter has no stream any more, so no further scenario can run."""
 
 
+class Untested(Exception):
+    """The adapter refused a request that the scenario needs, so the rule cannot be tested."""
+
+    def __init__(self, rule: int, why: str) -> None:
+        super().__init__(why)
+        self.rule = rule
+
+
 class RuleVerdict(NamedTuple):
     rule: int
     asks: str
@@ -49,9 +57,12 @@ class Findings:
 
     One violation of a rule is enough for the verdict that the adapter breaks the rule. Without a
     violation, one proof is enough for the verdict that the adapter keeps the rule.
+
+    `complete`: False if a scenario could not continue, because the adapter refused a request.
     """
 
     def __init__(self) -> None:
+        self.complete = True
         self._found: defaultdict[tuple[int, Word], list[str]] = defaultdict(list)
 
     def kept(self, rule: int, what: str) -> None:
@@ -62,6 +73,10 @@ class Findings:
 
     def not_seen(self, rule: int, why: str) -> None:
         self._found[rule, "not seen"].append(why)
+
+    def untested(self, rule: int, why: str) -> None:
+        self.not_seen(rule, why)
+        self.complete = False
 
     def ended_early(self, why: str) -> None:
         """Names the reason at all rules about which nothing was observed."""

@@ -15,7 +15,7 @@ from generic_provider.v1.resources_pb2 import ProvisioningRequest, RequestType
 from .fake_service import Answer, FakeService
 from .lease import CheckedLease, CheckedStream
 from .named_parts import Offer
-from .rules import Broken, Findings, Gone
+from .rules import Broken, Findings, Gone, Untested
 from .subscriber import Subscriber
 
 QUIET_SECONDS = 1.0
@@ -98,7 +98,8 @@ class Play:
         """Waits until every request of the lease is answered, or until `up_to` is answered. If the
         lease ends earlier, for example because its stream ends or because the adapter answers
         RETRY_LATER, hands the other requests over again, as the service does. Returns the newest
-        lease. Raises Broken for `rule` if a request is not answered, or is rejected.
+        lease. Raises Broken for `rule` if a request is not answered, and Untested if a request is
+        rejected, or is answered RETRY_LATER each time.
         """
         last = up_to.number if up_to else lease.requests[-1].number
         for given in range(1, MOST_GIVEN + 1):
@@ -107,6 +108,7 @@ class Play:
                 break
             left = self._left_of(lease, rule=rule)
             if given == MOST_GIVEN:
+                self._check_retried(left[0], lease, rule=rule)
                 told = f"{left[0].number} was handed over {MOST_GIVEN} times{self._met(left[0])}"
                 raise Broken(rule, told)
             if left[0].number not in lease.waiting:
@@ -126,23 +128,29 @@ class Play:
 
     def _left_of(self, lease: CheckedLease, *, rule: int) -> list[ProvisioningRequest]:
         """Returns the requests of an ended lease that the service would hand over again. Raises
-        Broken for `rule` if the adapter has rejected one, because the scenario needs requests that
-        the platform accepts.
+        Untested for `rule` if the adapter has rejected one, because the scenario needs requests
+        that the platform accepts.
         """
         left = []
         for request in lease.requests:
             answers = [e for e in self.service.answers_to(request) if e.token == lease.token]
             if answers and answers[-1].status == v1.RESPONSE_STATUS_REJECTED:
-                kind = RequestType.Name(request.type).removeprefix("REQUEST_TYPE_")
-                what = f"{kind} {request.service.service}".rstrip()
-                told = f"{what} was answered {said(answers[-1])}, so this rule could not be tested"
-                if request.HasField("service"):
-                    told += "; --service names a service that the platform accepts"
-                raise Broken(rule, told)
+                raise refused(request, answers[-1], rule=rule)
             retried = answers and answers[-1].status == v1.RESPONSE_STATUS_RETRY_LATER
             if retried or request.number in lease.waiting:
                 left.append(request)
         return left
+
+    def _check_retried(
+        self, request: ProvisioningRequest, lease: CheckedLease, *, rule: int
+    ) -> None:
+        """Raises Untested for `rule` if the last answer to the request is RETRY_LATER, and was
+        given in time.
+        """
+        for answer in self.service.answers_to(request)[-1:]:
+            retried = answer.status == v1.RESPONSE_STATUS_RETRY_LATER
+            if retried and answer.token == lease.token and answer.code == v1.RESPONSE_CODE_APPLIED:
+                raise refused(request, answer, rule=rule)
 
     def _met(self, request: ProvisioningRequest) -> str:
         """Describes the newest answer to the request, with its verdict; empty without an answer."""
@@ -172,14 +180,20 @@ class Play:
             await self.quiet()
 
     async def newcomer(self, *, rule: int) -> Subscriber:
-        """Creates a subscriber on the platform. Raises Broken for `rule` if the adapter does not
-        answer the BECOME_SUBSCRIBER.
+        """Creates a subscriber on the platform, for a test of `rule`. Raises Untested for `rule` if
+        the adapter refuses the BECOME_SUBSCRIBER. Raises Broken for rule 3 if the adapter does not
+        answer, because the test of `rule` has not begun.
         """
         stream = await self.stream()
         one = Subscriber(stream.request.provider, self._numbers, offer=self.terms.offer)
-        answer = await self.settled(one.become(), rule=rule)
+        request = one.become()
+        try:
+            answer = await self.settled(request, rule=3)
+        except Broken as broken:
+            self.findings.not_seen(rule, f"a test that could not begin: {broken}")
+            raise
         if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
-            raise Broken(5, f"BECOME_SUBSCRIBER was answered {said(answer)}")
+            raise refused(request, answer, rule=rule)
         one.account_number = answer.account_number
         return one
 
@@ -198,6 +212,15 @@ def _ended_or_answered(lease: CheckedLease) -> Callable[[], bool]:
     """Returns a function that tells whether the lease has ended, or got a further answer."""
     before = len(lease.waiting)
     return lambda: not lease.live or len(lease.waiting) < before
+
+
+def refused(request: ProvisioningRequest, answer: Answer, *, rule: int) -> Untested:
+    kind = RequestType.Name(request.type).removeprefix("REQUEST_TYPE_")
+    what = f"{kind} {request.service.service}".rstrip()
+    told = f"{what} was answered {said(answer)}, so the test could not continue"
+    if request.HasField("service"):
+        told += "; --service names a service that the platform accepts"
+    return Untested(rule, told)
 
 
 def said(answer: Answer) -> str:

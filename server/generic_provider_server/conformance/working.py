@@ -8,7 +8,7 @@ from generic_provider.v1 import provisioning_service_pb2 as v1
 
 from .lease import CheckedLease, now
 from .rules import Broken
-from .scenario_steps import Play
+from .scenario_steps import Play, said
 from .subscriber import Subscriber
 
 AGAIN_SECONDS = 0.3
@@ -95,8 +95,9 @@ async def _extended(play: Play, lease: CheckedLease) -> None:
     if lease.extended_at:
         after = lease.extended_at[0] - lease.given_at
         play.findings.kept(7, f"a lease of {lease.seconds:.1f} s was extended after {after:.1f} s")
-    elif lease.done and took < lease.seconds / 3:
-        play.findings.not_seen(7, TOO_QUICK)
+    elif took < lease.seconds / 3:
+        ended = f"work that lasts: the lease ended after {took:.1f} s"
+        play.findings.not_seen(7, TOO_QUICK if lease.done else ended)
     elif not lease.done:
         play.findings.broken(7, f"a lease of {lease.seconds:.1f} s ran out during the work on it")
     else:
@@ -210,7 +211,11 @@ async def platform_down(play: Play) -> None:
     lease = await play.give(request, one.deactivate())
     stage = play.service
     await stage.until(lambda: lease.released or stage.answers_to(request), seconds=play.patience)
-    if stage.answers_to(request):
+    answers = stage.answers_to(request)
+    if answers and answers[0].status == v1.RESPONSE_STATUS_ACCEPTED:
+        play.findings.not_seen(10, f"an outage: {play.terms.down} was answered {said(answers[0])}")
+        return
+    if answers:
         raise Broken(10, f"{request.number} was answered, though the platform was down")
     if not lease.released:
         raise Broken(10, "the platform is down, and the lease was not released")

@@ -4,10 +4,13 @@ ends.
 
 from __future__ import annotations
 
+import asyncio
+import re
 import signal
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from generic_provider import (
     Distributor,
     Event,
     EventKind,
+    Internal,
     Provider,
     ProvisioningResponse,
     ResetRunDefinition,
@@ -38,6 +42,7 @@ from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServic
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.rpc.events import EventStreams
+from generic_provider_server.store.opening import engine_of
 from support.processes import Server
 from support.shop import Shop
 
@@ -273,3 +278,66 @@ async def test_a_watcher_that_does_not_read_does_not_delay_a_shutdown(url: str) 
 async def _become_large(crm: AsyncClient, batch: int) -> None:
     numbers = [f"S{batch}-{n}" for n in range(500)]
     await crm.batch_perform([actions.request(BECOME_LARGE, subscription=n) for n in numbers])
+
+
+DAMAGE = """
+CREATE TRIGGER damage AFTER INSERT ON event WHEN instr(NEW.document, 'damaged') BEGIN
+    UPDATE event SET document = CAST('{}' AS BLOB) WHERE number = NEW.number;
+END"""
+"""Replaces each new row of events that contains the word 'damaged' by a row that cannot be
+decoded.
+"""
+
+
+async def until_it_fails(events: AsyncIterator[Event]) -> tuple[list[str], Internal]:
+    """Returns the subscriptions of the events, and the error that ends the stream."""
+    found = dict[str, None]()
+    try:
+        async for event in events:
+            found[event.subscription] = None
+    except Internal as error:
+        return [*filter(None, found)], error
+    raise AssertionError("the iterator has ended")
+
+
+async def test_a_stream_ends_at_a_row_of_events_that_cannot_be_decoded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A watcher must not miss events without knowing it. Watchers who begin after the row get later
+    events.
+    """
+    file = tmp_path / "store.db"
+    settings = Settings(listen="127.0.0.1:0", database=f"sqlite:///{file}")
+    engine = engine_of(settings.database)
+    engine.prepare()
+    engine.close()
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute(DAMAGE)
+    kinds = [EventKind.ACTION_EXECUTED]
+    async with (
+        asyncio.timeout(30),
+        running(settings) as address,
+        AsyncClient(address) as crm,
+        AsyncClient(address) as other,
+    ):
+        await Shop(address, crm).open()
+        (before,) = await first(crm.watch_events(from_beginning=True), 1)
+        following = asyncio.create_task(until_it_fails(crm.watch_events(start_after=before.cursor)))
+        await crm.perform(BECOME, subscription="S1")
+        await crm.perform(BECOME, subscription="S2", reference="damaged")
+        heard, error = await following
+        assert heard == ["S1"]
+        assert error.code is grpc.StatusCode.INTERNAL
+
+        later = asyncio.create_task(first(other.watch_events(kinds=kinds), 1))
+        while not later.done():
+            await crm.perform(BECOME)
+            await asyncio.sleep(0.05)
+        (event,) = await later
+        assert event.subscription not in {"S1", "S2"}
+
+        heard, again = await until_it_fails(crm.watch_events(from_beginning=True))
+        assert heard == ["S1"]
+    log = capsys.readouterr()
+    assert re.search(r"row \d+ of the table event cannot be decoded", log.out + log.err)
+    assert all(str(each.metadata["error"]) in log.out + log.err for each in (error, again))

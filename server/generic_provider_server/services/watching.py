@@ -14,7 +14,7 @@ from operator import methodcaller
 from typing import Any, TypeVar
 
 from ..domain.refusals import Reason, Refused
-from ..store.read.events import MOST_ROWS, Bounds, EventRows, StoredEvents
+from ..store.read.events import MOST_ROWS, Bounds, EventRows, StoredEvents, UnreadableEvents
 from ..store.read.queries import Queries
 from ..store.store import Store
 from .event_places import BEGINNING, Drain, EventPlace, Heartbeat, PlacedEvent, Sent, Wanted
@@ -133,7 +133,8 @@ class Watching:
         """Yields the events after `start`, with heartbeats in between.
 
         If `start` is None, yields new events only. Raises Refused if the place `start` is unknown,
-        or if events after this place were removed.
+        or if events after this place were removed. Raises UnreadableEvents at a row that cannot be
+        decoded, because a watcher must not miss events without knowing it.
         """
         bounds = await self.read(methodcaller("event_bounds"))
         place = self._checked(start, bounds)
@@ -228,8 +229,12 @@ class Watching:
             read: EventRows = await self._store.read(methodcaller("event_rows", first))
         except Refused as lost:
             for waiting in self._waiting:
-                if not waiting.found.done():
-                    waiting.found.set_exception(lost)
+                _set_error(waiting, lost)
+            raise
+        except UnreadableEvents as unreadable:
+            self._changed.set()
+            if first <= self._next <= unreadable.row:
+                self._pass_over(unreadable)
             raise
         if self._next < first:
             # During the query the last watcher left, and a new watcher began. The new watcher needs
@@ -241,6 +246,17 @@ class Watching:
                 self._announce(row)
         if read.more:
             self._changed.set()
+
+    def _pass_over(self, unreadable: UnreadableEvents) -> None:
+        """Ends the streams that wait for the row, and continues with the next row, so that watchers
+        who have begun after the row get later events. Clears the cache, because the cache must have
+        no gap: a watcher that has not got all events reads the row by itself, and fails.
+        """
+        for waiting in self._waiting:
+            if waiting.first <= unreadable.row:
+                _set_error(waiting, unreadable)
+        self._recent.clear()
+        self._next = unreadable.row + 1
 
     def _announce(self, row: StoredEvents) -> None:
         self._recent.append(row)
@@ -279,6 +295,11 @@ def _unknown(cursor: str) -> Refused:
 def _set_row(waiting: _Waiting, row: int) -> None:
     if not waiting.found.done():
         waiting.found.set_result(row)
+
+
+def _set_error(waiting: _Waiting, error: Exception) -> None:
+    if not waiting.found.done():
+        waiting.found.set_exception(error)
 
 
 def _placed(row: StoredEvents, place: EventPlace, wanted: Wanted) -> list[PlacedEvent]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
+from msgspec import MsgspecError
 from peewee import fn
 
 from ...domain.subscription.events import Event
@@ -48,6 +49,14 @@ class EventRows(NamedTuple):
     more: bool
 
 
+class UnreadableEvents(Exception):
+    """A row of events cannot be decoded. `row`: the number of the row."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__(f"row {row} of the table event cannot be decoded")
+        self.row = row
+
+
 class EventQueries(BaseQueries):
     def event_bounds(self) -> Bounds:
         """Returns the bounds of the stored rows. If no row is stored, both bounds are the number of
@@ -60,13 +69,19 @@ class EventQueries(BaseQueries):
 
     def event_rows(self, first: int) -> EventRows:
         """Returns stored rows from the number `first` on, in ascending order: at least one row, if
-        there is such a row.
+        there is such a row. Raises UnreadableEvents if the first of these rows cannot be decoded.
         """
         sizes = self._select(sql.EVENT_SIZES, first, MOST_ROWS)
         totals = list(accumulate(size for _, size in sizes))
         fitting = max(1, bisect_right(totals, MOST_BYTES))
         rows = self._select(sql.EVENTS, first, sizes[:fitting][-1].number) if sizes else []
-        stored = [
-            StoredEvents(row.number, row.time, events_of(bytes(row.document))) for row in rows
-        ]
+        stored = list[StoredEvents]()
+        for row in rows:
+            try:
+                events = events_of(bytes(row.document))
+            except MsgspecError as error:
+                if stored:
+                    return EventRows(stored, more=True)
+                raise UnreadableEvents(row.number) from error
+            stored.append(StoredEvents(row.number, row.time, events))
         return EventRows(stored, more=len(sizes) == MOST_ROWS or fitting < len(sizes))

@@ -123,6 +123,11 @@ def _check_audit(server: Server) -> None:
     wait_until(lambda: bool(told_as_json(*refused, server=server)), what="the entry is written")
     in_small_letters = (*about, "--refused", "--code=failed-precondition")
     assert told_as_json(*in_small_letters, server=server) == told_as_json(*refused, server=server)
+    for codes in (["--code=CHECKSUM_MISMATCH"], ["--code=checksum-mismatch", "--code=aborted"]):
+        assert told_as_json(*about, *codes, server=server) == told_as_json(*refused, server=server)
+    both = told_as_json(*about, "--code=OK", "--code=CHECKSUM_MISMATCH", server=server)
+    assert [each["code"] for each in both] == ["OK", "FAILED_PRECONDITION"]
+    assert told_as_json(*about, "--code=ETAG_MISMATCH", server=server) == []
     table = run(*about, server=server).stdout.splitlines()
     assert table[0].split() == [
         *("time", "call", "caller", "performed", "by", "provider"),

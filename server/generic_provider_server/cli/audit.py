@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import click
@@ -11,11 +11,14 @@ import grpc
 from generic_provider import AuditEntry, Client, ErrorReason
 
 from ..desk.output import Output, json_line, moment, plain, say, write_csv
-from .listing import explain_nothing, limit_option, page_size, within
+from .listing import LARGEST_PAGE, explain_nothing, limit_option, page_size, within
 from .remote import remote
-from .values import INSTANT, Named, NamedOption
+from .values import INSTANT, Named
 
 CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+STATUSES = [code.name for code in grpc.StatusCode]
+REASONS = [name for name in vars(ErrorReason) if name.isupper() and name not in STATUSES]
+"""The reasons, without the reasons that have the same name as their status."""
 
 
 def outcome(entry: AuditEntry) -> str:
@@ -88,11 +91,11 @@ def audit() -> None:
 @click.option(
     "--code",
     "codes",
-    cls=NamedOption,
-    type=Named(only=[each.name for each in grpc.StatusCode]),
+    type=Named(only=[*STATUSES, *REASONS]),
     multiple=True,
     metavar="CODE",
-    help="Only calls with this status, for example PERMISSION_DENIED.",
+    help="Only calls with this status, for example FAILED_PRECONDITION, or with this reason of "
+    "the refusal, for example ITEM_IN_USE.",
 )
 @click.option("--refused", is_flag=True, help="Only calls that were refused as a whole or in part.")
 @click.option("--time-from", type=INSTANT, help="Only calls that began at or after this time.")
@@ -111,8 +114,7 @@ def list_(
     **filters: Any,
 ) -> None:
     """List entries of the audit trail, newest first."""
-    chosen = [grpc.StatusCode[name] for name in codes]
-    found = client.list_audit_entries(**filters, codes=chosen, page_size=page_size(limit))
+    found = _with_code(codes, client, filters, limit=limit)
     entries = within(limit, found)
     if as_csv:
         write_csv(CSV_COLUMNS, ([cell(each) for cell in CSV_COLUMNS.values()] for each in entries))
@@ -121,3 +123,20 @@ def list_(
             say(json_line({**plain(each), "code": code(each)}))
     elif not output.messages(entries, COLUMNS):
         explain_nothing(client, filters)
+
+
+def _with_code(
+    codes: Collection[str], client: Client, filters: Mapping[str, Any], *, limit: int
+) -> Iterable[AuditEntry]:
+    """Yields the entries whose status or reason is in `codes`, or all entries if `codes` is empty.
+
+    The server has no filter for reasons, but it finds the refused calls. So for a reason this
+    function reads the refused calls, and leaves out the calls with other reasons.
+    """
+    if not set(codes) & set(REASONS):
+        statuses = [grpc.StatusCode[name] for name in codes]
+        return client.list_audit_entries(**filters, codes=statuses, page_size=page_size(limit))
+    if not set(codes) & {"OK"}:
+        filters = {**filters, "refused": True}
+    found = client.list_audit_entries(**filters, page_size=LARGEST_PAGE)
+    return (each for each in found if code(each) in codes or outcome(each) in codes)

@@ -34,6 +34,7 @@ from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.archives.lines import RequestLine, RunLine, number_of
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.database.bulk import Bulk
+from generic_provider_server.store.database.connections import connect
 from generic_provider_server.store.database.sqlite import SqliteTables, _spoken
 from generic_provider_server.store.opening import engine_of, open_store
 from generic_provider_server.store.read.archivable import MOST_ROWS
@@ -381,7 +382,7 @@ def _plans(url: str, asked: Asked) -> Iterator[tuple[str, list[str]]]:
             for statement, parameters in asked.items():
                 yield statement, list(_explained_by_sqlite(sqlite, statement, parameters))
         return
-    with psycopg.connect(url, autocommit=True) as postgres:
+    with connect(url) as postgres:
         for statement, parameters in asked.items():
             yield statement, list(_explained_by_postgresql(postgres, statement, parameters))
 

@@ -221,6 +221,26 @@ def test_texts_have_the_same_order_on_each_postgresql(postgres_url: str) -> None
     assert other == []
 
 
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        ("SELECT unnest(?::bytea[]) AS e", [b"", b'\0\xff"\\', None, b"\1" * 9999]),
+        ("SELECT unnest(?::bytea[]) AS e", [None, None]),
+        ("SELECT unnest(?::bytea[]) AS e", []),
+        ("SELECT unnest(?::text[]) AS e", ["", "NULL", None, '{"\\é\n,']),
+        ("SELECT unnest(?::bigint[]) AS e", [0, -1, None, 2**63 - 1]),
+    ],
+)
+def test_postgresql_gets_a_list_as_an_array(
+    postgres_url: str, statement: str, values: list[object]
+) -> None:
+    engine = engine_of(postgres_url)
+    with engine.transaction() as (tables, _):
+        found = tables.select(statement, (values,))
+    engine.close()
+    assert [row.e for row in found] == values
+
+
 def stored(engine: Engine, statement: Bulk, row: Row, select: str) -> Any:
     """Writes the row, and returns it as it is read afterwards. No value in the row may be empty or
     0, so that a value that is not stored is noticed.

@@ -12,9 +12,10 @@ from typing import Any
 import psycopg
 from peewee import PostgresqlDatabase
 from psycopg.generators import send
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 
 from ..waits import USUAL, Waits
+from .arrays import ByteArray, ByteArrayDumper
 from .engine import UnsupportedDatabase
 from .urls import hidden
 
@@ -61,6 +62,7 @@ def connect(url: str, *, waits: Waits = USUAL) -> psycopg.Connection[Any]:
     """
     made = _Connection.connect(url, autocommit=True, **_options(url, waits=waits))
     made.answer_seconds = waits.patience
+    made.adapters.register_dumper(ByteArray, ByteArrayDumper)
     return made
 
 
@@ -124,6 +126,16 @@ class _Connection(psycopg.Connection[Any]):
             yield pipeline
 
 
+class _BinaryCursor(psycopg.Cursor[Any]):
+    """A cursor that gets values in PostgreSQL's binary format. In the text format, the database
+    would write, and the driver would read, two characters for each byte of a document.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], *, row_factory: Any = None) -> None:
+        super().__init__(connection, row_factory=row_factory)
+        self.format = Format.BINARY
+
+
 class Reader(PostgresqlDatabase):
     """A PostgreSQL database for queries.
 
@@ -143,10 +155,12 @@ class Reader(PostgresqlDatabase):
         if time.monotonic() - self._failed_at < RETRY_SECONDS:
             raise psycopg.OperationalError("the database could not be reached just now")
         try:
-            return connect(self._url, waits=self._waits)
+            made = connect(self._url, waits=self._waits)
         except psycopg.errors.ConnectionTimeout:
             self._failed_at = time.monotonic()
             raise
+        made.cursor_factory = _BinaryCursor
+        return made
 
 
 def _options(url: str, *, waits: Waits | None = None) -> dict[str, Any]:

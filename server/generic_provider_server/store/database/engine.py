@@ -84,7 +84,9 @@ class Tables(Protocol):
     Statements mark parameters with `?`. A returned row is a tuple with the columns as attributes.
     """
 
-    def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]: ...
+    def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
+        """Runs a SELECT. PostgreSQL gets a list as an array."""
+        ...
 
     def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
         """Runs a SELECT that contains `IN ({})`; the keys are inserted at `({})`. Any number of

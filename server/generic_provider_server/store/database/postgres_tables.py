@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from .array_literals import array_literal
+from .arrays import ByteArray, array_of
 from .bulk import Bulk, Row
 from .engine import Overtaken
 from .rows import rows_of
@@ -40,7 +40,7 @@ class PostgresTables:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
-        self._cursor = connection.cursor()
+        self._cursor = connection.cursor(binary=True)
         self._last: list[tuple[str, Sequence[Any]]] = []
         self.pipeline = ExitStack()
         self._awaited: deque[Any] = deque()
@@ -48,10 +48,11 @@ class PostgresTables:
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
         self._end_writes()
-        return rows_of(self._cursor.execute(_spoken(statement), parameters))
+        given = [array_of(each) if isinstance(each, list) else each for each in parameters]
+        return rows_of(self._cursor.execute(_spoken(statement), given))
 
     def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
-        return self.select(statement, (array_literal(keys),)) if keys else []
+        return self.select(statement, (list(keys),)) if keys else []
 
     def run(self, statement: str, parameters: Sequence[Any], /) -> None:
         self._end_writes()
@@ -99,10 +100,10 @@ class PostgresTables:
         psycopg.ClientCursor(self._connection).execute(statements.encode(), parameters or None)
 
 
-def _columns(statement: Bulk, rows: Sequence[Row]) -> list[str]:
+def _columns(statement: Bulk, rows: Sequence[Row]) -> list[str | ByteArray]:
     if not rows:
         return []
-    return [array_literal([row[column] for row in rows]) for column in statement.columns]
+    return [array_of([row[column] for row in rows]) for column in statement.columns]
 
 
 @cache

@@ -27,8 +27,7 @@ from .models import (
 )
 
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
-IN_ORDER = " ORDER BY number FOR UPDATE"
-"""Locking clauses of a SELECT, for databases to which several processes write.
+"""A locking clause of a SELECT, for databases to which several processes write.
 
 A command that searches for subscriptions does not wait for locks, but skips locked rows.
 """
@@ -38,8 +37,18 @@ PROBE = "UPDATE setting SET value = value"
 """Changes no value, but makes the database write."""
 SUBSCRIPTIONS = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number IN ({{}})"
 SUBSCRIPTION = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number = ?"
-LOCK = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){IN_ORDER}"
-LOCK_FREE = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){SKIP_LOCKED}"
+_LOCKED = (
+    "SELECT subscription.* FROM unnest(?::text[], ?::bigint[]) AS known(number, revision), "
+    "LATERAL (SELECT number, create_time, update_time, revision, CASE WHEN "
+    "subscription.revision IS DISTINCT FROM known.revision THEN document END AS document "
+    "FROM subscription WHERE number = known.number {} OFFSET 0) AS subscription"
+)
+LOCK, LOCK_FREE = _LOCKED.format("FOR UPDATE"), _LOCKED.format(SKIP_LOCKED)
+"""Lock subscriptions, only on PostgreSQL. The parameters are the numbers of the subscriptions and
+the revisions that the process knows. The result contains the documents of other revisions only. The
+subscriptions are locked in the order of the parameters.
+"""
+
 _LANE = columns_of(LaneRow, wanted=Lane.__struct_fields__)
 LANES = f"SELECT {_LANE} FROM lane WHERE subscription IN ({{}})"
 WHOLE_LANES = f"SELECT {columns_of(LaneRow)} FROM lane WHERE subscription IN ({{}})"

@@ -64,6 +64,10 @@ class LoadedSubscription:
     names: Names | None = None
     stored_names: Names | None = None
 
+    @property
+    def revision(self) -> int | None:
+        return self.record.revision if self.record else None
+
     def lane(self, provider: str) -> Lane:
         return self.lanes.get(provider) or Lane(provider=provider, subscription=self.number)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from msgspec import MsgspecError
 
@@ -98,7 +99,7 @@ class Loaded:
         numbers = set[str]().union(*[need.subscriptions for need in needs])
         requests = set[int]().union(*[need.requests for need in needs])
         owners = self._tables.select_in(sql.SUBSCRIPTIONS_OF_REQUESTS, list(requests))
-        found = self._load_waiting(numbers.union([number for (number,) in owners]))
+        found = self._load_missing(numbers.union([number for (number,) in owners]))
         due = self._load_scheduled(set[str]().union(*[need.scheduled for need in needs]))
         self.asked_goods = set[Goods]().union(*[n.goods for n in needs], *map(goods_of, due))
         self._load_goods(self.asked_goods)
@@ -118,7 +119,7 @@ class Loaded:
 
         If a subscription does not exist, its `LoadedSubscription.record` is None.
         """
-        self._end_overdue(self._load_waiting(numbers))
+        self._end_overdue(self._load_missing(numbers))
 
     def load_free(self, numbers: Iterable[str]) -> list[str]:
         """Loads the existing subscriptions that no other process is changing, and returns their
@@ -126,11 +127,7 @@ class Loaded:
         had looked for it in vain.
         """
         numbers = list(numbers)
-        missing = [number for number in numbers if number not in self.loaded]
-        revisions = self._locked(sql.LOCK_FREE, missing)
-        free = missing if revisions is None else list(revisions)
-        self._load_locked(free, revisions)
-        self._end_overdue(free)
+        self._end_overdue(self._load_missing(numbers, free=True))
         loaded = self.loaded
         return [number for number in numbers if number in loaded and loaded[number].record]
 
@@ -174,52 +171,60 @@ class Loaded:
         """Ends the leases that ran out, as soon as their subscriptions are loaded."""
         raise NotImplementedError
 
-    def _load_waiting(self, numbers: Iterable[str]) -> list[str]:
-        missing = [number for number in numbers if number not in self.loaded]
-        self._load_locked(missing, self._locked(sql.LOCK, missing))
-        return missing
+    def _load_missing(self, numbers: Iterable[str], *, free: bool = False) -> list[str]:
+        """Loads the subscriptions that are not loaded yet, and returns their numbers. If other
+        processes may use the database, locks them first. `free`: true if subscriptions that another
+        process is changing are left out instead of waited for.
 
-    def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
-        """Locks the subscriptions, and returns the revisions of the locked subscriptions.
-
-        Returns None if no other process may use the database. Numbers that this transaction
-        reserved before the lock are not used any more, because other processes may have given
-        greater numbers to actions and requests of these subscriptions.
+        A cached subscription is used if no other process may use the database, or if its revision
+        is current. In the second case its lanes are loaded again, because a lane can change without
+        a new revision of its subscription.
         """
-        if not self._shared:
-            return None
-        revisions = dict(self._tables.select_in(statement, list(numbers)))
-        if revisions:
-            self.numbers.drop_spare()
-        return revisions
-
-    def _load_locked(self, missing: list[str], revisions: dict[str, int] | None) -> None:
-        """Loads the subscriptions `missing`, which are locked.
-
-        `revisions`: the revisions of the locked subscriptions; None if no other process may use the
-        database. If other processes may use the database, a cached subscription is used only if its
-        revision is current, and its lanes are loaded, because a lane can change without a new
-        revision of its subscription.
-        """
-        unknown = []
-        for number in missing:
-            kept = self._memory.subscriptions.get(number)
-            if kept is None or (revisions is not None and not _is_current(kept, revisions)):
-                kept = LoadedSubscription(number)
-                unknown.append(number)
-            elif revisions is not None:
-                kept.lanes.clear()
-            self.loaded[number] = kept
-        for row in self._tables.select_in(sql.SUBSCRIPTIONS, unknown):
+        loaded, recent = self.loaded, self._memory.subscriptions
+        missing = [number for number in numbers if number not in loaded]
+        kept = {number: each for number in missing if (each := recent.get(number))}
+        if self._shared:
+            rows = self._lock(missing, kept, free=free)
+            missing = unknown = [row.number for row in rows] if free else missing
+        else:
+            loaded.update(kept)
+            unknown = [number for number in missing if number not in kept]
+            rows = self._tables.select_in(sql.SUBSCRIPTIONS, unknown)
+        for number in unknown:
+            loaded[number] = LoadedSubscription(number)
+        for row in rows:
+            if row.document is None:
+                loaded[row.number] = kept[row.number]
+                kept[row.number].lanes.clear()
+                continue
             try:
-                record = subscription_of_row(row)
+                loaded[row.number].record = subscription_of_row(row)
             except MsgspecError as error:
                 raise Unprocessable(row.number) from error
-            self.loaded[row.number].record = record
-            self.loaded[row.number].note_stored()
-        for row in self._tables.select_in(sql.LANES, unknown if revisions is None else missing):
+            loaded[row.number].note_stored()
+        for row in self._tables.select_in(sql.LANES, unknown):
             lane = lane_of_row(row)
-            self.loaded[lane.subscription].lanes[lane.provider] = lane
+            loaded[lane.subscription].lanes[lane.provider] = lane
+        return missing
+
+    def _lock(
+        self, numbers: list[str], kept: Mapping[str, LoadedSubscription], *, free: bool
+    ) -> list[Any]:
+        """Locks the subscriptions, and returns their rows. The row of a cached subscription whose
+        revision is current has no document.
+
+        Numbers that this transaction reserved before the lock are not used any more, because other
+        processes may have given greater numbers to actions and requests of these subscriptions.
+        """
+        if not numbers:
+            return []
+        # transactions that lock subscriptions in the same order cannot block each other for ever
+        ordered = sorted(numbers)
+        revisions = [kept[each].revision if each in kept else None for each in ordered]
+        rows = self._tables.select(sql.LOCK_FREE if free else sql.LOCK, (ordered, revisions))
+        if rows:
+            self.numbers.drop_spare()
+        return rows
 
     def first_due(self, subscription: str) -> ActionRecord | None:
         """Returns the scheduled action that has been due longest, or None if no scheduled action is
@@ -253,7 +258,3 @@ class Loaded:
         serials = list({item.serial_number for item in goods})
         for row in self._tables.select_in(sql.ITEMS, serials):
             self.reserved.setdefault(Goods(row.goods_type, row.serial_number), row.subscription)
-
-
-def _is_current(kept: LoadedSubscription, revisions: Mapping[str, int]) -> bool:
-    return kept.record is not None and revisions.get(kept.number) == kept.record.revision

@@ -49,30 +49,25 @@ class Audit(Protocol):
 @dataclass(slots=True, eq=False)
 class Awaited:
     """The object that the caller of one or several commands awaits. `left`: the number of commands
-    that have not run yet. `given_up`: a function that is called after all commands have run, if the
-    caller does not wait any more.
+    that have not run yet.
     """
 
     future: asyncio.Future[None]
     left: int
-    given_up: Callable[[], None] | None = None
 
     def count_down(self) -> None:
         self.left -= 1
-        if self.left:
-            return
-        if not self.future.done():
+        if not self.left and not self.future.done():
             self.future.set_result(None)
-        elif self.given_up is not None:
-            # not called at once, because an error must not prevent other answers
-            self.future.get_loop().call_soon(self.given_up)
 
     def give_up(self, then: Callable[[], None]) -> None:
-        """Calls `then` after all commands have run."""
-        if self.left:
-            self.given_up = then
-        else:
-            then()
+        """Replaces the future, which the caller has cancelled, so that `then` is called after all
+        commands have run.
+        """
+        self.future = self.future.get_loop().create_future()
+        self.future.add_done_callback(lambda _: then())
+        if not self.left:
+            self.future.set_result(None)
 
 
 @dataclass(slots=True, eq=False)

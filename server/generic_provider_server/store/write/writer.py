@@ -214,9 +214,9 @@ class Writer:
     ) -> list[Notice]:
         """Runs the group as one transaction.
 
-        If another process has changed the same rows first, the group runs again. If MOST_ATTEMPTS
-        attempts have failed, the commands run one by one. Commands that need a lock of another
-        session are added to the blocked commands.
+        If another process has changed the same rows first, the group runs again and reads the
+        changed rows. If MOST_ATTEMPTS attempts have failed, the commands run one by one. Commands
+        that need a lock of another session are added to the blocked commands.
         """
         try:
             return [self._commit(group, lock_wait=lock_wait)]
@@ -230,8 +230,8 @@ class Writer:
             return self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
         except Exception as error:  # noqa: BLE001 - the callers get the error
             self._memory.forget()
-            self._set_aside(group, error)
-            if _may_succeed(group, error) and attempt < MOST_ATTEMPTS:
+            may_succeed = isinstance(error, Overtaken) or self._set_aside(group, error)
+            if may_succeed and attempt < MOST_ATTEMPTS:
                 again = attempt + 1
                 return self._run_group(group, attempt=again, lock_wait=lock_wait, until=until)
             if len(group) > 1:
@@ -272,12 +272,15 @@ class Writer:
                 notices += self._run_group(free, lock_wait=self._lock_waits.again, until=until)
         return notices
 
-    def _set_aside(self, group: Sequence[Asked[Any]], error: Exception) -> None:
+    def _set_aside(self, group: Sequence[Asked[Any]], error: Exception) -> bool:
         """If the group is a single command of a duty that could not process a subscription, sets
-        the subscription aside.
+        the subscription aside. Returns whether the command may then succeed if it runs again: a
+        command that searches for subscriptions leaves this subscription out.
         """
         if isinstance(error, Unprocessable) and len(group) == 1 and (duty := group[0].needs.duty):
             self._groups.set_aside(error.subscription, duty, error.__cause__ or error)
+            return group[0].needs.searches
+        return False
 
     def _fail(self, group: Sequence[Asked[Any]], error: Exception) -> None:
         if isinstance(error, Overtaken):
@@ -331,15 +334,3 @@ class Writer:
             self._listeners.notify_committed(notice)
         for asked in group:
             asked.awaited.count_down()
-
-
-def _may_succeed(group: Sequence[Asked[Any]], error: Exception) -> bool:
-    """Tells whether the group may succeed if it runs again.
-
-    If a single command of a duty has raised Unprocessable, the subscription has been set aside. A
-    command that searches for subscriptions leaves this subscription out when the command runs
-    again. After Overtaken, the next attempt reads the rows that another process has changed.
-    """
-    if isinstance(error, Unprocessable) and len(group) == 1:
-        return group[0].needs.searches and bool(group[0].needs.duty)
-    return isinstance(error, Overtaken)

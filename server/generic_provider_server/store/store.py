@@ -115,9 +115,9 @@ class Store:
         """Runs and commits one or several commands in the given order. If a command is refused, the
         other commands run nevertheless.
         """
-        asked, done = self._writer.ask(commands, audit=audit)
+        asked = self._writer.ask(commands, audit=audit)
         try:
-            await done
+            await asked[0].awaited.future
         except asyncio.CancelledError:
             if audit is not None:
                 asked[0].awaited.give_up(partial(audit.given_up, asked))

@@ -108,10 +108,8 @@ class Writer:
 
     def ask(
         self, commands: Sequence[Command[Result]], *, audit: Audit | None = None
-    ) -> tuple[list[Asked[Result]], asyncio.Future[None]]:
-        """Queues the commands. Returns the queued commands, and a future that is done when all
-        these commands have run.
-        """
+    ) -> list[Asked[Result]]:
+        """Queues the commands. `Asked.awaited.future` is done when all these commands have run."""
         awaited, now = Awaited(self._loop.create_future(), len(commands)), time.monotonic()
         asked = [Asked(each, each.needs(), awaited, now, audit) for each in commands]
         with self._wanted:
@@ -120,7 +118,7 @@ class Writer:
             for each in asked:
                 self._asked.add(each)
             self._wanted.notify()
-        return asked, awaited.future
+        return asked
 
     def _work(self) -> None:
         asked: list[Asked[Any]] | None = []

@@ -114,13 +114,6 @@ class Loaded:
         if self._shared:
             self._load_request_ids([request_id])
 
-    def load_subscriptions(self, numbers: Iterable[str]) -> None:
-        """Loads subscriptions. Waits for other processes that are changing these subscriptions.
-
-        If a subscription does not exist, its `LoadedSubscription.record` is None.
-        """
-        self._end_overdue(self._load_missing(numbers))
-
     def load_free(self, numbers: Iterable[str]) -> list[str]:
         """Loads the existing subscriptions that no other process is changing, and returns their
         numbers. Leaves out a subscription that another process has created after this transaction
@@ -132,9 +125,11 @@ class Loaded:
         return [number for number in numbers if number in loaded and loaded[number].record]
 
     def record(self, number: str) -> SubscriptionRecord | None:
-        """Returns the subscription, or None if there is no such subscription."""
+        """Returns the subscription, or None if there is no such subscription. If the subscription
+        is not loaded yet, loads it, and waits for another process that is changing it.
+        """
         if number not in self.loaded:
-            self.load_subscriptions([number])
+            self._end_overdue(self._load_missing([number]))
         return self.loaded[number].record
 
     def subscription(self, number: str) -> SubscriptionRecord:

@@ -85,7 +85,9 @@ class Transaction(Changes):
         for _, link in changed_links(former, transition.aggregate):
             self._changed_lanes.add((link.provider, subscription))
         for provider, pending in transition.created:
-            self._add_request(transition, provider, pending)
+            row = request_row(transition.aggregate, provider, pending)
+            self._rows[sql.ADD_REQUEST][pending.number] = row
+            self.notice.tally.counts[CREATED, provider, pending.request.type, pending.origin] += 1
         for n, finished in enumerate(transition.finished):
             self._settle_request(transition, finished, loaded, answered=answered and n == 0)
         put = None
@@ -165,22 +167,14 @@ class Transaction(Changes):
 
     def _end_overdue(self, numbers: Iterable[str]) -> None:
         for number in numbers:
-            for lane in list(self.loaded[number].lanes.values()):
-                if lane.overdue(server=self._memory.server, steady=self.steady, now=self.now):
-                    self._end_overdue_lease(lane)
-
-    def _end_overdue_lease(self, lane: Lane) -> None:
-        """Ends the lease.
-
-        If the subscription cannot be processed, the error names the subscription, whichever command
-        has loaded it.
-        """
-        try:
-            self.end_lease(lane, LeaseEnd.RAN_OUT)
-        except DATABASE_ERRORS:
-            raise
-        except Exception as error:
-            raise Unprocessable(lane.subscription) from error
+            try:
+                for lane in list(self.loaded[number].lanes.values()):
+                    if lane.overdue(server=self._memory.server, steady=self.steady, now=self.now):
+                        self.end_lease(lane, LeaseEnd.RAN_OUT)
+            except DATABASE_ERRORS:
+                raise
+            except Exception as error:  # the error names the subscription, whoever has loaded it
+                raise Unprocessable(number) from error
 
     def put_provider(self, record: ProviderRecord) -> None:
         code, state = record.provider.code, record.provider.state
@@ -238,11 +232,6 @@ class Transaction(Changes):
             "handover": UNANSWERED,
         }
         self._rows[sql.TRY_REQUEST][pending.number] = row
-
-    def _add_request(self, transition: Transition, provider: str, pending: Pending) -> None:
-        row = request_row(transition.aggregate, provider, pending)
-        self._rows[sql.ADD_REQUEST][pending.number] = row
-        self.notice.tally.counts[CREATED, provider, pending.request.type, pending.origin] += 1
 
     def _settle_request(
         self,

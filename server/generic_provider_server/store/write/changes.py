@@ -47,9 +47,8 @@ class Changes(Loaded):
     """The loaded rows, and the changes that are not written yet.
 
     `queue`: the commands that wait for the next group. `notice`: the notice that the listeners get
-    after the commit. `actions`: the actions that were read or changed. `_changed`: the changed
-    subscriptions. `_rows`: the changed rows by statement and key. If a row is changed several
-    times, only the last change is written.
+    after the commit. `_changed`: the changed subscriptions. `_rows`: the changed rows by statement
+    and key. If a row is changed several times, only the last change is written.
     """
 
     def __init__(
@@ -66,7 +65,6 @@ class Changes(Loaded):
         self._queue = queue
         self.providers, self.catalogues = providers
         self.notice = Notice()
-        self.actions: dict[int, ActionRecord] = {}
         self.events: list[Event] = []
         self.search = WorkQueries(
             tables, memory=memory, notice=self.notice, now=self.now, steady=self.steady
@@ -105,15 +103,12 @@ class Changes(Loaded):
 
     def action(self, number: int) -> ActionRecord:
         """Returns an existing action, with the numbers of its requests."""
-        if number not in self.actions:
-            self.flush()
-            actions = self._tables.select(sql.ACTION, (number,))
-            if not actions:
-                raise Overtaken(f"action {number} was archived in the meantime")
-            found = self._tables.select(sql.REQUESTS_OF_ACTION, (actions[0].subscription, number))
-            requests = tuple([request.number for request in found])
-            self.actions[number] = action_of_row(actions[0], requests=requests)
-        return self.actions[number]
+        self.flush()
+        actions = self._tables.select(sql.ACTION, (number,))
+        if not actions:
+            raise Overtaken(f"action {number} was archived in the meantime")
+        found = self._tables.select(sql.REQUESTS_OF_ACTION, (actions[0].subscription, number))
+        return action_of_row(actions[0], requests=tuple([request.number for request in found]))
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
         """Returns the requests of the same lane that follow the request and were handed over.

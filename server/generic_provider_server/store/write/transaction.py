@@ -125,7 +125,6 @@ class Transaction(Changes):
             scheduled[record.id] = record
         elif record.settle_time:
             self.notice.settled.add(record.id)
-        self.actions[record.id] = record
         self.notice.tally.put_action(record)
         return record
 
@@ -275,7 +274,6 @@ class Transaction(Changes):
 
     def _change_action(self, change: ActionChange) -> None:
         performed, state = change.performed, change.state
-        self.actions.pop(performed.id, None)
         if change.settled:
             self.notice.settled.add(performed.id)
             self.notice.tally.counts[ACTIONS, performed.action.kind, state] += 1

@@ -64,8 +64,8 @@ class PerformDue(Value, frozen=True, kw_only=True):
     due_time: Instant
 
     def needs(self) -> Needs:
-        number = frozenset({self.subscription})
-        return Needs(subscriptions=number, scheduled=number, duty=self.duty)
+        named = frozenset({self.subscription})
+        return Needs(subscriptions=named, scheduled=True, duty=self.duty)
 
     def run(self, transaction: Transaction) -> None:
         number = self.subscription

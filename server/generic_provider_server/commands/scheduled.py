@@ -33,8 +33,7 @@ class Schedule(Value, frozen=True, kw_only=True):
     bulk: bool = True
 
     def needs(self) -> Needs:
-        needs = self.perform.needs()
-        return replace(needs, scheduled=needs.subscriptions)
+        return replace(self.perform.needs(), scheduled=True)
 
     def run(self, transaction: Transaction) -> Done:
         asked = self.perform
@@ -96,8 +95,7 @@ class CancelScheduled(Value, frozen=True, kw_only=True):
     who: Who = Who()
 
     def needs(self) -> Needs:
-        number = frozenset({self.subscription})
-        return Needs(subscriptions=number, scheduled=number)
+        return Needs(subscriptions=frozenset({self.subscription}), scheduled=True)
 
     def run(self, transaction: Transaction) -> ActionRecord:
         record = transaction.scheduled[self.subscription].get(self.action)

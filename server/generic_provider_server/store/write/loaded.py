@@ -32,10 +32,9 @@ class Needs(Value, frozen=True, kw_only=True):
     providers during the transaction. `duty`: the duty from which a subscription is set aside if the
     command cannot process this subscription; empty for the commands of callers, who get the error
     themselves. `for_adapter`: an adapter waits for the command, so it runs before the commands of
-    the CRM. `scheduled`: the subscriptions whose scheduled actions are read; they are among the
-    `subscriptions`. `kind`: the kind of the action that the command performs for a caller; refusals
-    are counted by this kind. `size`: the least size of the command; the sum of the sizes in a group
-    is limited.
+    the CRM. `scheduled`: the scheduled actions of the `subscriptions` are read. `kind`: the kind of
+    the action that the command performs for a caller; refusals are counted by this kind. `size`:
+    the least size of the command; the sum of the sizes in a group is limited.
     """
 
     searches: bool = False
@@ -43,7 +42,7 @@ class Needs(Value, frozen=True, kw_only=True):
     set_up: bool = False
     for_adapter: bool = False
     subscriptions: frozenset[str] = frozenset()
-    scheduled: frozenset[str] = frozenset()
+    scheduled: bool = False
     goods: frozenset[Goods] = frozenset()
     request_ids: frozenset[str] = frozenset()
     requests: frozenset[int] = frozenset()
@@ -100,7 +99,8 @@ class Loaded:
         requests = set[int]().union(*[need.requests for need in needs])
         owners = self._tables.select_in(sql.SUBSCRIPTIONS_OF_REQUESTS, list(requests))
         found = self._load_missing(numbers.union([number for (number,) in owners]))
-        due = self._load_scheduled(set[str]().union(*[need.scheduled for need in needs]))
+        scheduled = [need.subscriptions for need in needs if need.scheduled]
+        due = self._load_scheduled(set[str]().union(*scheduled))
         self.asked_goods = set[Goods]().union(*[n.goods for n in needs], *map(goods_of, due))
         self._load_goods(self.asked_goods)
         self._load_request_ids(set[str]().union(*[need.request_ids for need in needs]))

@@ -124,7 +124,7 @@ async def test_a_repeat_that_comes_while_the_call_commits_gets_its_answer(
     url: str, clock: HandClock, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     loop, command = asyncio.get_running_loop(), REPEATABLE[what]
-    load = Loaded._load_request_ids  # noqa: SLF001 - the call comes between two reads
+    load = Loaded.load_request_ids
     first = list[object]()
     async with processes(url, clock) as (one, two, _):
 
@@ -134,7 +134,7 @@ async def test_a_repeat_that_comes_while_the_call_commits_gets_its_answer(
                 first.append(asyncio.run_coroutine_threadsafe(calling, loop).result())
             load(loaded, ids)
 
-        monkeypatch.setattr(Loaded, "_load_request_ids", load_after_the_other)
+        monkeypatch.setattr(Loaded, "load_request_ids", load_after_the_other)
         again = await one.store.do(command)
 
     assert said(again) == said(first[0])

@@ -151,7 +151,7 @@ class Submit:
     def run(self, transaction: Transaction) -> tuple[DefinitionRecord, RunRecord | None]:
         former = definition_of(transaction, self.id)
         if self.request_id:
-            transaction.load_request_id_again(self.request_id)
+            transaction.load_request_ids([self.request_id])
             created = created_before(transaction, self.request_id, self.digest)
             if created:
                 number = int(created)

@@ -103,16 +103,16 @@ class Loaded:
         due = self._load_scheduled(set[str]().union(*scheduled))
         self.asked_goods = set[Goods]().union(*[n.goods for n in needs], *map(goods_of, due))
         self._load_goods(self.asked_goods)
-        self._load_request_ids(set[str]().union(*[need.request_ids for need in needs]))
+        self.load_request_ids(set[str]().union(*[need.request_ids for need in needs]))
         self._end_overdue(found)
 
-    def load_request_id_again(self, request_id: str) -> None:
-        """Loads the request id again. Call this function after locking a row that `load` has not
+    def load_request_ids(self, ids: Iterable[str]) -> None:
+        """Loads request ids. Call this function again after locking a row that `load` has not
         locked: before the lock, another process may have used the request id in a change of the
         row.
         """
-        if self._shared:
-            self._load_request_ids([request_id])
+        for row in self._tables.select_in(sql.REQUEST_IDS, list(ids)):
+            self.request_ids[row.id] = row.created, bytes(row.digest)
 
     def load_free(self, numbers: Iterable[str]) -> list[str]:
         """Loads the existing subscriptions that no other process is changing, and returns their
@@ -244,10 +244,6 @@ class Loaded:
                 raise Unprocessable(row.subscription) from error
         found = [each for actions in self.scheduled.values() for each in actions.values()]
         return [each.action for each in found if each.action and self._is_due(each)]
-
-    def _load_request_ids(self, ids: Iterable[str]) -> None:
-        for row in self._tables.select_in(sql.REQUEST_IDS, list(ids)):
-            self.request_ids[row.id] = row.created, bytes(row.digest)
 
     def _load_goods(self, goods: Iterable[Goods]) -> None:
         serials = list({item.serial_number for item in goods})

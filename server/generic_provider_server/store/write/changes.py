@@ -70,18 +70,12 @@ class Changes(Loaded):
             tables, memory=memory, notice=self.notice, now=self.now, steady=self.steady
         )
         self._audited: dict[tuple[int, int], AuditEntry] = {}
+        self.archives = Archives(tables)
+        self.resets = Resets(tables, events=self.events)
         self._changed: dict[str, LoadedSubscription] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: defaultdict[Bulk, dict[object, Row]] = defaultdict(dict)
         self._uses: defaultdict[Use, int] = defaultdict(int)
-
-    @property
-    def archives(self) -> Archives:
-        return Archives(self._tables)
-
-    @property
-    def resets(self) -> Resets:
-        return Resets(self._tables, events=self.events)
 
     def others_wait(self) -> bool:
         """Tells whether commands wait for the next group. If so, a long command that can be

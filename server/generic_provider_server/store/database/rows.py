@@ -8,7 +8,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ...domain.actions import ActionKind
 from ...domain.lane import Lane
@@ -43,6 +43,8 @@ from .documents import (
     taken_back_of,
 )
 
+Found = TypeVar("Found")
+
 
 def rows_of(cursor: Any) -> list[Any]:
     """Returns the rows of a cursor of either database."""
@@ -53,6 +55,11 @@ def rows_of(cursor: Any) -> list[Any]:
 @cache
 def _row_type(columns: tuple[str, ...]) -> Any:
     return cast(Any, namedtuple("Row", columns, rename=True))._make  # noqa: PYI024 - columns vary
+
+
+def first_of(rows: Sequence[Any], convert: Callable[[Any], Found]) -> Found | None:
+    """Converts the first row. Returns None if there is no row."""
+    return convert(rows[0]) if rows else None
 
 
 def provider_row(record: ProviderRecord) -> Row:

@@ -8,6 +8,7 @@ from ...domain.archive import ArchiveRecord, ArchiveState
 from ...domain.values import Instant, Value
 from ..database.archive_models import ArchivedRow, ArchiveRow
 from ..database.archive_rows import archive_of_row
+from ..database.rows import first_of
 from .base import BaseQueries
 
 MOST_NAMED = 100
@@ -21,8 +22,9 @@ class ArchiveFilter(Value, frozen=True, kw_only=True):
 
 class ArchiveQueries(BaseQueries):
     def archive(self, number: int) -> ArchiveRecord | None:
-        rows = self._rows(ArchiveRow.select().where(ArchiveRow.number == number))
-        return archive_of_row(rows[0]) if rows else None
+        return first_of(
+            self._rows(ArchiveRow.select().where(ArchiveRow.number == number)), archive_of_row
+        )
 
     def archives(self, wanted: ArchiveFilter, *, before: int, limit: int) -> list[ArchiveRecord]:
         """Returns archives, the newest first.
@@ -54,15 +56,15 @@ class ArchiveQueries(BaseQueries):
     def archive_holding(self, request: int) -> ArchiveRecord | None:
         """Returns the archive that contains the request."""
         query = ArchiveRow.select().join(ArchivedRow, on=(ArchivedRow.archive == ArchiveRow.number))
-        rows = self._rows(query.where(ArchivedRow.number == request))
-        return archive_of_row(rows[0]) if rows else None
+        return first_of(self._rows(query.where(ArchivedRow.number == request)), archive_of_row)
 
     def archive_of_run(self, run: int) -> ArchiveRecord | None:
         """Returns the newest archive that contains requests of the reset run."""
         query = ArchiveRow.select().join(ArchivedRow, on=(ArchivedRow.archive == ArchiveRow.number))
         query = query.where(ArchivedRow.reset_run == run, SQL("reset_run <> 0"))
-        rows = self._rows(query.order_by(ArchiveRow.number.desc()).limit(1))
-        return archive_of_row(rows[0]) if rows else None
+        return first_of(
+            self._rows(query.order_by(ArchiveRow.number.desc()).limit(1)), archive_of_row
+        )
 
     def archive_settled_after(self, since: Instant, *, provider: str) -> ArchiveRecord | None:
         """Returns an archive that may contain requests of the provider that were settled after
@@ -73,5 +75,4 @@ class ArchiveQueries(BaseQueries):
             ArchiveRow.last_settle_time > since,
             ArchiveRow.provider.in_(["", provider]),
         )
-        rows = self._rows(query.limit(1))
-        return archive_of_row(rows[0]) if rows else None
+        return first_of(self._rows(query.limit(1)), archive_of_row)

@@ -16,7 +16,7 @@ from ...domain.subscription.request_records import RequestRecord
 from ...domain.values import Instant
 from ..database import statements as sql
 from ..database.models import ActionRow, LinkRow, RequestIdRow, RequestRow, SubscriptionRow
-from ..database.rows import action_of_row, subscription_of_row
+from ..database.rows import action_of_row, first_of, subscription_of_row
 from .archivable import Archivable
 from .archives import ArchiveQueries
 from .audit import AuditQueries
@@ -40,8 +40,7 @@ class Queries(
     ResetReads, DutyQueries, ArchiveQueries, Archivable, AuditQueries, EventQueries, GaugeQueries
 ):
     def subscription(self, number: str) -> SubscriptionRecord | None:
-        rows = self._select(sql.SUBSCRIPTION, number)
-        return subscription_of_row(rows[0]) if rows else None
+        return first_of(self._select(sql.SUBSCRIPTION, number), subscription_of_row)
 
     def subscriptions(
         self, wanted: SubscriptionFilter, *, after: str, limit: int, until: str | None = None

@@ -20,6 +20,7 @@ from ..database import statements as sql
 from ..database.archive_rows import archive_of_row, archive_row, archived_of_row, archived_row
 from ..database.engine import Tables
 from ..database.reset_rows import run_of_row
+from ..database.rows import first_of
 
 
 class Archives:
@@ -54,8 +55,7 @@ class Archives:
 
     def archived(self, request: int) -> Archived | None:
         """Returns the record of an archived request."""
-        found = self._tables.select(sql.ARCHIVED, (request,))
-        return archived_of_row(found[0]) if found else None
+        return first_of(self._tables.select(sql.ARCHIVED, (request,)), archived_of_row)
 
     def holding(self, request: int) -> ArchiveRecord | None:
         """Returns the archive that contains the request."""
@@ -100,8 +100,7 @@ class Archives:
         self._tables.write(sql.DROP_REQUEST_ID, [{"id": each} for each in request_ids if each])
 
     def _first(self, statement: str, *parameters: int | str) -> ArchiveRecord | None:
-        found = self._tables.select(statement, parameters)
-        return archive_of_row(found[0]) if found else None
+        return first_of(self._tables.select(statement, parameters), archive_of_row)
 
 
 def _archived(line: RequestLine, archive: int) -> Archived:

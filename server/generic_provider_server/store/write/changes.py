@@ -26,6 +26,7 @@ from ..database.event_rows import batched_events
 from ..database.number_blocks import Numbers
 from ..database.rows import (
     action_of_row,
+    first_of,
     item_rows,
     lane_row,
     link_row,
@@ -69,9 +70,9 @@ class Changes(Loaded):
         self.search = WorkQueries(
             tables, memory=memory, notice=self.notice, now=self.now, steady=self.steady
         )
-        self._audited: dict[tuple[int, int], AuditEntry] = {}
         self.archives = Archives(tables)
         self.resets = Resets(tables, events=self.events)
+        self._audited: dict[tuple[int, int], AuditEntry] = {}
         self._changed: dict[str, LoadedSubscription] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: defaultdict[Bulk, dict[object, Row]] = defaultdict(dict)
@@ -92,8 +93,7 @@ class Changes(Loaded):
 
     def request(self, number: int) -> RequestRecord | None:
         self.flush()
-        found = self._tables.select(sql.REQUEST, (number,))
-        return request_of_row(found[0]) if found else None
+        return first_of(self._tables.select(sql.REQUEST, (number,)), request_of_row)
 
     def action(self, number: int) -> ActionRecord:
         """Returns an existing action, with the numbers of its requests."""
@@ -243,8 +243,7 @@ class Changes(Loaded):
         """Returns the stored sign of life of the server process. Returns None if the process has no
         row, because it is not alive; on SQLite no process has a row.
         """
-        found = self._tables.select(sql.SIGN, (server,))
-        return found[0].seen_time if found else None
+        return first_of(self._tables.select(sql.SIGN, (server,)), lambda row: row.seen_time)
 
     def forget_server(self, server: str, *, sign: int) -> None:
         """Removes the row of the server process, unless the process has written a sign of life

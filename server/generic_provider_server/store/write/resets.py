@@ -19,6 +19,7 @@ from ..database.reset_rows import (
     run_of_row,
     run_row,
 )
+from ..database.rows import first_of
 
 
 class Resets:
@@ -31,8 +32,7 @@ class Resets:
         self._events = events
 
     def definition(self, number: int) -> DefinitionRecord | None:
-        found = self._tables.select(sql.RESET_DEFINITION, (number,))
-        return definition_of_row(found[0]) if found else None
+        return first_of(self._tables.select(sql.RESET_DEFINITION, (number,)), definition_of_row)
 
     def put_definition(self, record: DefinitionRecord) -> None:
         self._tables.write(sql.PUT_RESET_DEFINITION, [definition_row(record)])
@@ -41,13 +41,11 @@ class Resets:
         self._tables.run(sql.DROP_RESET_DEFINITION, (number,))
 
     def run(self, number: int) -> RunRecord | None:
-        found = self._tables.select(sql.RESET_RUN, (number,))
-        return run_of_row(found[0]) if found else None
+        return first_of(self._tables.select(sql.RESET_RUN, (number,)), run_of_row)
 
     def open_run(self, definition: int) -> RunRecord | None:
         """Returns the definition's run in the state HELD or RUNNING, or None."""
-        found = self._tables.select(sql.OPEN_RESET_RUN, (definition,))
-        return run_of_row(found[0]) if found else None
+        return first_of(self._tables.select(sql.OPEN_RESET_RUN, (definition,)), run_of_row)
 
     def put_run(self, record: RunRecord) -> None:
         # no event is added twice, because a run becomes HELD only once, and reaches a final state

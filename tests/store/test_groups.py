@@ -207,6 +207,7 @@ async def test_a_database_that_cannot_be_written_is_unavailable(
         sql.ADD_ACTION, sqlite="INSERT INTO a_table_that_is_gone VALUES (?)", postgres=killing
     )
     monkeypatch.setattr(sql, "ADD_ACTION", gone)
+    monkeypatch.setattr(sql, "WRITES", (*sql.WRITES, gone))
     with pytest.raises(Refused) as refused:
         await bench.become(viewer("S1"))
 

@@ -5,7 +5,7 @@ attributes; a row for the database is a dictionary.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -137,20 +137,12 @@ def searched_of(link: Link) -> tuple[bool, str, bool]:
     return out_of_sync, link.account_number, bool(link.confirmed.entitlements)
 
 
-def item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
-    """Returns the rows of items.
-
-    The rows are sorted, because two processes that lock rows in different orders could cause a
-    deadlock.
-    """
-    return [
-        {
-            "goods_type": goods.goods_type,
-            "serial_number": goods.serial_number,
-            "subscription": subscription,
-        }
-        for goods, subscription in sorted(reservations)
-    ]
+def item_row(goods: Goods, subscription: str) -> Row:
+    return {
+        "goods_type": goods.goods_type,
+        "serial_number": goods.serial_number,
+        "subscription": subscription,
+    }
 
 
 def lane_row(lane: Lane, queue: Sequence[Pending], *, now: Instant) -> Row:

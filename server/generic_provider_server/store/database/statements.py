@@ -147,11 +147,6 @@ SETTLE_REQUEST = update(
     keep=(RequestRow.last_adapter, RequestRow.last_delivery_time, RequestRow.handover),
     where=STILL_PENDING,
 )
-ADDING = (ADD_REQUEST_ID, ADD_ACTION, END_SCHEDULE, ADD_REQUEST, TRY_REQUEST)
-"""The statements that a group runs first, in this order. New rows are added before rows are
-changed, because the group may change its own new rows. TRY_REQUEST, which records how a hand-over
-ended, precedes SETTLE_REQUEST, because TRY_REQUEST does not change a settled request.
-"""
 
 NEXT_EVENT = "UPDATE counter SET value = value + 1 WHERE name = 'event'"
 ADD_EVENT = (
@@ -177,6 +172,32 @@ DROP_LANE = delete(LaneRow)
 SET_COUNTER = update(Counter)
 ADD_PROVIDER = insert(ProviderRow)
 PUT_PROVIDER = update(ProviderRow)
+WRITES = (
+    ADD_SUBSCRIPTION,
+    RELEASE,
+    RESERVE,
+    RESERVE_UNASKED,
+    PUT_SUBSCRIPTION,
+    PUT_LINK,
+    SET_SYNC_STATE,
+    PUT_LANE,
+    DROP_LANE,
+    ADD_REQUEST_ID,
+    ADD_ACTION,
+    END_SCHEDULE,
+    ADD_REQUEST,
+    TRY_REQUEST,
+    SETTLE_REQUEST,
+    CHANGE_ACTION,
+    MARK_REPORTED,
+    ADD_PROVIDER,
+    PUT_PROVIDER,
+)
+"""The statements that write the changes of a group, in their order. New rows are added before rows
+are changed, because the group may change its own new rows. Items are released before they are
+reserved for another subscription. TRY_REQUEST, which records how a hand-over ended, precedes
+SETTLE_REQUEST, because TRY_REQUEST does not change a settled request.
+"""
 
 ALONE = " FOR UPDATE"
 RESET_DEFINITION = (

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
 from itertools import takewhile, zip_longest
-from operator import itemgetter
+from typing import Any
 
 from ...domain.audit import AuditEntry
 from ...domain.lane import LaneState
@@ -27,7 +27,7 @@ from ..database.number_blocks import Numbers
 from ..database.rows import (
     action_of_row,
     first_of,
-    item_rows,
+    item_row,
     lane_row,
     link_row,
     request_of_row,
@@ -75,7 +75,7 @@ class Changes(Loaded):
         self._audited: dict[tuple[int, int], AuditEntry] = {}
         self._changed: dict[str, LoadedSubscription] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
-        self._rows: defaultdict[Bulk, dict[object, Row]] = defaultdict(dict)
+        self._rows: dict[Bulk, dict[Any, Row]] = {each: {} for each in sql.WRITES}
         self._uses: defaultdict[Use, int] = defaultdict(int)
 
     def others_wait(self) -> bool:
@@ -122,12 +122,16 @@ class Changes(Loaded):
     def flush(self) -> None:
         """Writes all collected changes, except the changes that `finish` writes, so that a query
         finds the changed rows. The transaction continues.
+
+        The rows are sorted, because two processes that lock rows in different orders could cause a
+        deadlock.
         """
-        self._put_subscriptions()
-        self._put_lanes()
-        for statement in sorted(self._rows, key=_additions_first):
-            self._tables.write(statement, self._rows[statement].values())
-        self._rows.clear()
+        self._collect_subscriptions()
+        self._collect_lanes()
+        for statement, rows in self._rows.items():
+            if rows:
+                self._tables.write(statement, map(rows.__getitem__, sorted(rows)))
+                rows.clear()
 
     def finish(self) -> None:
         """Writes the counts of uses, the entries of the audit trail, and the events.
@@ -145,26 +149,23 @@ class Changes(Loaded):
             self._tables.run_last(sql.NEXT_EVENT, ())
             self._tables.run_last(sql.ADD_EVENT, (self.now, encode(row)))
 
-    def _put_subscriptions(self) -> None:
-        added: list[Row] = []
-        changed: list[Row] = []
-        links = defaultdict[Bulk, list[Row]](list)
-        items = defaultdict[Bulk, list[tuple[Goods, str]]](list)
+    def _collect_subscriptions(self) -> None:
+        rows = self._rows
         for number, loaded in self._changed.items():
             if loaded.record is None:
                 raise LookupError(f"subscription {number} was changed but has no record")
-            row = subscription_row(loaded.record, leased=loaded.leased)
-            (changed if loaded.stored else added).append(row)
+            put = sql.PUT_SUBSCRIPTION if loaded.stored else sql.ADD_SUBSCRIPTION
+            rows[put][number] = subscription_row(loaded.record, leased=loaded.leased)
             for old, link in changed_links(loaded.stored, loaded.record.aggregate):
                 if put_link := _link_statement(old, link):
-                    links[put_link].append(link_row(number, link))
+                    rows[put_link][number, link.provider] = link_row(number, link)
             if names := loaded.names:
                 former = loaded.former_names()
                 for goods in names.goods - former.goods:
                     reserve = sql.RESERVE if self._is_asked(goods) else sql.RESERVE_UNASKED
-                    items[reserve].append((goods, number))
+                    rows[reserve][goods, number] = item_row(goods, number)
                 for goods in former.goods - names.goods:
-                    items[sql.RELEASE].append((goods, number))
+                    rows[sql.RELEASE][goods, number] = item_row(goods, number)
                     # this transaction may have reserved the item for another subscription since
                     if self.reserved.get(goods) == number:
                         del self.reserved[goods]
@@ -172,12 +173,6 @@ class Changes(Loaded):
                     self.count_uses(names.uses - former.uses, 1)
                     self.count_uses(former.uses - names.uses, -1)
             loaded.note_stored()
-        self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter("number")))
-        for statement in (sql.RELEASE, sql.RESERVE, sql.RESERVE_UNASKED):
-            self._tables.write(statement, item_rows(items[statement]))
-        self._tables.write(sql.PUT_SUBSCRIPTION, changed)
-        for statement, rows in links.items():
-            self._tables.write(statement, rows)
         self._changed.clear()
 
     def _is_asked(self, goods: Goods) -> bool:
@@ -251,20 +246,18 @@ class Changes(Loaded):
         """
         self._tables.run(sql.FORGET_SERVER, (server, sign))
 
-    def _put_lanes(self) -> None:
-        kept, gone = [], []
+    def _collect_lanes(self) -> None:
         for provider, number in self._changed_lanes:
             loaded = self.loaded[number]
             if queue := loaded.queue(provider):
                 lane = loaded.lanes[provider] = loaded.lane(provider)
                 row = lane_row(lane, queue, now=self.now)
-                kept.append(row)
+                self._rows[sql.PUT_LANE][number, provider] = row
                 if row["status"] == LaneState.READY:
                     self.notice.add_ready(provider, queue[0].schedule_time)
             elif loaded.lanes.pop(provider, None):
-                gone.append({"subscription": number, "provider": provider})
-        self._tables.write(sql.PUT_LANE, kept)
-        self._tables.write(sql.DROP_LANE, gone)
+                gone = {"subscription": number, "provider": provider}
+                self._rows[sql.DROP_LANE][number, provider] = gone
         self._changed_lanes.clear()
 
 
@@ -289,7 +282,3 @@ def _link_statement(old: Link | None, link: Link) -> Bulk | None:
         return None
     # a statement that sets only `sync_state` leaves the indexes of other columns unchanged
     return sql.SET_SYNC_STATE if before[1:] == after[1:] else sql.PUT_LINK
-
-
-def _additions_first(statement: Bulk) -> int:
-    return sql.ADDING.index(statement) if statement in sql.ADDING else len(sql.ADDING)

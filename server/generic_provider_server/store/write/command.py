@@ -96,11 +96,6 @@ class Asked(Generic[Result]):
         return cast(Result, self.result)
 
     @property
-    def of_caller(self) -> bool:
-        """Tells whether a caller other than an adapter waits for the command."""
-        return self.audit is not None and not self.needs.for_adapter
-
-    @property
     def kind(self) -> str:
         return type(self.command).__name__
 

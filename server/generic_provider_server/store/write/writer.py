@@ -318,7 +318,8 @@ class Writer:
         notice = self._groups.commit(group, lock_wait=lock_wait, probe=self._lost)
         seconds = time.perf_counter() - began
         notice.tally.commands, notice.tally.seconds = len(group), seconds
-        notice.tally.of_callers = sum([asked.of_caller for asked in group])
+        of_callers = [each for each in group if each.audit and not each.needs.for_adapter]
+        notice.tally.of_callers = len(of_callers)
         if group:
             self._lock_waits.got(seconds)
         if self._lost:

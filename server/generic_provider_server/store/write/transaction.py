@@ -17,7 +17,6 @@ from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.events import Event, EventKind, events_of
 from ...domain.subscription.names_changed import names_certainly_unchanged
 from ...domain.subscription.names_used import uses_named
-from ...domain.subscription.pending_requests import Pending
 from ...domain.subscription.records import ActionRecord, ActionState, ProviderRecord, revised
 from ...domain.subscription.transition import ActionChange, Circumstances, Finished, Transition
 from ...domain.values import Goods, Instant, RequestState
@@ -134,7 +133,16 @@ class Transaction(Changes):
         if change.transition is not None:
             self.put(lane.subscription, change.transition, answered=change.answered)
         for pending in change.unanswered:
-            self._note_attempt(pending, lane)
+            # records how the last hand-over of the request ended
+            self._rows[sql.TRY_REQUEST][pending.number] = {
+                "number": pending.number,
+                "error_code": pending.error_code,
+                "error_description": pending.error_description,
+                "attempts": pending.attempts,
+                "last_adapter": lane.adapter,
+                "last_delivery_time": lane.lease_start,
+                "handover": UNANSWERED,
+            }
         self.notice.freed[lane.stream] += change.freed
         if change.ran_out:
             self.notice.ran_out[lane.stream] += change.freed
@@ -218,19 +226,6 @@ class Transaction(Changes):
             self.flush()
             self.request_ids.pop(request_id, None)
             self._tables.write(sql.DROP_REQUEST_ID, [{"id": request_id}])
-
-    def _note_attempt(self, pending: Pending, lane: Lane) -> None:
-        """Records in the row of the request how the last hand-over of the request ended."""
-        row = {
-            "number": pending.number,
-            "error_code": pending.error_code,
-            "error_description": pending.error_description,
-            "attempts": pending.attempts,
-            "last_adapter": lane.adapter,
-            "last_delivery_time": lane.lease_start,
-            "handover": UNANSWERED,
-        }
-        self._rows[sql.TRY_REQUEST][pending.number] = row
 
     def _settle_request(
         self,

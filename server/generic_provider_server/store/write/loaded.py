@@ -58,15 +58,12 @@ class Loaded:
     made.
 
     A loaded subscription is locked: no other process can change the subscription before the commit.
-    `succeeded`: for each successful command of a duty, the subscriptions that the command has
-    processed, and the duty.
+    `now` and `steady`: the time of the transaction on the two clocks of the process. `succeeded`:
+    for each successful command of a duty, the subscriptions that the command has processed, and the
+    duty.
     """
 
     def __init__(self, tables: Tables, numbers: Numbers, *, memory: Memory, shared: bool) -> None:
-        """Creates an empty set of rows.
-
-        `now` and `steady` are the time of the transaction on the two clocks of the process.
-        """
         self._tables = tables
         self.numbers = numbers
         self.now = memory.tick()

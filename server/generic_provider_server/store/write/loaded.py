@@ -222,9 +222,8 @@ class Loaded:
         """Returns the scheduled action that has been due longest, or None if no scheduled action is
         due.
         """
-        scheduled = self.scheduled[subscription].values()
-        due = [(each.due_time, each.id, each) for each in scheduled if self._is_due(each)]
-        return min(due)[2] if due else None
+        due = [each for each in self.scheduled[subscription].values() if self._is_due(each)]
+        return min(due, key=lambda each: (each.due_time or 0, each.id), default=None)
 
     def _is_due(self, action: ActionRecord) -> bool:
         return action.due_time is not None and action.due_time <= self.now

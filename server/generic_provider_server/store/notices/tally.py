@@ -12,7 +12,7 @@ import msgspec
 from ...domain.lease import LeaseEnd
 from ...domain.subscription.records import ActionRecord, ActionState
 from ...domain.subscription.transition import Finished, Transition
-from ...domain.values import Instant
+from ...domain.values import Instant, RequestState
 
 ACTIONS = "actions_total"
 CREATED = "requests_created_total"
@@ -58,15 +58,13 @@ class Tally(msgspec.Struct):
         if record.settle_time is not None or record.state is ActionState.SCHEDULED:
             self.counts[ACTIONS, record.kind, record.state] += 1
 
-    def settle(self, finished: Finished, *, now: Instant) -> None:
+    def settle(self, finished: Finished, transition: Transition, *, now: Instant) -> None:
+        """Counts a settled request, and the rollback that its rejection has caused, if any."""
         provider, pending = finished.provider, finished.pending
         counted = SETTLED, provider, pending.request.type, finished.state, pending.origin
         self.counts[counted] += 1
         self.spans[SETTLE, provider].append(now - pending.schedule_time)
-
-    def roll_back(self, finished: Finished, transition: Transition) -> None:
-        """Counts a rollback if the rejection of the request has caused one."""
-        for change in transition.actions:
-            if change.performed.id == finished.pending.action and change.taken_back is not None:
+        for change in transition.actions if finished.state is RequestState.REJECTED else ():
+            if change.performed.id == pending.action and change.taken_back is not None:
                 extent = "ACTION" if change.performed.undone else "PART"
-                self.counts[ROLLBACKS, finished.provider, extent] += 1
+                self.counts[ROLLBACKS, provider, extent] += 1

@@ -19,7 +19,7 @@ from ...domain.subscription.names_changed import names_certainly_unchanged
 from ...domain.subscription.names_used import uses_named
 from ...domain.subscription.records import ActionRecord, ActionState, ProviderRecord, revised
 from ...domain.subscription.transition import ActionChange, Circumstances, Finished, Transition
-from ...domain.values import Goods, Instant, RequestState
+from ...domain.values import Goods, Instant
 from ..database import statements as sql
 from ..database.documents import encode
 from ..database.engine import DATABASE_ERRORS
@@ -88,7 +88,8 @@ class Transaction(Changes):
             self._rows[sql.ADD_REQUEST][pending.number] = row
             self.notice.tally.counts[CREATED, provider, pending.request.type, pending.origin] += 1
         for n, finished in enumerate(transition.finished):
-            self._settle_request(transition, finished, loaded, answered=answered and n == 0)
+            self._settle_request(finished, loaded, answered=answered and n == 0)
+            self.notice.tally.settle(finished, transition, now=self.now)
         put = None
         for change in transition.actions:
             if new_action is not None and change.performed.id == new_action.id:
@@ -228,17 +229,12 @@ class Transaction(Changes):
             self._tables.write(sql.DROP_REQUEST_ID, [{"id": request_id}])
 
     def _settle_request(
-        self,
-        transition: Transition,
-        finished: Finished,
-        loaded: LoadedSubscription,
-        *,
-        answered: bool,
+        self, finished: Finished, loaded: LoadedSubscription, *, answered: bool
     ) -> None:
         pending, lane = finished.pending, loaded.lane(finished.provider)
         handed_over = lane.covers(pending)
         unanswered = UNANSWERED if pending.touched or handed_over else None
-        row = {
+        self._rows[sql.SETTLE_REQUEST][pending.number] = {
             "number": pending.number,
             "state": int(finished.state),
             "settle_time": self.now,
@@ -250,10 +246,6 @@ class Transaction(Changes):
             "last_delivery_time": lane.lease_start if handed_over else None,
             "handover": lane.handover if answered else unanswered,
         }
-        self._rows[sql.SETTLE_REQUEST][pending.number] = row
-        self.notice.tally.settle(finished, now=self.now)
-        if finished.state is RequestState.REJECTED:
-            self.notice.tally.roll_back(finished, transition)
 
     def _acted(
         self, record: ActionRecord, change: ActionChange, transition: Transition

@@ -10,7 +10,6 @@ from ..domain.subscription.request_outcomes import end_usage
 from ..domain.values import Instant, Value
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
-from .claim import MOST_AT_ONCE
 from .expiry import expire_overdue
 from .perform import Perform
 from .scheduled import perform_scheduled
@@ -40,9 +39,7 @@ class ExpireOverdue(Value, frozen=True, kw_only=True):
 
     def run(self, transaction: Transaction) -> int:
         window = transaction.catalogues[self.provider].provider.delivery_settings.pending_window
-        found = transaction.search.overdue(
-            self.provider, limit=transaction.now - window, most=MOST_AT_ONCE
-        )
+        found = transaction.search.overdue(self.provider, limit=transaction.now - window)
         for number in transaction.one_by_one(transaction.load_free(found)):
             expire_overdue(transaction, self.provider, number, at=transaction.now)
         return len(found)

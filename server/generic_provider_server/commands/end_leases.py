@@ -10,7 +10,6 @@ from ..domain.values import Instant, Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from ..store.write.work_queries import WorkQueries
-from .claim import MOST_AT_ONCE
 
 
 class Progress(Value, frozen=True):
@@ -28,7 +27,7 @@ class EndLeases(Value, frozen=True, kw_only=True):
     """Ends the leases for which `broken` returns True. `cause`: the reason why these leases end.
 
     Leases that ran out end too, because the store ends such leases when it loads their
-    subscription. `find` returns at most `MOST_AT_ONCE` subscriptions. `unless` is called when the
+    subscription. `find` returns at most `MOST_FOUND` subscriptions. `unless` is called when the
     subscriptions are locked; if `unless` returns True, the command ends no lease. The functions
     below create the command.
     """
@@ -66,13 +65,13 @@ def end_of_overdue(*, since: Instant) -> EndLeases:
     """Returns the command that ends leases which ran out after `since`: leases of this process, and
     leases that belong to no process.
     """
-    return EndLeases(find=lambda search: search.ran_out(since=since, most=MOST_AT_ONCE))
+    return EndLeases(find=lambda search: search.ran_out(since=since))
 
 
 def end_of_stream(provider: str, stream: str) -> EndLeases:
     """Returns the command that ends the leases of a stream that has ended."""
     return EndLeases(
-        find=lambda search: search.leased_to_stream(provider, stream, most=MOST_AT_ONCE),
+        find=lambda search: search.leased_to_stream(provider, stream),
         broken=lambda lane: lane.stream == stream,
     )
 
@@ -88,7 +87,7 @@ def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
     sees the new sign of life.
     """
     return EndLeases(
-        find=lambda search: search.leased_by_server(server, longest=longest, most=MOST_AT_ONCE),
+        find=lambda search: search.leased_by_server(server, longest=longest),
         broken=lambda lane: lane.server == server and lane.lease_duration <= longest,
         cause=LeaseEnd.RAN_OUT,
         unless=lambda transaction: transaction.sign_of(server) != sign,
@@ -100,6 +99,6 @@ def end_of_other_servers(server: str) -> EndLeases:
     other server can be running.
     """
     return EndLeases(
-        find=lambda search: search.leased_by_other_servers(server, most=MOST_AT_ONCE),
+        find=lambda search: search.leased_by_other_servers(server),
         broken=lambda lane: lane.server not in ("", server),
     )

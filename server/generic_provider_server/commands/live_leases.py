@@ -8,7 +8,6 @@ from ..domain.refusals import unavailable
 from ..domain.values import Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
-from .claim import MOST_AT_ONCE
 from .end_leases import Progress
 
 
@@ -111,7 +110,7 @@ class Disown(Value, frozen=True, kw_only=True):
         return Needs(searches=True, duty="leases")
 
     def run(self, transaction: Transaction) -> Progress:
-        found = transaction.search.leased_by_server(self.server, most=MOST_AT_ONCE)
+        found = transaction.search.leased_by_server(self.server)
         free = transaction.load_free(found)
         for number in transaction.one_by_one(free):
             for lane in list(transaction.loaded[number].lanes.values()):

@@ -14,6 +14,8 @@ from ..memory.memory import Memory
 from ..notices.notice import Notice
 
 LONGEST_LEASE = 2**62
+MOST_FOUND = 500
+"""The greatest number of subscriptions that each statement except READY finds."""
 
 READY = (
     "SELECT subscription, ready_since FROM lane WHERE provider = ? AND bulk = ? AND status = 0 "
@@ -42,8 +44,8 @@ OVERDUE_DELAYED = (
 class WorkQueries:
     """Finds subscriptions, which the command must then lock and load with `load_free`.
 
-    Each query except `overdue` returns at most `most` subscriptions. The queries leave out the
-    subscriptions in `set_aside`, which are set aside from the duty of the command.
+    The queries leave out the subscriptions in `set_aside`, which are set aside from the duty of the
+    command.
     """
 
     def __init__(
@@ -57,8 +59,8 @@ class WorkQueries:
         self._steady = steady
 
     def ready(self, provider: str, *, bulk: int, most: int) -> list[str]:
-        """Returns subscriptions with ready requests, in the order of `ready_since`. `bulk`: 1 for
-        bulk lanes, 0 for live lanes.
+        """Returns at most `most` subscriptions with ready requests, in the order of `ready_since`.
+        `bulk`: 1 for bulk lanes, 0 for live lanes.
         """
         with self._memory.scan_starts.scan(provider, bulk) as scan:
             # the running transaction may have made lanes ready that precede the start of the scan
@@ -67,12 +69,12 @@ class WorkQueries:
             scan.found = found[0].ready_since if found else None
         return [row.subscription for row in found]
 
-    def ran_out(self, *, since: Instant, most: int) -> list[str]:
+    def ran_out(self, *, since: Instant) -> list[str]:
         """Returns the subscriptions with leases that ran out after `since` and that this process
         must end: its own leases, and leases that belong to no process.
         """
         limits = since - GRACE, self._memory.server, self._steady, self._now - GRACE
-        return self._found(RAN_OUT, *limits, most=most)
+        return self._found(RAN_OUT, *limits)
 
     def note_empty(self, provider: str) -> None:
         """Records that the provider has no ready lane. Records nothing if a subscription is set
@@ -82,35 +84,28 @@ class WorkQueries:
         if not self.set_aside:
             self._memory.scan_starts.note_empty(provider)
 
-    def leased_to_stream(self, provider: str, stream: str, *, most: int) -> list[str]:
-        return self._found(LEASED_TO_STREAM, provider, stream, most=most)
+    def leased_to_stream(self, provider: str, stream: str) -> list[str]:
+        return self._found(LEASED_TO_STREAM, provider, stream)
 
-    def leased_by_server(
-        self, server: str, *, most: int, longest: int = LONGEST_LEASE
-    ) -> list[str]:
+    def leased_by_server(self, server: str, *, longest: int = LONGEST_LEASE) -> list[str]:
         """Returns the subscriptions with leases of the server.
 
         `longest`: leases with a longer duration are left out; in microseconds.
         """
-        return self._found(LEASED_BY_SERVER, server, longest, most=most)
+        return self._found(LEASED_BY_SERVER, server, longest)
 
-    def leased_by_other_servers(self, server: str, *, most: int) -> list[str]:
-        return self._found(LEASED_BY_OTHER_SERVERS, server, most=most)
+    def leased_by_other_servers(self, server: str) -> list[str]:
+        return self._found(LEASED_BY_OTHER_SERVERS, server)
 
-    def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
+    def overdue(self, provider: str, *, limit: int) -> list[str]:
         """Returns the subscriptions that have no live lease and whose first pending request was
-        created at `limit` or earlier. Returns at most `most` subscriptions with ready live lanes,
-        `most` with ready bulk lanes, and `most` with delayed lanes.
+        created at `limit` or earlier: with ready live lanes, ready bulk lanes, and delayed lanes.
         """
-        ready = [
-            number
-            for bulk in (0, 1)
-            for number in self._found(OVERDUE, provider, bulk, limit, limit, most=most)
-        ]
-        return ready + self._found(OVERDUE_DELAYED, provider, limit, most=most)
+        live, bulk = (self._found(OVERDUE, provider, each, limit, limit) for each in (0, 1))
+        return [*live, *bulk, *self._found(OVERDUE_DELAYED, provider, limit)]
 
-    def _found(self, statement: str, *parameters: object, most: int) -> list[str]:
-        return [row.subscription for row in self._select(statement, *parameters, most=most)]
+    def _found(self, statement: str, *parameters: object) -> list[str]:
+        return [row.subscription for row in self._select(statement, *parameters, most=MOST_FOUND)]
 
     def _select(self, statement: str, *parameters: object, most: int) -> list[Any]:
         aside = self.set_aside

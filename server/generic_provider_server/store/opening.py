@@ -45,7 +45,7 @@ def open_store(
     try:
         engine.prepare()
         server = secrets.token_hex(4)
-        memory = Memory(server, clock or engine.now, clock or engine.clock.steady)
+        memory = Memory(server, engine.shared, clock or engine.now, clock or engine.clock.steady)
         return _opened(engine, memory, url=url, notifications=notifications or url, waits=waits)
     except BaseException:
         engine.close()
@@ -78,8 +78,6 @@ def _opened(engine: Engine, memory: Memory, *, url: str, notifications: str, wai
         writer.start()
         started.callback(writer.stop)
         return Store(
-            server=memory.server,
-            shared=engine.shared,
             writer=writer,
             memory=memory,
             readers=readers,

@@ -37,8 +37,6 @@ class Store:
     def __init__(
         self,
         *,
-        server: str,
-        shared: bool,
         writer: Writer,
         memory: Memory,
         readers: Readers,
@@ -49,8 +47,8 @@ class Store:
         sign_of_life: SignOfLife | None,
         parts: ExitStack,
     ) -> None:
-        self.server = server
-        self.shared = shared
+        self.server = memory.server
+        self.shared = memory.shared
         self.listeners = listeners
         self._writer = writer
         self._memory = memory

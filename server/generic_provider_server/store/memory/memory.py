@@ -17,15 +17,17 @@ from .subscriptions import RecentSubscriptions
 class Memory:
     """The values that a process keeps between transactions.
 
-    `server`: the id of this process. `clock` and `steady_clock` return nanoseconds since 1970;
-    `steady_clock` advances evenly. `last`: the time of the last transaction. Only the writer's
-    thread changes the values, with three exceptions: the thread of the sign of life changes `life`;
-    any thread may record ready lanes in `scan_starts`; readers may replace `providers` as a whole.
-    Any thread may read the clocks, `life`, `set_asides` and `providers`, and may ask `scan_starts`
-    whether a provider has no ready lane.
+    `server`: the id of this process. `shared`: true if other processes may use the same database.
+    `clock` and `steady_clock` return nanoseconds since 1970; `steady_clock` advances evenly.
+    `last`: the time of the last transaction. Only the writer's thread changes the values, with
+    three exceptions: the thread of the sign of life changes `life`; any thread may record ready
+    lanes in `scan_starts`; readers may replace `providers` as a whole. Any thread may read the
+    clocks, `life`, `set_asides` and `providers`, and may ask `scan_starts` whether a provider has
+    no ready lane.
     """
 
     server: str
+    shared: bool
     clock: Callable[[], int]
     steady_clock: Callable[[], int]
     life: Life = field(default_factory=Life)

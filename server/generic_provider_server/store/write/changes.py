@@ -56,20 +56,17 @@ class Changes(Loaded):
         self,
         tables: Tables,
         numbers: Numbers,
-        *,
         memory: Memory,
+        *,
         providers: Providers,
-        shared: bool,
         queue: Sized,
     ) -> None:
-        super().__init__(tables, numbers, memory=memory, shared=shared)
+        super().__init__(tables, numbers, memory)
         self._queue = queue
         self.providers, self.catalogues = providers
         self.notice = Notice()
         self.events: list[Event] = []
-        self.search = WorkQueries(
-            tables, memory=memory, notice=self.notice, now=self.now, steady=self.steady
-        )
+        self.search = WorkQueries(tables, memory, self.notice, now=self.now, steady=self.steady)
         self.archives = Archives(tables)
         self.resets = Resets(tables, events=self.events)
         self._audited: dict[tuple[int, int], AuditEntry] = {}

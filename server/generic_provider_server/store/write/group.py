@@ -47,22 +47,15 @@ class GroupCommit:
         with self._engine.transaction(lock_wait=lock_wait) as (tables, numbers):
             former = memory.providers
             # before the database was lost, a commit in doubt may have changed providers
-            if self._engine.shared or probe:
+            if memory.shared or probe:
                 former = memory.providers = former.as_stored(tables.select, self._etags(needs))
-            transaction = Transaction(
-                tables,
-                numbers,
-                memory=memory,
-                # not `memory.providers`, which a reader may replace by an older state at any time
-                providers=former,
-                shared=self._engine.shared,
-                queue=self._queue,
-            )
+            # not with `memory.providers`, which a reader may replace by an older state at any time
+            transaction = Transaction(tables, numbers, memory, providers=former, queue=self._queue)
             transaction.load(needs)
             self._run_all(group, transaction)
             if probe:
                 tables.run(sql.PROBE, ())
-            if self._engine.shared:
+            if memory.shared:
                 tables.notify(self.throttle.messages(transaction.notice))
         try:
             self._note_commit(transaction, former)
@@ -75,7 +68,7 @@ class GroupCommit:
         """Returns the statement that reads the etags of the providers, and locks the providers if
         other processes may change them.
         """
-        if not self._engine.shared:
+        if not self._memory.shared:
             return sql.ETAGS_AS_THEY_ARE
         return sql.ETAGS_ALONE if any(need.set_up for need in needs) else sql.ETAGS
 

@@ -63,13 +63,13 @@ class Loaded:
     duty.
     """
 
-    def __init__(self, tables: Tables, numbers: Numbers, *, memory: Memory, shared: bool) -> None:
+    def __init__(self, tables: Tables, numbers: Numbers, memory: Memory) -> None:
         self._tables = tables
         self.numbers = numbers
         self.now = memory.tick()
         self.steady = memory.steady()
         self._memory = memory
-        self._shared = shared
+        self._shared = memory.shared
         self.loaded: dict[str, LoadedSubscription] = {}
         self.scheduled: dict[str, dict[int, ActionRecord]] = {}
         self.request_ids: dict[str, tuple[str, bytes]] = {}

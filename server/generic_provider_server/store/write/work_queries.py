@@ -49,7 +49,7 @@ class WorkQueries:
     """
 
     def __init__(
-        self, tables: Tables, *, memory: Memory, notice: Notice, now: Instant, steady: Instant
+        self, tables: Tables, memory: Memory, notice: Notice, *, now: Instant, steady: Instant
     ) -> None:
         self.set_aside: frozenset[str] = frozenset()
         self._tables = tables

@@ -27,7 +27,7 @@ from .number_blocks import Numbers
 from .process_clock import ProcessClock
 from .rows import rows_of
 from .sqlite_file import SqliteFile
-from .statements import ALONE, SET_COUNTER, SKIP_LOCKED
+from .statements import ALONE, SET_COUNTER, SKIP_LOCKED, TOGETHER
 
 PREFIX = "sqlite:///"
 TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -220,7 +220,7 @@ def _spoken(statement: str) -> str:
     """Returns the statement without its locking clause, because a transaction of SQLite locks the
     whole database.
     """
-    return statement.replace(SKIP_LOCKED, "").replace(ALONE, "")
+    return statement.replace(SKIP_LOCKED, "").replace(ALONE, "").replace(TOGETHER, "")
 
 
 def sqlite_path(url: str) -> Path:

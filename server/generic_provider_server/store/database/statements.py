@@ -27,7 +27,9 @@ from .models import (
 )
 
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
-"""A locking clause of a SELECT, for databases to which several processes write.
+ALONE = " FOR UPDATE"
+TOGETHER = " FOR SHARE"
+"""Locking clauses of a SELECT, for databases to which several processes write.
 
 A command that searches for subscriptions does not wait for locks, but skips locked rows.
 """
@@ -90,8 +92,8 @@ END_DELAYS = (
 )
 PROVIDERS = f"SELECT {columns_of(ProviderRow)} FROM provider"
 ETAGS_AS_THEY_ARE = "SELECT code, etag FROM provider"
-ETAGS = "SELECT code, etag FROM provider ORDER BY code FOR SHARE"
-ETAGS_ALONE = "SELECT code, etag FROM provider ORDER BY code FOR UPDATE"
+ETAGS = f"{ETAGS_AS_THEY_ARE} ORDER BY code{TOGETHER}"
+ETAGS_ALONE = f"{ETAGS_AS_THEY_ARE} ORDER BY code{ALONE}"
 
 ADD_SUBSCRIPTION = insert(SubscriptionRow)
 PUT_SUBSCRIPTION = update(SubscriptionRow, but=[SubscriptionRow.create_time])
@@ -199,7 +201,6 @@ reserved for another subscription. TRY_REQUEST, which records how a hand-over en
 SETTLE_REQUEST, because TRY_REQUEST does not change a settled request.
 """
 
-ALONE = " FOR UPDATE"
 RESET_DEFINITION = (
     f"SELECT {columns_of(ResetDefinitionRow)} FROM reset_definition WHERE id = ?{ALONE}"
 )

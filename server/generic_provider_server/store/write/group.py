@@ -18,7 +18,6 @@ from ..notices.notice import Notice
 from ..notices.tally import ACTIONS, REFUSED
 from ..notices.throttle import Throttle
 from .command import Asked, entries_of
-from .loaded import Needs
 from .transaction import Transaction
 
 log = structlog.get_logger()
@@ -48,7 +47,8 @@ class GroupCommit:
             former = memory.providers
             # before the database was lost, a commit in doubt may have changed providers
             if memory.shared or probe:
-                former = memory.providers = former.as_stored(tables.select, self._etags(needs))
+                etags = sql.ETAGS_ALONE if any(need.set_up for need in needs) else sql.ETAGS
+                former = memory.providers = former.as_stored(tables.select, etags)
             # not with `memory.providers`, which a reader may replace by an older state at any time
             transaction = Transaction(tables, numbers, memory, providers=former, queue=self._queue)
             transaction.load(needs)
@@ -63,14 +63,6 @@ class GroupCommit:
             log.exception("commit_not_noted")
             raise InDoubt(repr(error)) from error
         return transaction.notice
-
-    def _etags(self, needs: Sequence[Needs]) -> str:
-        """Returns the statement that reads the etags of the providers, and locks the providers if
-        other processes may change them.
-        """
-        if not self._memory.shared:
-            return sql.ETAGS_AS_THEY_ARE
-        return sql.ETAGS_ALONE if any(need.set_up for need in needs) else sql.ETAGS
 
     def _note_commit(self, transaction: Transaction, former: Providers) -> None:
         """Updates the memory after a commit. `former`: the providers before the transaction."""

@@ -287,7 +287,7 @@ def test_a_lane_comes_back_as_it_was(engine: Engine) -> None:
 
 def test_an_archive_comes_back_as_it_was(engine: Engine) -> None:
     select = sql.ARCHIVE.replace("?", "7")
-    row = stored(engine, sql.ADD_ARCHIVE, archive_rows.archive_row(ARCHIVE), select)
+    row = stored(engine, sql.PUT_ARCHIVE, archive_rows.archive_row(ARCHIVE), select)
     assert archive_rows.archive_of_row(row) == ARCHIVE
 
 

@@ -46,7 +46,7 @@ class CreateArchive(Value, frozen=True, kw_only=True):
             create_time=transaction.now,
             who=self.who,
         )
-        transaction.archives.add(record)
+        transaction.archives.put(record)
         if self.request_id:
             transaction.remember(self.request_id, created=record.id, digest=self.digest)
         return record

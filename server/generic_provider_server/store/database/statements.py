@@ -238,8 +238,7 @@ ACTIONS_WITHOUT_REQUESTS = (
     "SELECT id, request_id FROM action WHERE id IN ({}) AND NOT EXISTS (SELECT 1 FROM request "
     "WHERE request.subscription = action.subscription AND request.action = action.id)"
 )
-ADD_ARCHIVE = insert(ArchiveRow)
-PUT_ARCHIVE = update(ArchiveRow)
+PUT_ARCHIVE = upsert(ArchiveRow)
 ADD_ARCHIVED = insert(ArchivedRow)
 DROP_REQUEST = delete(RequestRow)
 DROP_ACTION = delete(ActionRow)

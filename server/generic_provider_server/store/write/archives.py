@@ -47,9 +47,6 @@ class Archives:
         """
         return self._first(sql.ARCHIVE_SETTLED_AFTER, since, provider)
 
-    def add(self, record: ArchiveRecord) -> None:
-        self._tables.write(sql.ADD_ARCHIVE, [archive_row(record)])
-
     def put(self, record: ArchiveRecord) -> None:
         self._tables.write(sql.PUT_ARCHIVE, [archive_row(record)])
 

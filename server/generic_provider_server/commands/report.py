@@ -71,7 +71,7 @@ class Report(Value, frozen=True, kw_only=True):
         unnamed = [entry.subscription for entry in self.entries if entry.unnamed]
         # Another complete report may have named these subscriptions since this report found them
         # unnamed.
-        named = transaction.reported(self.provider, unnamed, since=self.report_time)
+        named = unnamed and transaction.reported(self.provider, unnamed, since=self.report_time)
         numbers = transaction.one_by_one([entry.subscription for entry in self.entries])
         return tuple(
             [

@@ -210,11 +210,10 @@ class Transaction(Changes):
         """Returns the subscriptions among `subscriptions` that a complete report has named, if the
         report began at `since` or later.
         """
-        stored = self._tables.select_in(sql.REPORT_TIMES, subscriptions)
-        marks = [(row.provider, row.subscription, row.report_time) for row in stored]
-        written = self._rows[sql.MARK_REPORTED].values()
-        marks += [(row["provider"], row["subscription"], row["report_time"]) for row in written]
-        return {number for code, number, time in marks if code == provider and time >= since}
+        self.flush()
+        found = self._tables.select_in(sql.REPORT_TIMES, subscriptions)
+        marks = [row for row in found if row.provider == provider and row.report_time >= since]
+        return {row.subscription for row in marks}
 
     def remember(self, request_id: str, *, created: str, digest: bytes) -> None:
         self.request_ids[request_id] = created, digest

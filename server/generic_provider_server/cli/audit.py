@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
@@ -126,17 +126,18 @@ def list_(
 
 
 def _with_code(
-    codes: Collection[str], client: Client, filters: Mapping[str, Any], *, limit: int
+    codes: tuple[str, ...], client: Client, filters: Mapping[str, Any], *, limit: int
 ) -> Iterable[AuditEntry]:
-    """Yields the entries whose status or reason is in `codes`, or all entries if `codes` is empty.
+    """Returns the entries whose status or reason is in `codes`, or all entries if `codes` is empty.
 
-    The server has no filter for reasons, but it finds the refused calls. So for a reason this
-    function reads the refused calls, and leaves out the calls with other reasons.
+    The server has a filter for statuses and for refused calls, but not for reasons. So if `codes`
+    contains a reason, this function reads the entries of all refused calls (if `codes` also
+    contains OK, of all calls), and leaves out the entries with other statuses and reasons.
     """
     if not set(codes) & set(REASONS):
         statuses = [grpc.StatusCode[name] for name in codes]
         return client.list_audit_entries(**filters, codes=statuses, page_size=page_size(limit))
-    if not set(codes) & {"OK"}:
+    if "OK" not in codes:
         filters = {**filters, "refused": True}
     found = client.list_audit_entries(**filters, page_size=LARGEST_PAGE)
     return (each for each in found if code(each) in codes or outcome(each) in codes)

@@ -260,7 +260,7 @@ async def test_a_refused_repeat_breaks_rule_5() -> None:
 
 async def test_an_answer_that_was_never_sent_was_not_lost() -> None:
     findings = Findings()
-    played = play(findings, patience=0.05)
+    played = play(findings, patience=0.5)
     async with adapter(played, activations(None)):
         await answering.lost_answers(played)
     assert words(findings) == {3: "broken", 8: "not seen"}

@@ -108,7 +108,7 @@ def test_a_missing_database_can_be_given_by_name(tmp_path: Path) -> None:
 def test_the_table_of_adapter_check_shows_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = RuleVerdict(1, "keep one stream open", "kept", "reconnected 3 times")
     monkeypatch.setattr(
-        "generic_provider_server.cli.adapter_check._verdicts", lambda *_, **__: ([kept], "")
+        "generic_provider_server.cli.adapter_check._verdicts", lambda *_, **__: ([kept], True)
     )
     heading, row = run("adapter", "check").stdout.splitlines()
     assert heading.split() == ["rule", "asks", "verdict", "seen"]

@@ -120,23 +120,23 @@ def check(
         first_stream=timedelta(seconds=wait),
         slow=slow,
     )
-    verdicts, refused = _verdicts(listen, terms, junit=junit, as_json=as_json)
+    verdicts, is_complete = _verdicts(listen, terms, junit=junit, as_json=as_json)
     if as_json:
         for verdict in verdicts:
             say(json_line(verdict._asdict()))
     else:
         show_table(("rule", "asks", "verdict", "seen"), verdicts)
-    if refused:
-        raise click.ClickException(refused)
+    if not is_complete:
+        raise click.ClickException(INCOMPLETE)
     if any(verdict.word == "broken" for verdict in verdicts):
         sys.exit(REFUSED)
 
 
 def _verdicts(
     listen: str, terms: Terms, *, junit: Path | None, as_json: bool
-) -> tuple[list[RuleVerdict], str]:
-    """Runs the check. Returns the verdict on each rule, and an error if the adapter refused a
-    request that tests need. If `junit` is given, also writes the verdicts to this file.
+) -> tuple[list[RuleVerdict], bool]:
+    """Runs the check, and returns the results of `_check`. If `junit` is given, also writes the
+    verdicts to this file.
     """
     if junit:
         # If the file cannot be written, the command fails now and not after the check.
@@ -147,10 +147,9 @@ def _verdicts(
         if junit:
             write_junit([], junit, error=str(error))
         raise click.ClickException(str(error)) from None
-    refused = "" if is_complete else INCOMPLETE
     if junit:
-        write_junit(verdicts, junit, error=refused)
-    return verdicts, refused
+        write_junit(verdicts, junit, error="" if is_complete else INCOMPLETE)
+    return verdicts, is_complete
 
 
 def _offer(file: Path | None, service: str | None) -> Offer:
@@ -162,7 +161,7 @@ def _offer(file: Path | None, service: str | None) -> Offer:
 
 async def _check(listen: str, terms: Terms, *, as_json: bool) -> tuple[list[RuleVerdict], bool]:
     """Runs the check. Returns the verdict on each rule, and whether the adapter accepted all
-    requests that the tests needed. Prints the progress: on standard error if `as_json` is True,
+    requests that the tests need. Prints the progress: on standard error if `as_json` is True,
     otherwise on standard output.
     """
     from ..listening import check_free  # noqa: PLC0415 - imports the server's log

@@ -24,12 +24,10 @@ VERDICTS = (
     v1.RESPONSE_CODE_NOT_FOUND,
     v1.RESPONSE_CODE_INVALID,
 )
-HELD = frozenset(
-    {resources.REQUEST_TYPE_ADD_INSTALLED_ITEM, resources.REQUEST_TYPE_BECOME_SUBSCRIBER}
+NEEDED = frozenset(
+    {resources.REQUEST_TYPE_ACTIVATE_SERVICE, resources.REQUEST_TYPE_DEACTIVATE_SERVICE}
 )
-"""A newcomer's BECOME_SUBSCRIBER has the effects of the requests of these types already."""
-OPTIONAL = frozenset({resources.REQUEST_TYPE_REMOVE_INSTALLED_ITEM})
-"""An adapter need not apply requests of these types."""
+"""The types of requests that an adapter must apply, apart from BECOME_SUBSCRIBER."""
 COMES_AGAIN = frozenset({v1.RESPONSE_CODE_STALE, v1.RESPONSE_CODE_OUT_OF_ORDER})
 
 
@@ -89,18 +87,17 @@ async def _twice(play: Play, one: Subscriber, kind: resources.RequestType.ValueT
     name = resources.RequestType.Name(kind).removeprefix("REQUEST_TYPE_")
     request = one.of(kind)
     answer = await play.settled(request, rule=5)
-    if said(answer) == UNKNOWN:  # rule 12 demands this answer if the adapter does not know the type
-        play.findings.not_seen(5, f"{name}, which was answered {UNKNOWN}")
-        return
     which = "first"
-    if answer.status != v1.RESPONSE_STATUS_ACCEPTED and kind not in HELD:
-        if kind not in OPTIONAL:
-            raise refused(request, answer, rule=5)
-        play.findings.not_seen(5, f"{name}, which was answered {said(answer)}")
-        return
     if answer.status == v1.RESPONSE_STATUS_ACCEPTED:
         which = "second"
         answer = await play.settled(one.of(kind), rule=5)
+    # rule 12 demands the answer UNKNOWN if the adapter does not know the type
+    elif said(answer) == UNKNOWN or kind == resources.REQUEST_TYPE_REMOVE_INSTALLED_ITEM:
+        play.findings.not_seen(5, f"{name}, which was answered {said(answer)}")
+        return
+    elif kind in NEEDED:
+        raise refused(request, answer, rule=5)
+    # Even a first request of another type adds only what the newcomer's BECOME_SUBSCRIBER added.
     if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
         raise Broken(5, f"a {which} {name} of the same element was answered {said(answer)}")
 
@@ -123,16 +120,16 @@ async def rejection(play: Play) -> None:
         play.findings.not_seen(4, "a rejection, because --rejecting was not given")
         return
     one = await play.newcomer(rule=4)
-    refused = one.activate(play.terms.rejecting)
-    lease = await play.give(one.activate(), refused, one.deactivate(), one.activate())
-    lease = await play.answered(lease, rule=4, up_to=refused)
-    answer = await play.first_answer(refused, rule=4)
+    rejected = one.activate(play.terms.rejecting)
+    lease = await play.give(one.activate(), rejected, one.deactivate(), one.activate())
+    lease = await play.answered(lease, rule=4, up_to=rejected)
+    answer = await play.first_answer(rejected, rule=4)
     if answer.status != v1.RESPONSE_STATUS_REJECTED:
         told = said(answer)
         play.findings.not_seen(4, f"a rejection: {play.terms.rejecting} was answered {told}")
         return
-    await _rest_is_dropped(play, lease, after=refused, why="REJECTED")
-    again = await play.give(*_requests_after(refused, lease))
+    await _rest_is_dropped(play, lease, after=rejected, why="REJECTED")
+    again = await play.give(*_requests_after(rejected, lease))
     await play.answered(again, rule=4)
 
 

@@ -8,13 +8,10 @@ from xml.etree import ElementTree as ET
 
 from .rules import RuleVerdict
 
-NAMES = {False: "connects", True: "accepts the requests that tests need"}
-"""The name of the test case with the error, if no rule was checked, and otherwise."""
-
 
 def write_junit(verdicts: Iterable[RuleVerdict], file: Path, *, error: str = "") -> None:
-    """Writes one test case for each rule, and a further test case if there is an error, which says
-    why rules could not be checked.
+    """Writes one test case for each verdict, and one for `error`, which says why the check did not
+    begin or is not complete.
 
     A test case is skipped if the rule could not be checked, and failed if the rule is broken.
     """
@@ -40,6 +37,7 @@ def write_junit(verdicts: Iterable[RuleVerdict], file: Path, *, error: str = "")
             case "kept":
                 ET.SubElement(case, "system-out").text = seen
     for message in errors:
-        case = ET.SubElement(suite, "testcase", classname="adapter", name=NAMES[bool(cases)])
+        name = "accepts the requests that tests need" if cases else "connects"
+        case = ET.SubElement(suite, "testcase", classname="adapter", name=name)
         ET.SubElement(case, "error", message=message)
     ET.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)

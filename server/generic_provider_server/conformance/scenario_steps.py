@@ -107,12 +107,14 @@ class Play:
             if last not in lease.waiting:
                 break
             left = self._left_of(lease, rule=rule)
+            is_retried = left[0].number not in lease.waiting  # its answer is RETRY_LATER
+            if given == MOST_GIVEN and is_retried:
+                raise refused(left[0], self._answers(left[0], lease)[-1], rule=rule)
             if given == MOST_GIVEN:
-                self._check_retried(left[0], lease, rule=rule)
                 told = f"{left[0].number} was handed over {MOST_GIVEN} times{self._met(left[0])}"
                 raise Broken(rule, told)
-            if left[0].number not in lease.waiting:
-                await self.quiet()  # after RETRY_LATER, the service waits too
+            if is_retried:
+                await self.quiet()  # the service waits too
             lease = await self.give(*left)
         return lease
 
@@ -133,7 +135,7 @@ class Play:
         """
         left = []
         for request in lease.requests:
-            answers = [e for e in self.service.answers_to(request) if e.token == lease.token]
+            answers = self._answers(request, lease)
             if answers and answers[-1].status == v1.RESPONSE_STATUS_REJECTED:
                 raise refused(request, answers[-1], rule=rule)
             retried = answers and answers[-1].status == v1.RESPONSE_STATUS_RETRY_LATER
@@ -141,16 +143,9 @@ class Play:
                 left.append(request)
         return left
 
-    def _check_retried(
-        self, request: ProvisioningRequest, lease: CheckedLease, *, rule: int
-    ) -> None:
-        """Raises Untested for `rule` if the last answer to the request is RETRY_LATER, and was
-        given in time.
-        """
-        for answer in self.service.answers_to(request)[-1:]:
-            retried = answer.status == v1.RESPONSE_STATUS_RETRY_LATER
-            if retried and answer.token == lease.token and answer.code == v1.RESPONSE_CODE_APPLIED:
-                raise refused(request, answer, rule=rule)
+    def _answers(self, request: ProvisioningRequest, lease: CheckedLease) -> list[Answer]:
+        """Returns the answers to the request that name this lease."""
+        return [each for each in self.service.answers_to(request) if each.token == lease.token]
 
     def _met(self, request: ProvisioningRequest) -> str:
         """Describes the newest answer to the request, with its verdict; empty without an answer."""
@@ -215,6 +210,9 @@ def _ended_or_answered(lease: CheckedLease) -> Callable[[], bool]:
 
 
 def refused(request: ProvisioningRequest, answer: Answer, *, rule: int) -> Untested:
+    """Returns the error for a request that the adapter has refused, although the test of `rule`
+    needs this request.
+    """
     kind = RequestType.Name(request.type).removeprefix("REQUEST_TYPE_")
     what = f"{kind} {request.service.service}".rstrip()
     told = f"{what} was answered {said(answer)}, so the test could not continue"

@@ -40,15 +40,16 @@ PROBE = "UPDATE setting SET value = value"
 SUBSCRIPTIONS = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number IN ({{}})"
 SUBSCRIPTION = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number = ?"
 _LOCKED = (
-    "SELECT subscription.* FROM unnest(?::text[], ?::bigint[]) AS known(number, revision), "
+    "SELECT locked.* FROM unnest(?::text[], ?::bigint[]) AS known(number, revision), "
     "LATERAL (SELECT number, create_time, update_time, revision, CASE WHEN "
     "subscription.revision IS DISTINCT FROM known.revision THEN document END AS document "
-    "FROM subscription WHERE number = known.number {} OFFSET 0) AS subscription"
+    "FROM subscription WHERE number = known.number{}) AS locked"
 )
-LOCK, LOCK_FREE = _LOCKED.format("FOR UPDATE"), _LOCKED.format(SKIP_LOCKED)
-"""Lock subscriptions, only on PostgreSQL. The parameters are the numbers of the subscriptions and
-the revisions that the process knows. The result contains the documents of other revisions only. The
-subscriptions are locked in the order of the parameters.
+LOCK, LOCK_FREE = _LOCKED.format(ALONE), _LOCKED.format(SKIP_LOCKED)
+"""Lock and read subscriptions, only on PostgreSQL. The parameters are the numbers of the
+subscriptions, and for each number the revision that the process knows. The row of a subscription
+contains the document only if the subscription has another revision. The subscriptions are locked in
+the order of the parameters.
 """
 
 _LANE = columns_of(LaneRow, wanted=Lane.__struct_fields__)

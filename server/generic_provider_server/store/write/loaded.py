@@ -164,28 +164,30 @@ class Loaded:
         raise NotImplementedError
 
     def _load_missing(self, numbers: Iterable[str], *, free: bool = False) -> list[str]:
-        """Loads the subscriptions that are not loaded yet, and returns their numbers. If other
-        processes may use the database, locks them first. `free`: true if subscriptions that another
-        process is changing are left out instead of waited for.
+        """Loads the subscriptions that are not loaded yet, and returns their numbers. If `free` is
+        true, leaves out subscriptions that another process is changing; otherwise waits for them.
 
-        A cached subscription is used if no other process may use the database, or if its revision
-        is current. In the second case its lanes are loaded again, because a lane can change without
-        a new revision of its subscription.
+        If no other process may use the database, every cached subscription is used. Otherwise the
+        subscriptions are locked, and a cached subscription is used only if its revision is current.
+        Its lanes are loaded nevertheless, because a lane can change without a new revision of its
+        subscription.
         """
         loaded, recent = self.loaded, self._memory.subscriptions
         missing = [number for number in numbers if number not in loaded]
         kept = {number: each for number in missing if (each := recent.get(number))}
         if self._shared:
             rows = self._lock(missing, kept, free=free)
-            missing = unknown = [row.number for row in rows] if free else missing
+            if free:
+                missing = [row.number for row in rows]
+            read = missing
         else:
             loaded.update(kept)
-            unknown = [number for number in missing if number not in kept]
-            rows = self._tables.select_in(sql.SUBSCRIPTIONS, unknown)
-        for number in unknown:
+            read = [number for number in missing if number not in kept]
+            rows = self._tables.select_in(sql.SUBSCRIPTIONS, read)
+        for number in read:
             loaded[number] = LoadedSubscription(number)
         for row in rows:
-            if row.document is None:
+            if row.document is None:  # the cached subscription is current
                 loaded[row.number] = kept[row.number]
                 kept[row.number].lanes.clear()
                 continue
@@ -194,7 +196,7 @@ class Loaded:
             except MsgspecError as error:
                 raise Unprocessable(row.number) from error
             loaded[row.number].note_stored()
-        for row in self._tables.select_in(sql.LANES, unknown):
+        for row in self._tables.select_in(sql.LANES, read):
             lane = lane_of_row(row)
             loaded[lane.subscription].lanes[lane.provider] = lane
         return missing

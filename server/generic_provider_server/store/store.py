@@ -171,8 +171,9 @@ class Store:
         """Closes the store. This function may be called more than once; each call returns when the
         store is closed.
 
-        If the task that waits is cancelled, the closing goes on. The end of the event loop waits
-        for the closing, so that no thread of the store calls an event loop that has ended.
+        If the task that waits is cancelled, the threads of the store are ended nevertheless:
+        `asyncio.run` waits for this before it closes the event loop, so no thread of the store
+        calls a closed event loop.
         """
         if self._closing is None:
             loop = asyncio.get_running_loop()

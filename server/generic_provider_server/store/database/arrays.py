@@ -13,9 +13,7 @@ from psycopg.adapt import Dumper
 from psycopg.postgres import types
 from psycopg.pq import Format
 
-BYTEA, LOWEST = types["bytea"], 1
-"""The type of the elements, and the number of the first element, of an array of byte strings."""
-
+BYTEA = types["bytea"]
 NULL = pack("!i", -1)
 
 
@@ -49,7 +47,8 @@ def array_of(values: Sequence[Any]) -> str | ByteArray:
 
 
 def _byte_array(values: Sequence[bytes | None]) -> ByteArray:
-    head = pack("!iiIii", 1, None in values, BYTEA.oid, len(values), LOWEST)
+    dimensions, first_index = 1, 1
+    head = pack("!iiIii", dimensions, None in values, BYTEA.oid, len(values), first_index)
     elements = [NULL if each is None else pack("!i", len(each)) + each for each in values]
     return ByteArray(b"".join([head, *elements]))
 

@@ -64,7 +64,9 @@ class Tally(msgspec.Struct):
         counted = SETTLED, provider, pending.request.type, finished.state, pending.origin
         self.counts[counted] += 1
         self.spans[SETTLE, provider].append(now - pending.schedule_time)
-        for change in transition.actions if finished.state is RequestState.REJECTED else ():
+        if finished.state is not RequestState.REJECTED:
+            return
+        for change in transition.actions:
             if change.performed.id == pending.action and change.taken_back is not None:
                 extent = "ACTION" if change.performed.undone else "PART"
                 self.counts[ROLLBACKS, provider, extent] += 1

@@ -181,7 +181,8 @@ class Transaction(Changes):
                         self.end_lease(lane, LeaseEnd.RAN_OUT)
             except DATABASE_ERRORS:
                 raise
-            except Exception as error:  # the error names the subscription, whoever has loaded it
+            except Exception as error:
+                # the error names the subscription, whichever command has loaded it
                 raise Unprocessable(number) from error
 
     def put_provider(self, record: ProviderRecord) -> None:

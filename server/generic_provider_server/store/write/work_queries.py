@@ -15,7 +15,7 @@ from ..notices.notice import Notice
 
 LONGEST_LEASE = 2**62
 MOST_FOUND = 500
-"""The greatest number of subscriptions that each statement except READY finds."""
+"""The greatest number of subscriptions that a statement finds; `ready` has a limit of its own."""
 
 READY = (
     "SELECT subscription, ready_since FROM lane WHERE provider = ? AND bulk = ? AND status = 0 "
@@ -99,7 +99,8 @@ class WorkQueries:
 
     def overdue(self, provider: str, *, limit: int) -> list[str]:
         """Returns the subscriptions that have no live lease and whose first pending request was
-        created at `limit` or earlier: with ready live lanes, ready bulk lanes, and delayed lanes.
+        created at `limit` or earlier. First come the subscriptions with ready live lanes, then
+        those with ready bulk lanes, then those with delayed lanes.
         """
         live, bulk = (self._found(OVERDUE, provider, each, limit, limit) for each in (0, 1))
         return [*live, *bulk, *self._found(OVERDUE_DELAYED, provider, limit)]

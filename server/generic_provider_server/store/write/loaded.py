@@ -69,7 +69,6 @@ class Loaded:
         self.now = memory.tick()
         self.steady = memory.steady()
         self._memory = memory
-        self._shared = memory.shared
         self.loaded: dict[str, LoadedSubscription] = {}
         self.scheduled: dict[str, dict[int, ActionRecord]] = {}
         self.request_ids: dict[str, tuple[str, bytes]] = {}
@@ -175,7 +174,7 @@ class Loaded:
         loaded, recent = self.loaded, self._memory.subscriptions
         missing = [number for number in numbers if number not in loaded]
         kept = {number: each for number in missing if (each := recent.get(number))}
-        if self._shared:
+        if self._memory.shared:
             rows = self._lock(missing, kept, free=free)
             if free:
                 missing = [row.number for row in rows]

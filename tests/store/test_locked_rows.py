@@ -183,7 +183,7 @@ async def test_a_row_that_all_need_is_given_up_in_time_and_delays_no_repeated_ca
 
 SLOW_COMMIT = """
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
-AS 'BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END';
+AS 'BEGIN PERFORM pg_sleep(0.6); RETURN NULL; END';
 CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON event DEFERRABLE INITIALLY DEFERRED
 FOR EACH ROW EXECUTE FUNCTION slow()"""
 
@@ -196,7 +196,7 @@ async def test_no_process_is_shut_out_while_commits_are_slow(
     """
     benches = [
         Bench(open_store(postgres_url, clock=bench.clock, waits=Waits()), bench.clock)
-        for _ in range(3)
+        for _ in range(2)
     ]
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(SLOW_COMMIT.encode())
@@ -214,4 +214,4 @@ async def test_no_process_is_shut_out_while_commits_are_slow(
     async with AsyncExitStack() as stack:
         for each in benches:
             stack.push_async_callback(each.store.close)
-        await asyncio.gather(*[work(n) for n in range(3)])
+        await asyncio.gather(*[work(n) for n in range(2)])

@@ -64,8 +64,11 @@ class LockWaits:
         return min(max(LEAST_AGAIN, self._usual) * 4.0**self._failed, self._longest)
 
     def got(self, seconds: float) -> None:
-        """Records that a group got its locks, and that its transaction took `seconds`."""
-        self._usual += (seconds - self._usual) / 10
+        """Records that a group got its locks, and that its transaction took `seconds`. The usual
+        duration rises at once, but falls slowly: if waits are too short, calls are refused; if
+        waits are too long, calls are delayed, and only while a lock is not released.
+        """
+        self._usual = max(seconds, self._usual + (seconds - self._usual) / 10)
         self._failed = 0
 
     def failed(self) -> None:

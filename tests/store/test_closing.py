@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 
-from generic_provider_server.store.database.engine import StoreLost
+from generic_provider_server.store.database.engine import StoreInUse, StoreLost
 from generic_provider_server.store.opening import open_store
+from generic_provider_server.store.read.queries import Queries
 from generic_provider_server.store.waits import Waits
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, viewer
@@ -55,6 +57,31 @@ async def test_each_call_of_close_returns_when_the_store_is_closed(url: str) -> 
     assert threads() == []
     await first
     await bench.store.close()
+
+
+async def test_the_file_stays_locked_until_no_query_runs(tmp_path: Path) -> None:
+    """Without the lock, the next server could remove the WAL from which the query reads."""
+    url = f"sqlite:///{tmp_path}/store.db"
+    store = open_store(url)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def reading(queries: Queries) -> None:
+        queries.subscription("S1")
+        begun.set()
+        may_end.wait(10)
+
+    query = asyncio.create_task(store.read(reading))
+    await asyncio.to_thread(begun.wait)
+    closing = asyncio.create_task(store.close())
+    await asyncio.sleep(0.2)
+
+    with pytest.raises(StoreInUse):
+        open_store(url)
+
+    may_end.set()
+    await closing
+    await query
+    await open_store(url).close()
 
 
 @pytest.mark.postgresql

@@ -65,6 +65,10 @@ def _opened(engine: Engine, memory: Memory, *, url: str, notifications: str, wai
             sign_of_life = _connected(
                 url, notifications, memory, waits=waits, listeners=listeners, started=started
             )
+        loop = asyncio.get_running_loop()
+        writer = Writer(engine, memory, loop=loop, listeners=listeners, waits=waits)
+        writer.start()
+        started.callback(writer.stop)
         readers = Readers(
             queries,
             shared=engine.shared,
@@ -72,11 +76,8 @@ def _opened(engine: Engine, memory: Memory, *, url: str, notifications: str, wai
             waits=waits,
             sign_of_life=sign_of_life,
         )
+        # closed before the writer, whose thread closes the database and releases the file's lock
         started.callback(readers.close)
-        loop = asyncio.get_running_loop()
-        writer = Writer(engine, memory, loop=loop, listeners=listeners, waits=waits)
-        writer.start()
-        started.callback(writer.stop)
         return Store(
             writer=writer,
             memory=memory,

@@ -6,7 +6,7 @@ from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.domain.actions import SwapItem, Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.verdicts import ResponseStatus
-from support.bench import Bench
+from support.bench import Bench, performing
 from support.examples import ADD_DECODER, DECODER, viewer
 
 SWAP = SwapItem(old_serial_number="shared", new_serial_number="new")
@@ -69,6 +69,24 @@ async def test_an_item_never_sent_comes_free_at_once(bench: Bench) -> None:
     await bench.perform(Terminate(), "S1")
 
     assert await refusal(bench) is None
+
+
+async def test_an_item_that_came_and_went_within_a_group_is_free(bench: Bench) -> None:
+    """The repeated action is read from the tables, so the changes before it are written first."""
+    first = performing(viewer("S1", serial="a", draft=True), "S1", request_id="first")
+    await bench.store.do(first)
+    swaps = [
+        SwapItem(old_serial_number=old, new_serial_number=new, goods_type="SMARTCARD")
+        for old, new in ("ab", "bc")
+    ]
+    group = [*(performing(swap, "S1") for swap in swaps), first]
+    other = performing(viewer("S2", serial="b", draft=True), "S2")
+
+    *_, repeat, last = await bench.store.do_all([*group, other])
+
+    assert repeat.repeated
+    assert last.error is None
+    assert await refusal(bench, "S3", serial="b") is not None
 
 
 async def test_an_item_whose_removal_is_rejected_stays_in_use(bench: Bench) -> None:

@@ -105,6 +105,10 @@ class Transaction(Changes):
             return
         before = loaded.names or loaded.former_names()
         names = loaded.names = names_after(former, before, transition)
+        # `flush` releases stored items only, not items that came and went since the last `flush`
+        for goods in before.goods - names.goods - loaded.former_names().goods:
+            if self.reserved.get(goods) == loaded.number:
+                del self.reserved[goods]
         if new := names.goods - before.goods:
             # the owners of these items are not read yet if no command of the group names the items
             self._load_goods([goods for goods in new if not self._is_asked(goods)])

@@ -301,12 +301,19 @@ async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed
 
 
 class Flood:
-    """Sends messages without end, so the stream to a client that does not read is soon full."""
+    """Sends messages without end, so the stream to a client that does not read is soon full.
+
+    `begun` is set when the first message is about to be written.
+    """
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
 
     def __getattr__(self, _: str) -> Any:
         return self.DownloadArchive
 
     async def DownloadArchive(self, *_: object) -> AsyncIterator[requests.DownloadArchiveResponse]:  # noqa: N802
+        self.begun.set()
         while True:
             yield requests.DownloadArchiveResponse(data=b"x" * 1024 * 1024)
 
@@ -324,25 +331,29 @@ class Unrecorded(Auditing):
         self.counted.append(entry)
 
 
-async def test_a_stream_that_its_client_does_not_read_ends_too() -> None:
+@pytest.mark.parametrize("reads", [False, True])
+async def test_a_stream_that_its_client_does_not_read_ends_too(*, reads: bool) -> None:
+    """If the client has read nothing, the server is still writing the first message."""
+    flood = Flood()
     operator = access.known("operator", frozenset({"operator"}))
     judge = access.Access({access.digest_of("token"): operator}, secure=False)
     calls = Calls(Unrecorded(), access=judge, secure=False, max_streams=9)
     server = grpc.aio.server()
-    add_service(server, REQUEST, Flood(), calls)
+    add_service(server, REQUEST, flood, calls)
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     async with grpc.aio.insecure_channel(address) as channel:
         path = "/generic_provider.v1.RequestService/DownloadArchive"
         download: Any = channel.unary_stream(path)
         stream = download(b"", metadata=bearer("token"))
-        await stream.read()
+        await (stream.read() if reads else flood.begun.wait())
 
         judge.callers = {}
         calls.judge_again()
 
         with pytest.raises(grpc.aio.AioRpcError) as ended:
-            await read_to_the_end(stream)
+            async with asyncio.timeout(30):
+                await read_to_the_end(stream)
         assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
     await server.stop(None)
 

@@ -115,7 +115,7 @@ class Calls:
                 if call.admitted is not None:
                     call.admitted.check()
             except Refused as refused:
-                ending = asyncio.create_task(_end(task, call.context, refused))
+                ending = asyncio.create_task(_end(task, call, refused))
                 self._ending.add(ending)
                 ending.add_done_callback(self._ending.discard)
 
@@ -148,16 +148,21 @@ class Calls:
         return True
 
 
-async def _end(task: asyncio.Task[Any], context: Context, refused: Refused) -> None:
+async def _end(task: asyncio.Task[Any], call: IncomingCall, refused: Refused) -> None:
     """Cancels the task of a call, and sends the status of the refusal.
 
     The cancelled task itself cannot always send the status: if the client reads slowly, the task is
-    in the code of gRPC when it is cancelled.
+    in the code of gRPC when it is cancelled. The task is not cancelled while it writes the first
+    message: gRPC would then send the initial metadata again, together with the status, and fail.
     """
+    if call.first_write:
+        written = asyncio.create_task(call.first_write.wait())
+        await asyncio.wait([task, written], return_when=asyncio.FIRST_COMPLETED)
+        written.cancel()
     task.cancel()
     await asyncio.wait([task])
     with suppress(grpc.aio.BaseError):  # `refuse` ends the call with `abort`, which raises
-        await refuse(context, refused)
+        await refuse(call.context, refused)
 
 
 def add_service(
@@ -245,7 +250,9 @@ def _streaming(
                 with limit.opened():
                     async for response in behaviour(request, call):
                         call.succeeded()
+                        call.first_write = call.first_write or asyncio.Event()
                         yield response
+                        call.first_write.set()
             finally:
                 calls.end(call)
         except Exception as error:  # noqa: BLE001 - every exception becomes a status

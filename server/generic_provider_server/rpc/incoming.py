@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -22,7 +23,8 @@ class IncomingCall:
     """A call, with the identity of its caller.
 
     `admitted` is None if every caller may make every call. `request`: the message, or the first
-    message of a stream; None until it is decoded.
+    message of a stream; None until it is decoded. `first_write`: set when the first message of the
+    response stream is written; None until there is such a message.
     """
 
     def __init__(self, rpc: Rpc, context: Context, *, auditing: Auditing, secure: bool) -> None:
@@ -30,6 +32,7 @@ class IncomingCall:
         self.context = context
         self.admitted: Admitted | None = None
         self.request: Message | None = None
+        self.first_write: asyncio.Event | None = None
         self._secure = secure
         self._auditing = auditing
         self._recorded = False

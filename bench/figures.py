@@ -177,13 +177,11 @@ FIGURES: Mapping[str, Figure] = {
         title="a reset run of a tenth of a large state, SQLite",
         measure=partial(reset_run, kind=SQLITE),
         aims={"requests/s": "≥ 10000", "ratio of p99": "≤ 2"},
-        once=True,
     ),
     "P6-PG": Figure(
         title="a reset run of a tenth of a large state, PostgreSQL",
         measure=partial(reset_run, kind=POSTGRESQL),
         aims={"requests/s": "≥ 10000", "ratio of p99": "≤ 2"},
-        once=True,
         quick=False,
     ),
     "P7": Figure(

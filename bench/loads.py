@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -152,10 +153,14 @@ def latencies(
 ) -> Mapping[float, float]:
     """Returns the latency of each action in seconds, by the time of its call.
 
+    First waits until the disk has written the data of earlier work, for example of a database that
+    was just filled: a commit would wait for this data.
+
     `warm_up`: the share of the actions that are left out, because they warm up the programs.
     """
     sent: dict[str, float] = {}
     arrived: dict[str, float] = {}
+    os.sync()
     with program("adapter", "timed", serving.address, 1) as adapter:
         line_of(adapter)
         reading = threading.Thread(target=_note_arrivals, args=(adapter, arrived), daemon=True)

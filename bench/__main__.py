@@ -24,23 +24,18 @@ LIBRARIES = ("grpcio", "protobuf", "peewee", "msgspec", "psycopg")
 def main() -> None:
     arguments = _arguments()
     two_cores()
+    measured: dict[str, list[Round]] = {}
     with Databases() as databases:
         seconds = QUICK_SECONDS if arguments.quick else SECONDS
         run = Run(seconds=seconds, quick=arguments.quick, databases=databases)
-        measured = _measure(run, _chosen(arguments))
-        brokers = versions() if "P3r" in measured else []
-        machine = ", ".join([_machine(), *databases.versions(), *brokers])
-    print("\n".join([machine, "", *table(measured)]))
-    if arguments.quick:
-        print("\nQuick: one short round of each figure, with smaller states.")
-    if arguments.json:
-        aims = {name: dict(FIGURES[name].aims) for name in measured}
-        facts = {"machine": machine, "quick": arguments.quick, "rounds": measured, "aims": aims}
-        arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
+        try:
+            _measure(run, _chosen(arguments), measured)
+        finally:
+            # if a figure fails, the figures that were measured before are not lost
+            _report(arguments, measured, databases)
 
 
-def _measure(run: Run, chosen: list[str]) -> dict[str, list[Round]]:
-    measured: dict[str, list[Round]] = {name: [] for name in chosen}
+def _measure(run: Run, chosen: list[str], measured: dict[str, list[Round]]) -> None:
     rounds = QUICK_ROUNDS if run.quick else ROUNDS
     for n in range(rounds):
         for name in chosen:
@@ -48,8 +43,21 @@ def _measure(run: Run, chosen: list[str]) -> dict[str, list[Round]]:
                 continue
             title = FIGURES[name].title
             print(f"round {n + 1} of {rounds}: {name} {title} …", file=sys.stderr, flush=True)
-            measured[name].append(FIGURES[name].measure(run))
-    return measured
+            measured.setdefault(name, []).append(FIGURES[name].measure(run))
+
+
+def _report(
+    arguments: argparse.Namespace, measured: dict[str, list[Round]], databases: Databases
+) -> None:
+    brokers = versions() if "P3r" in measured else []
+    machine = ", ".join([_machine(), *databases.versions(), *brokers])
+    print("\n".join([machine, "", *table(measured)]))
+    if arguments.quick:
+        print("\nQuick: one short round of each figure, with smaller states.")
+    if arguments.json:
+        aims = {name: dict(FIGURES[name].aims) for name in measured}
+        facts = {"machine": machine, "quick": arguments.quick, "rounds": measured, "aims": aims}
+        arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
 
 
 def _chosen(arguments: argparse.Namespace) -> list[str]:

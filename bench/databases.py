@@ -88,13 +88,16 @@ class Databases:
         return self._filled[kind, size]
 
     @contextmanager
-    def fresh(self, kind: str) -> Iterator[str]:
-        """Yields the URL of a new database that contains only subscriptions."""
-        source = self.filled(kind, SMALL)
+    def fresh(self, kind: str, size: Size = SMALL) -> Iterator[str]:
+        """Yields the URL of a new database of this kind and size. By default, the database contains
+        only subscriptions.
+        """
+        source = self.filled(kind, size)
         if kind == SQLITE:
             url = self.empty(kind)
             shutil.copyfile(sqlite_path(source), sqlite_path(url))
             yield url
+            Path(sqlite_path(url)).unlink()
             return
         url = self.postgres.create_database(template=urlsplit(source).path[1:])
         yield url

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from itertools import count
 from statistics import median
 
 from generic_provider import Client, ResetRun, ResetRunDefinition, ResetRunState
@@ -15,6 +16,7 @@ from support.filling import PROVIDER
 from .databases import Size
 from .loads import Round, Run, accept_all, compared, latencies
 from .processes import Serving, server
+from .setting import SUBSCRIPTIONS
 
 DRIFTED = Size(subscriptions=1_000_000, drifted=100_000)
 DRIFTED_WHEN_QUICK = Size(subscriptions=100_000, drifted=10_000)
@@ -31,7 +33,11 @@ def reset_run(run: Run, *, kind: str) -> Round:
     beside it.
     """
     size = DRIFTED_WHEN_QUICK if run.quick else DRIFTED
-    with server(run.databases.filled(kind, size)) as serving, Client(serving.address) as client:
+    with (
+        run.databases.fresh(kind, size) as database,
+        server(database) as serving,
+        Client(serving.address) as client,
+    ):
         before = serving.memory()
         definition = client.create_reset_run_definition(_definition()).id
         began = time.monotonic()
@@ -43,10 +49,13 @@ def reset_run(run: Run, *, kind: str) -> Round:
         alone, peak = _finished(client, serving, definition)
         used = serving.cpu() - used
         quiet, busy, rates = list[float](), list[float](), list[float]()
+        unchanged = count(0, SUBSCRIPTIONS)
         for _ in range(1 if run.quick else TURNS):
             accept_all(serving)
-            quiet += latencies(serving, seconds=run.seconds, first=next(run.used)).values()
-            slow, rate = _beside_live_actions(client, serving, run)
+            quiet += latencies(serving, seconds=run.seconds, first=next(unchanged)).values()
+            slow, rate = _beside_live_actions(
+                client, serving, seconds=run.seconds, first=next(unchanged)
+            )
             busy += slow
             rates.append(rate)
         later = serving.memory()
@@ -92,7 +101,7 @@ def _seconds(run: ResetRun) -> float:
 
 
 def _beside_live_actions(
-    client: Client, serving: Serving, run: Run
+    client: Client, serving: Serving, *, seconds: float, first: int
 ) -> tuple[Iterable[float], float]:
     """Measures the latencies of P4 during a full run, and the run's requests in a second."""
     definition = client.create_reset_run_definition(_definition(full=True)).id
@@ -100,15 +109,15 @@ def _beside_live_actions(
     counted: list[tuple[float, int]] = []
     over = threading.Event()
 
-    def count() -> None:
+    def note() -> None:
         while not over.wait(0.5):
             counted.append((time.monotonic(), client.get_reset_run(number).requests_created))
 
-    counting = threading.Thread(target=count)
+    counting = threading.Thread(target=note)
     counting.start()
-    measured = latencies(serving, seconds=run.seconds, first=next(run.used))
+    measured = latencies(serving, seconds=seconds, first=first)
     over.set()
     counting.join()
     client.cancel_reset_run(number)
-    (began, first), (ended, last) = counted[0], counted[-1]
-    return measured.values(), (last - first) / (ended - began)
+    (began, before), (ended, after) = counted[0], counted[-1]
+    return measured.values(), (after - before) / (ended - began)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Rest, Selection
 from generic_provider_server.domain.refusals import InvalidField, Reason, Refused
-from generic_provider_server.domain.subscription.records import ActionState
+from generic_provider_server.domain.subscription.records import ActionState, SubscriptionRecord
 from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import (
     Distributor,
@@ -19,6 +19,7 @@ from generic_provider_server.domain.values import (
     SyncState,
 )
 from generic_provider_server.store.read.filters import ActionFilter
+from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench
 from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, SPORT, card, viewer
 
@@ -107,6 +108,24 @@ async def test_the_server_numbers_a_subscription_without_a_number(bench: Bench) 
     done = await bench.perform(viewer(""))
 
     assert done.action.subscription == "S0000000002"
+
+
+async def test_many_numbers_that_the_crm_has_chosen_are_skipped_together(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.become_all([viewer(f"S{n:010}") for n in range(1, 201)])
+    looked_for, record = list[str](), Transaction.record
+
+    def look_for(transaction: Transaction, number: str) -> SubscriptionRecord | None:
+        looked_for.append(number)
+        return record(transaction, number)
+
+    monkeypatch.setattr(Transaction, "record", look_for)
+    done = await bench.perform(viewer(""))
+    after = await bench.perform(viewer("", serial="another"))
+
+    assert [each.action.subscription for each in (done, after)] == ["S0000000201", "S0000000202"]
+    assert len(looked_for) < 30
 
 
 async def test_a_number_that_is_taken_is_refused(bench: Bench) -> None:

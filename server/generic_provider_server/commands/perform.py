@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from msgspec.structs import replace
 
 from ..domain.actions import AnyAction, BecomeSubscriber
@@ -203,13 +205,27 @@ def _as_it_is(transaction: Transaction, action: int) -> Done:
 def free_number(transaction: Transaction) -> str:
     """Returns the next unused subscription number.
 
-    The CRM may have chosen numbers itself, so the next number may be in use. If the call is refused
-    or is a preview, the returned number is usually skipped: the next call gets a later number.
+    The CRM may have chosen numbers itself, so the next number may be in use. If so, very many
+    numbers after this number may be in use too, for example after an import. So each time a number
+    is in use, twice as many numbers are skipped as before, until a number is free. Then the first
+    free number is searched between the last two of these numbers. If the call is refused or is a
+    preview, the returned number is usually skipped: the next call gets a later number.
     """
-    while True:
-        number = f"S{transaction.take('subscription'):010d}"
-        if transaction.record(number) is None:
-            return number
+    numbers, count = transaction.numbers, 1
+
+    def is_free(number: int) -> bool:
+        return transaction.record(_subscription_number(number)) is None
+
+    while not is_free((first := numbers.next("subscription", count)) + count - 1):
+        numbers.give("subscription", count)
+        count *= 2
+    found = bisect_left(range(count - 1), 1, key=lambda n: is_free(first + n))
+    numbers.give("subscription", found + 1)
+    return _subscription_number(first + found)
+
+
+def _subscription_number(number: int) -> str:
+    return f"S{number:010d}"
 
 
 def created_requests(transaction: Transaction, change: Transition) -> tuple[RequestRecord, ...]:

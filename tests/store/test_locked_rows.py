@@ -5,6 +5,7 @@ lock.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -179,6 +180,45 @@ async def test_a_row_that_all_need_is_given_up_in_time_and_delays_no_repeated_ca
         for call in calls:
             await refused_after(call, since=began)
     await asyncio.gather(*[bench.become(each) for each in many])
+
+
+@contextmanager
+def provider_always_shared(url: str) -> Iterator[None]:
+    """Lets sessions lock the providers in turn, as groups of other processes do. At any time at
+    least one session has the lock.
+    """
+    ended = threading.Event()
+
+    def share() -> None:
+        with psycopg.connect(url) as connection:
+            while not ended.is_set():
+                connection.execute("SELECT 1 FROM provider FOR SHARE")
+                time.sleep(0.04)
+                connection.rollback()
+
+    threads = [threading.Thread(target=share) for _ in range(8)]
+    try:
+        for thread in threads:
+            thread.start()
+            time.sleep(0.005)
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+async def test_a_provider_can_be_changed_although_others_share_it_without_a_pause(
+    bench: Bench, postgres_url: str
+) -> None:
+    with provider_always_shared(postgres_url):
+        stopping = asyncio.ensure_future(bench.stop_provider("SAT"))
+        await asyncio.wait([stopping], timeout=SHORT.blocked)
+        done = stopping.done()
+    await asyncio.wait([stopping])
+
+    assert done
+    assert stopping.exception() is None
 
 
 SLOW_COMMIT = """

@@ -95,6 +95,12 @@ PROVIDERS = f"SELECT {columns_of(ProviderRow)} FROM provider"
 ETAGS_AS_THEY_ARE = "SELECT code, etag FROM provider"
 ETAGS = f"{ETAGS_AS_THEY_ARE} ORDER BY code{TOGETHER}"
 ETAGS_ALONE = f"{ETAGS_AS_THEY_ARE} ORDER BY code{ALONE}"
+USE_ALONE = "LOCK TABLE provider IN EXCLUSIVE MODE"
+"""Waits until no other transaction has locked providers, only on PostgreSQL. Transactions that
+begin later wait behind this statement. Without this statement, ETAGS_ALONE might wait for ever:
+transactions that lock the rows together do not wait for a transaction that wants to lock them
+alone.
+"""
 
 ADD_SUBSCRIPTION = insert(SubscriptionRow)
 PUT_SUBSCRIPTION = update(SubscriptionRow, but=[SubscriptionRow.create_time])

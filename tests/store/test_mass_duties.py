@@ -11,12 +11,16 @@ from dataclasses import dataclass
 
 import pytest
 
+from generic_provider_server.commands.due import EndDelays
 from generic_provider_server.domain.audit import AuditEntry
+from generic_provider_server.domain.values import SECOND
+from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.services import calls_per_second, clock_runner
 from generic_provider_server.services.clock_duties import duties
 from generic_provider_server.services.clock_runner import FEW, MANY, ONE, Clock
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.read.duties import MOST_DUE
+from generic_provider_server.store.write import changes
 from generic_provider_server.store.write.command import Asked
 from support.bench import Bench, performing
 from support.examples import ADD_SPORT, viewer
@@ -138,3 +142,21 @@ async def test_without_calls_many_due_actions_share_a_group(bench: Bench, runner
     await scheduled(bench, MOST_DUE)
     most = FEW if bench.store.shared else MANY
     assert max(await groups_of_duties(bench, runner, due=MOST_DUE)) == most
+
+
+async def test_a_transaction_ends_a_limited_number_of_delays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MOST_DELAYS", 2)
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    for lease in await bench.claim("SAT"):
+        await bench.answer(lease, status=ResponseStatus.RETRY_LATER, retry_delay=SECOND)
+    bench.clock.advance(60)
+    ended = [await bench.store.do(EndDelays())]
+    handed = list(await bench.claim("SAT"))
+    ended += [await bench.store.do(EndDelays()) for _ in range(2)]
+    handed += await bench.claim("SAT")
+
+    assert ended == [2, 1, 0]
+    assert {each.lane.subscription for each in handed} == {"S1", "S2", "S3"}

@@ -18,7 +18,7 @@ SERVICE = Who(performed_by="generic-provider", caller="generic-provider")
 
 
 class EndDelays(Value, frozen=True, kw_only=True):
-    """Changes lanes whose delay is over from DELAYED to READY."""
+    """Changes lanes whose delay is over from DELAYED to READY, a limited number at once."""
 
     def needs(self) -> Needs:
         return SEARCHES

@@ -84,12 +84,8 @@ HAS_RUN_OUT = (
 SIGN = "SELECT seen_time FROM server WHERE id = ?"
 FORGET_SERVER = "DELETE FROM server WHERE id = ? AND seen_time = ?"
 DELAYS_OVER = (
-    "SELECT provider, MIN(ready_since) FROM lane WHERE status = 2 AND ready_time <= ? "
-    "GROUP BY provider"
-)
-END_DELAYS = (
-    "UPDATE lane SET status = 0 WHERE (subscription, provider) IN (SELECT subscription, provider "
-    f"FROM lane WHERE status = 2 AND ready_time <= ?{SKIP_LOCKED})"
+    "SELECT subscription, provider, ready_since FROM lane WHERE status = 2 AND ready_time <= ? "
+    f"LIMIT ?{SKIP_LOCKED}"
 )
 PROVIDERS = f"SELECT {columns_of(ProviderRow)} FROM provider"
 ETAGS_AS_THEY_ARE = "SELECT code, etag FROM provider"
@@ -178,6 +174,7 @@ OLDEST_AUDIT = "SELECT time, call FROM audit WHERE time < ? ORDER BY time, call 
 
 PUT_LANE = upsert(LaneRow)
 DROP_LANE = delete(LaneRow)
+SET_STATUS = update(LaneRow, LaneRow.status)
 SET_COUNTER = update(Counter)
 ADD_PROVIDER = insert(ProviderRow)
 PUT_PROVIDER = update(ProviderRow)

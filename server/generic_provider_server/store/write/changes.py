@@ -43,6 +43,12 @@ from .loaded import Loaded, Needs
 from .resets import Resets
 from .work_queries import WorkQueries
 
+READY = int(LaneState.READY)
+MOST_DELAYS = 2_000
+"""The greatest number of lanes that one transaction makes READY because their delay is over. After
+a downtime very many delays may be over, and all other commands wait for the transaction.
+"""
+
 
 class Changes(Loaded):
     """The loaded rows, and the changes that are not written yet.
@@ -204,16 +210,17 @@ class Changes(Loaded):
         return {code: [number for *_, number in sorted(each)] for code, each in found.items()}
 
     def end_delays(self) -> int:
-        """Sets the state of each lane whose delay has ended to READY.
+        """Sets the state of lanes whose delay has ended to READY, but of at most MOST_DELAYS lanes.
 
-        Returns the number of providers with such lanes.
+        Returns the number of these lanes.
         """
-        oldest = dict(self._tables.select(sql.DELAYS_OVER, (self.now,)))
-        if oldest:
-            self._tables.run(sql.END_DELAYS, (self.now,))
-            for provider, since in oldest.items():
-                self.notice.add_ready(provider, since)
-        return len(oldest)
+        over = self._tables.select(sql.DELAYS_OVER, (self.now, MOST_DELAYS))
+        places = sorted((row.subscription, row.provider) for row in over)
+        rows = [{"subscription": s, "provider": p, "status": READY} for s, p in places]
+        self._tables.write(sql.SET_STATUS, rows)
+        for row in over:
+            self.notice.add_ready(row.provider, row.ready_since)
+        return len(over)
 
     def drop_events(self, *, before: Instant, most: int) -> None:
         """Removes at most `most` rows of events that are older than `before`, beginning with the
@@ -250,7 +257,7 @@ class Changes(Loaded):
                 lane = loaded.lanes[provider] = loaded.lane(provider)
                 row = lane_row(lane, queue, now=self.now)
                 self._rows[sql.PUT_LANE][number, provider] = row
-                if row["status"] == LaneState.READY:
+                if row["status"] == READY:
                     self.notice.add_ready(provider, queue[0].schedule_time)
             elif loaded.lanes.pop(provider, None):
                 gone = {"subscription": number, "provider": provider}

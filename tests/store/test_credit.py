@@ -129,6 +129,24 @@ async def test_what_waits_already_is_handed_over_first(bench: Bench, stream: Ada
 
 
 @pytest.mark.usefixtures("delivery")
+async def test_what_is_ready_again_is_handed_over_before_what_its_group_performs_later(
+    bench: Bench, stream: AdapterStream
+) -> None:
+    """The repeated action is read from the tables, so the release is written before."""
+    known = performing(viewer("S1"), "S1", request_id="known")
+    await bench.store.do(known)
+    (old,) = await bench.claim("SAT", stream="another")
+    assert not await bench.claim("SAT", stream=stream.id)
+    group: list[Command[Any]] = [Release(leases=(old.lane.lease,)), known]
+    group += [performing(viewer(each), each) for each in ("S2", "S3")]
+    await bench.store.do_all(group)
+
+    assert stream.events.empty()
+    handed = await bench.claim("SAT", stream=stream.id, credit=2)
+    assert [each.lane.subscription for each in handed] == ["S1", "S2"]
+
+
+@pytest.mark.usefixtures("delivery")
 async def test_an_action_is_performed_although_its_request_cannot_be_handed_over_at_once(
     bench: Bench, stream: AdapterStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:

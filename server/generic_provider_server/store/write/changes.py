@@ -200,12 +200,14 @@ class Changes(Loaded):
     def made_ready(self) -> dict[str, list[str]]:
         """Returns for each provider the subscriptions for which this transaction may have made
         requests ready. The subscriptions are in the order of the schedule times of their first
-        requests. A provider that had ready lanes before this transaction is left out.
+        requests. A provider is left out if it had ready lanes before this transaction, or if
+        `flush` has written ready lanes: those lanes may be older.
         """
         found = defaultdict[str, list[tuple[Instant, int, str]]](list)
         for provider, number in self._changed_lanes:
             queue = self.existing(number).aggregate.queue(provider)
-            if queue and self._memory.scan_starts.is_empty(provider):
+            others_wait = provider in self.notice.ready
+            if queue and not others_wait and self._memory.scan_starts.is_empty(provider):
                 found[provider].append((queue[0].schedule_time, queue[0].number, number))
         return {code: [number for *_, number in sorted(each)] for code, each in found.items()}
 

@@ -15,9 +15,9 @@ from ...domain.audit import AuditEntry
 from ...domain.lease import server_of
 from .tally import Tally, counting
 
-MOST_IN_MESSAGE = 40
+MOST_IN_MESSAGE = 25
 """The greatest number of streams or providers in one message, because a notification of PostgreSQL
-has at most 8,000 bytes.
+has less than 8,000 bytes, and the code of a provider may have 256 bytes.
 """
 
 

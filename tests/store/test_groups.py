@@ -355,6 +355,30 @@ async def test_a_late_answer_takes_no_item_from_another_action_of_its_group(benc
     assert isinstance(sport, Done), sport
 
 
+async def test_a_late_answer_about_an_item_of_another_does_not_make_its_group_fail(
+    bench: Bench,
+) -> None:
+    """The third subscription is refused the item, and the group must not run again for that."""
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    await bench.accept_all("SAT")
+    done = await bench.perform(ADD_DECODER, "S1")
+    (late,) = await bench.claim("SAT")
+    await bench.store.do(
+        CancelRequest(request=done.requests[0].number, reason="stuck", end_lease=True)
+    )
+    await bench.accept_all("SAT")
+    await bench.perform(ADD_DECODER, "S2")
+    sizes = list[int]()
+    bench.store.listeners.committed.append(lambda notice: sizes.append(notice.tally.commands))
+    accepted = answer(bench, late, ResponseStatus.ACCEPTED)
+    _, refused = await in_one_group(bench, accepted, performing(ADD_DECODER, "S3"))
+
+    assert isinstance(refused, Refused)
+    assert refused.metadata["subscription"] == "S2"
+    assert sizes == [1, 2]
+
+
 def one_request(stream: str) -> Demand:
     return Demand(stream=stream, adapter="adapter", credit=lambda _: 1, lease_duration=30 * SECOND)
 

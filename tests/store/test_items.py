@@ -3,12 +3,16 @@ from __future__ import annotations
 import pytest
 
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
-from generic_provider_server.domain.actions import SwapItem, Terminate
+from generic_provider_server.commands.report import Entry, Report
+from generic_provider_server.domain.actions import RemoveItems, SwapItem, Terminate
+from generic_provider_server.domain.platform.reported import Reported, ReportedItem
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.values import SECOND, Instant
 from generic_provider_server.domain.verdicts import ResponseStatus
 from support.bench import Bench, performing
 from support.examples import ADD_DECODER, DECODER, viewer
 
+HOUR = 3_600 * SECOND
 SWAP = SwapItem(old_serial_number="shared", new_serial_number="new")
 
 
@@ -135,3 +139,24 @@ async def test_a_late_acceptance_names_an_item_that_another_has_by_now(bench: Be
     assert item.goods == DECODER.goods
     await bench.accept_all("SAT")
     assert DECODER in (await bench.subscription("S2")).aggregate.desired.items
+
+
+async def test_an_item_that_a_report_named_before_its_subscription_got_it_is_in_use(
+    bench: Bench,
+) -> None:
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    await bench.perform(ADD_DECODER, "S2")
+    await bench.accept_all("SAT")
+    decoder = ReportedItem(serial_number=DECODER.serial_number, goods_type=DECODER.goods_type)
+    entry = Entry(subscription="S1", held=Reported(items=(decoder,)))
+    later = Instant(bench.clock.now + HOUR)
+    await bench.store.do(Report(provider="SAT", observed_time=later, entries=(entry,)))
+    await bench.perform(RemoveItems((DECODER.serial_number,)), "S2")
+    await bench.accept_all("SAT")
+
+    await bench.perform(ADD_DECODER, "S1")
+
+    with pytest.raises(Refused) as refused:
+        await bench.perform(ADD_DECODER, "S3")
+    assert refused.value.metadata["subscription"] == "S1"

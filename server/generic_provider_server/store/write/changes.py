@@ -54,8 +54,9 @@ class Changes(Loaded):
     """The loaded rows, and the changes that are not written yet.
 
     `queue`: the commands that wait for the next group. `notice`: the notice that the listeners get
-    after the commit. `_changed`: the changed subscriptions. `_rows`: the changed rows by statement
-    and key. If a row is changed several times, only the last change is written.
+    after the commit. `_changed`: the changed subscriptions. `_taken`: the reservations of items
+    that are not written yet. `_rows`: the changed rows by statement and key. If a row is changed
+    several times, only the last change is written.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Changes(Loaded):
         self.resets = Resets(tables, events=self.events)
         self._audited: dict[tuple[int, int], AuditEntry] = {}
         self._changed: dict[str, LoadedSubscription] = {}
+        self._taken: dict[Goods, str] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: dict[Bulk, dict[Any, Row]] = {each: {} for each in sql.WRITES}
         self._uses: defaultdict[Use, int] = defaultdict(int)
@@ -86,6 +88,18 @@ class Changes(Loaded):
         continued later ends soon.
         """
         return len(self._queue) > 0
+
+    def owner(self, goods: Goods) -> str | None:
+        """Returns the subscription for which the item is reserved.
+
+        An item that this group has released counts as free.
+        """
+        for owner in (self._taken.get(goods), self.reserved.get(goods)):
+            changed = self._changed.get(owner) if owner is not None else None
+            names = changed.names if changed else None
+            if owner is not None and (names is None or goods in names.goods):
+                return owner
+        return None
 
     def begin(self, needs: Needs) -> None:
         """Prepares for a command. The writer calls this function before each command."""
@@ -153,6 +167,7 @@ class Changes(Loaded):
             self._tables.run_last(sql.ADD_EVENT, (self.now, encode(row)))
 
     def _collect_subscriptions(self) -> None:
+        self._collect_items()
         rows = self._rows
         for number, loaded in self._changed.items():
             if loaded.record is None:
@@ -164,19 +179,43 @@ class Changes(Loaded):
                     rows[put_link][number, link.provider] = link_row(number, link)
             if names := loaded.names:
                 former = loaded.former_names()
-                for goods in names.goods - former.goods:
-                    reserve = sql.RESERVE if self._is_asked(goods) else sql.RESERVE_UNASKED
-                    rows[reserve][goods, number] = item_row(goods, number)
-                for goods in former.goods - names.goods:
-                    rows[sql.RELEASE][goods, number] = item_row(goods, number)
-                    # this transaction may have reserved the item for another subscription since
-                    if self.reserved.get(goods) == number:
-                        del self.reserved[goods]
                 if names.uses is not former.uses:
                     self.count_uses(names.uses - former.uses, 1)
                     self.count_uses(former.uses - names.uses, -1)
             loaded.note_stored()
         self._changed.clear()
+
+    def _collect_items(self) -> None:
+        """Collects the items that the changed subscriptions release, and the items that they
+        reserve.
+        """
+        new = set[tuple[Goods, str]]()
+        for number, loaded in self._changed.items():
+            if loaded.names is None:
+                continue
+            names, former = loaded.names.goods, loaded.former_names().goods
+            # another subscription may have released an item since this subscription named it
+            self._take_free(names - former, number)
+            new.update([(goods, number) for goods in names - former])
+            for goods in former - names:
+                self._rows[sql.RELEASE][goods, number] = item_row(goods, number)
+                if self.reserved.get(goods) == number:
+                    del self.reserved[goods]
+        # an item that is not taken is tried too: another process may have released it since
+        for goods, number in new | self._taken.items():
+            taken, named = self._taken.get(goods) == number, self._changed[number].names
+            if named and goods in named.goods and self.reserved.get(goods) != number:
+                reserve = sql.RESERVE if taken and self._is_asked(goods) else sql.RESERVE_UNASKED
+                self._rows[reserve][goods, number] = item_row(goods, number)
+                if taken:
+                    self.reserved[goods] = number
+        self._taken.clear()
+
+    def _take_free(self, goods: Iterable[Goods], subscription: str) -> None:
+        """Reserves those of the items that are not reserved for another subscription."""
+        for each in goods:
+            if self.owner(each) is None:
+                self._taken[each] = subscription
 
     def _is_asked(self, goods: Goods) -> bool:
         """Tells whether a command of the group requests the item. Swap Item may leave out the goods

@@ -60,7 +60,8 @@ class Loaded:
     A loaded subscription is locked: no other process can change the subscription before the commit.
     `now` and `steady`: the time of the transaction on the two clocks of the process. `succeeded`:
     for each successful command of a duty, the subscriptions that the command has processed, and the
-    duty.
+    duty. `reserved`: the subscription of each reserved item, as far as the items were read or
+    written.
     """
 
     def __init__(self, tables: Tables, numbers: Numbers, memory: Memory) -> None:

@@ -45,16 +45,6 @@ class Transaction(Changes):
             leased=self.loaded[subscription].leased,
         )
 
-    def owner(self, goods: Goods) -> str | None:
-        """Returns the subscription for which the item is reserved.
-
-        An item that this group has released counts as free.
-        """
-        owner = self.reserved.get(goods)
-        changed = self._changed.get(owner) if owner is not None else None
-        names = changed.names if changed else None
-        return owner if names is None or goods in names.goods else None
-
     def take(self, counter: str) -> int:
         number = self.numbers.next(counter)
         self.numbers.give(counter)
@@ -105,16 +95,12 @@ class Transaction(Changes):
             return
         before = loaded.names or loaded.former_names()
         names = loaded.names = names_after(former, before, transition)
-        # `flush` releases stored items only, not items that came and went since the last `flush`
-        for goods in before.goods - names.goods - loaded.former_names().goods:
-            if self.reserved.get(goods) == loaded.number:
-                del self.reserved[goods]
-        if new := names.goods - before.goods:
+        # a report or a late answer may have named an item that another subscription had then, so
+        # an item that the subscription gets now is perhaps not reserved although it was named
+        if new := names.goods - before.goods | _items_got(former, transition.aggregate):
             # the owners of these items are not read yet if no command of the group names the items
             self._load_goods([goods for goods in new if not self._is_asked(goods)])
-            for goods in new:
-                if self.owner(goods) is None:
-                    self.reserved[goods] = loaded.number
+            self._take_free(new, loaded.number)
 
     def put_action(self, record: ActionRecord) -> ActionRecord:
         """Writes an action that is new, or that was scheduled until now."""
@@ -277,3 +263,11 @@ class Transaction(Changes):
             "error": encode(performed.error) if performed.error else None,
             "taken_back": taken_back or (former["taken_back"] if former else None),
         }
+
+
+def _items_got(former: Aggregate | None, aggregate: Aggregate) -> set[Goods]:
+    """Returns the items that the subscription has now, in the CRM, and did not have before."""
+    had = former.desired.items if former is not None else ()
+    if aggregate.desired.items is had:
+        return set()
+    return {item.goods for item in aggregate.desired.items} - {item.goods for item in had}

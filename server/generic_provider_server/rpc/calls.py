@@ -165,6 +165,22 @@ async def _end(task: asyncio.Task[Any], call: IncomingCall, refused: Refused) ->
         await refuse(call.context, refused)
 
 
+async def _check_not_cut(call: IncomingCall) -> None:
+    """Raises CancelledError if the stream of the call's messages was cut.
+
+    gRPC ends the iterator of a cut stream in the same way as if the client had closed the stream,
+    and often cancels the task of the call only later. But on a cut stream gRPC cannot send the
+    initial metadata. As for a first message, `_end` does not cancel the task meanwhile.
+    """
+    call.first_write = asyncio.Event()
+    try:
+        await call.context.send_initial_metadata(())
+    except grpc.aio.BaseError as error:
+        raise asyncio.CancelledError from error
+    finally:
+        call.first_write.set()
+
+
 def add_service(
     server: grpc.aio.Server,
     descriptor: ServiceDescriptor,
@@ -273,6 +289,7 @@ def _streamed(
         while (raw := await calls.while_serving(anext(raws, None))) is not None:
             yield read(raw)
             read = rpc.decode
+        await _check_not_cut(call)
 
     async def run(raws: AsyncIterator[bytes], context: Context) -> Message:
         call = calls.incoming(rpc, context)

@@ -407,3 +407,18 @@ async def test_what_nobody_approves_within_a_day_is_dropped(runs: Runs) -> None:
     with pytest.raises(Refused) as refused:
         await runs.approve(run)
     assert refused.value.reason is Reason.RUN_NOT_HELD
+
+
+async def test_nobody_approves_a_run_that_was_held_for_a_day_while_the_service_was_down(
+    runs: Runs,
+) -> None:
+    """After a downtime, the approval arrives before the run is dropped."""
+    await runs.outage("S1")
+    run = await runs.run(hold=True)
+    runs.bench.clock.advance(3 * 24 * 3_600)
+    with pytest.raises(Refused) as refused:
+        await runs.approve(run)
+    assert refused.value.reason is Reason.RUN_NOT_HELD
+    await runs.work()
+    dropped = await runs.get(run)
+    assert (dropped.state, dropped.requests_created) == (RunState.CANCELLED, 0)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ..domain.refusals import Reason, Refused, not_found
 from ..domain.resets.records import HELD_AT_MOST, RunRecord, RunState, Stage, run_id
 from ..domain.subscription.records import Who
+from ..domain.values import Instant
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .reset_runs import also, ended
@@ -41,10 +42,12 @@ class Approve:
         if same_person and f"; {said};" in f"; {found.message};":
             transaction.repeated = True
             return found
-        if found.state is not RunState.HELD:
+        too_late = _held_too_long(found, now=transaction.now)
+        if found.state is not RunState.HELD or too_late:
+            more = " for more than 24 h, so it ends without an approval" if too_late else ""
             raise Refused(
                 Reason.RUN_NOT_HELD,
-                f"run {run_id(found.id)} is {found.state.name}",
+                f"run {run_id(found.id)} is {found.state.name}{more}",
                 reset_run=run_id(found.id),
                 state=found.state.name,
             )
@@ -106,11 +109,13 @@ class DropHeld:
 
     def run(self, transaction: Transaction) -> None:
         found = transaction.resets.run(self.run_number)
-        if found is None or found.held_since is None:
-            return
-        if found.held_since <= transaction.now - HELD_AT_MOST:
+        if found is not None and _held_too_long(found, now=transaction.now):
             dropped = replace(found, message=also(found, "nobody approved the run within 24 h"))
             transaction.resets.put_run(ended(dropped, RunState.CANCELLED, now=transaction.now))
+
+
+def _held_too_long(run: RunRecord, *, now: Instant) -> bool:
+    return run.held_since is not None and run.held_since <= now - HELD_AT_MOST
 
 
 def _run_of(transaction: Transaction, number: int) -> RunRecord:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from generic_provider_server.commands.reset_definitions import Submit
 from generic_provider_server.domain.refusals import InvalidField
 from generic_provider_server.domain.resets.records import RunState
 from generic_provider_server.domain.verdicts import ResponseStatus
+from generic_provider_server.store.read import archivable, archivable_runs
+from generic_provider_server.store.read.queries import Queries
 from support.archives import DAY, Archivist, numbers, rejected, stored_runs
 from support.bench import Bench
 from support.examples import viewer
@@ -53,6 +57,32 @@ async def test_a_reset_run_is_kept_with_the_last_error_of_a_link(
     await rejected(bench)
     bench.clock.advance(3 * DAY)
     assert archivist.runs_inside(await archivist.make()).runs == [run.id]
+
+
+async def test_the_rejected_requests_of_a_run_are_read_page_by_page(
+    bench: Bench, archivist: Archivist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, numbers_of_all = Runs(bench), [f"S{n}" for n in range(9)]
+    await runs.outage(*numbers_of_all)
+    run = await runs.run()
+    for lease in await bench.claim("SAT"):
+        await bench.answer(lease, status=ResponseStatus.REJECTED, error_code="E1")
+    bench.clock.advance(3 * DAY)
+
+    sizes = list[int]()
+    read = Queries._rows  # noqa: SLF001 - the test measures what each query reads
+
+    def measured(queries: Queries, query: Any) -> list[Any]:
+        rows = read(queries, query)
+        sizes.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(Queries, "_rows", measured)
+    monkeypatch.setattr(archivable, "MOST_ROWS", 2)
+    monkeypatch.setattr(archivable_runs, "MOST_ROWS", 2)
+    await archivist.make()
+    assert await stored_runs(bench) == [run.id]
+    assert max(sizes) == 2
 
 
 async def test_only_runs_of_its_provider_that_ended_long_ago_are_in_an_archive(

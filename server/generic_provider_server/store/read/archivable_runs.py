@@ -99,8 +99,19 @@ class ArchivableRuns(BaseQueries):
         )
         if self._rows(young.limit(1)):
             return False
-        rejected = self._rows(of_run.where(RequestRow.state == int(RequestState.REJECTED)))
-        return self._last_errors(rejected).isdisjoint(row.number for row in rejected)
+        rejected = of_run.where(RequestRow.state == int(RequestState.REJECTED))
+        return not self._caused_last_error(rejected)
+
+    def _caused_last_error(self, rejected: Any) -> bool:
+        """Tells whether the last error of a link names one of these rejected requests. Reads the
+        requests page by page, because a platform may have rejected a million requests of one run.
+        """
+        after, number = 0, RequestRow.number
+        while page := self._rows(rejected.where(number > after).order_by(number).limit(MOST_ROWS)):
+            if not self._last_errors(page).isdisjoint(row.number for row in page):
+                return True
+            after = page[-1].number
+        return False
 
     def _last_errors(self, requests: Iterable[Any]) -> set[int]:
         """Returns the numbers of the requests that the last error of a link names. Only links of

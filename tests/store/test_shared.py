@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
 
+from generic_provider.v1 import reset_service_pb2 as api
 from generic_provider_server.commands.perform import Done, Perform
 from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.commands.reset_definitions import Submit
@@ -21,10 +23,17 @@ from generic_provider_server.commands.reset_runs import Take
 from generic_provider_server.commands.reset_sending import Send
 from generic_provider_server.domain.actions import AddServices, Selection, SwapItem
 from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.domain.resets.records import DefinitionRecord, RunState, Settled
+from generic_provider_server.domain.resets.records import (
+    DefinitionRecord,
+    ResetDefinition,
+    RunState,
+    Settled,
+)
 from generic_provider_server.domain.values import ProviderState, Service
 from generic_provider_server.domain.verdicts import ResponseCode
+from generic_provider_server.rpc.reset_runs import ResetRuns
 from generic_provider_server.services.delivery import Delivery
+from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.database.number_blocks import FEW
 from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.write.command import Command
@@ -438,6 +447,25 @@ async def test_a_reader_that_is_late_changes_no_provider_of_a_running_transactio
             "Satellite",
             ProviderState.NOT_EFFECTIVE,
         )
+
+
+async def test_a_preview_knows_a_service_that_another_process_has_just_added(
+    url: str, clock: HandClock
+) -> None:
+    async with processes(url, clock) as (one, two, three):
+        fresh = Service(code="FRESH", provider_service_id="0x99")
+        larger = replace(SATELLITE, services=(*SATELLITE.services, fresh))
+        await one.store.do(UpdateProvider(provider=larger, etag=None))
+        await one.become(viewer("S1", "FRESH"))
+        await one.accept_all("SAT")
+
+        full = ResetDefinition(name="full", provider="SAT", full=True)
+        assert (await totals_of(two.store, full)).subscriptions == 1
+        fields = api.ResetRunDefinition(name="f", provider="SAT", full=True, services=["FRESH"])
+        preview = api.PreviewResetRunRequest(definition_fields=fields, without_totals=True)
+        calls = ResetRuns(three.store, Runs(three).resetting())
+        page = await calls.PreviewResetRun(preview, Mock())
+        assert [entry.subscription for entry in page.entries] == ["S1"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from generic_provider.v1 import reset_service_pb2 as api
 from ..commands.reset_definitions import check_names
 from ..commands.reset_run_decisions import Approve, Cancel
 from ..domain.archive import restored_too_early, run_missing
+from ..domain.catalogue import catalogue_of
 from ..domain.refusals import InvalidField, Reason, Refused, not_found
 from ..domain.resets.examine import Finding
 from ..domain.resets.records import EntryOutcome, ResetDefinition, RunRecord, RunState
@@ -45,7 +46,8 @@ class ResetRuns:
         checks = Checks()
         page = page_of(checks, request, start="", key=self._store.token_key)
         definition = await self._previewed(checks, request)
-        catalogue = await self._store.catalogue(definition.provider)
+        await self._store.refresh()  # another process may just have added a service that is named
+        catalogue = catalogue_of(self._store.catalogues, definition.provider)
         if request.WhichOneof("run") == "definition_fields":
             check_names(catalogue, definition, at="definition_fields")
         await self._check_not_archived(definition)
@@ -109,7 +111,6 @@ class ResetRuns:
                 partial(
                     survey,
                     definition=definition,
-                    catalogues=self._store.catalogues,
                     after=after,
                     most=most - len(found),
                     described=True,

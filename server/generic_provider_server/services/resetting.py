@@ -191,7 +191,6 @@ class Resetting:
             ask = partial(
                 survey,
                 definition=definition,
-                catalogues=self._store.catalogues,
                 after=found.cursor,
                 most=None if first is None else first - run.out_of_sync - len(found.findings),
                 described=planned,

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import structlog
 
 from ..commands.reset_runs import share
-from ..domain.catalogue import Catalogues
 from ..domain.platform.request import Request
 from ..domain.resets.examine import Finding, examine, holds, loses
 from ..domain.resets.records import GUARD_LEAST, ResetDefinition
@@ -64,7 +63,6 @@ def survey(
     queries: Queries,
     definition: ResetDefinition,
     *,
-    catalogues: Catalogues,
     after: str,
     most: int | None = None,
     described: bool = False,
@@ -73,10 +71,10 @@ def survey(
     Stops earlier when there are `most` findings.
     """
     records = queries.reset_candidates(definition, after=after, limit=AT_ONCE)
-    circumstances = Circumstances(
-        now=queries.now(), catalogues=catalogues, next_numbers=lambda _: 1
-    )
     lost = _lost(queries, definition, subscriptions=[number for number, _ in records])
+    circumstances = Circumstances(
+        now=queries.now(), catalogues=queries.catalogues(), next_numbers=lambda _: 1
+    )
     findings, broken = list[Finding](), list[str]()
     examined = holding = losing = 0
     for number, record in records:
@@ -161,7 +159,6 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
             partial(
                 survey,
                 definition=definition,
-                catalogues=store.catalogues,
                 after=cursor,
                 most=left,
             )

@@ -9,6 +9,7 @@ from typing import Any, cast
 from msgspec.structs import replace
 from peewee import Database, Expression
 
+from ...domain.catalogue import Catalogues
 from ...domain.lane import LaneState
 from ...domain.subscription.request_records import RequestRecord, WaitingFor
 from ...domain.values import RequestState
@@ -16,6 +17,7 @@ from ..database import statements as sql
 from ..database.connections import cancel
 from ..database.rows import lane_of_row, request_of_row, rows_of
 from ..memory.memory import Memory
+from ..memory.providers import Providers
 
 MOST_EXAMINED = 50_000
 """If no index suits the filter of a list, the query examines at most this number of rows for one
@@ -42,12 +44,19 @@ class BaseQueries:
         """Closes the connection of this thread, if the thread has a connection."""
         cast(Any, self._database).close()
 
-    def refresh(self) -> None:
-        """Updates the providers with the changes of other processes."""
+    def refresh(self) -> Providers:
+        """Updates the providers with the changes of other processes, and returns them."""
         former = self._memory.providers
         stored = former.as_stored(self._select, sql.ETAGS_AS_THEY_ARE)
         if stored is not former:
             self._memory.providers = stored
+        return stored
+
+    def catalogues(self) -> Catalogues:
+        """Returns the catalogues of all providers. Call this function after reading the rows that
+        need the catalogues: the rows may name a service that another process has just added.
+        """
+        return (self.refresh() if self._memory.shared else self._memory.providers).catalogues
 
     def _select(self, statement: str, *parameters: Any) -> list[Any]:
         """Runs a statement, in which `?` marks each parameter. A fixed statement saves the time to

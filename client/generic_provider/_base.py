@@ -95,6 +95,9 @@ class Base:
             return found
 
     def _prepare_retry(self) -> None:
+        self._read_files_again()
+
+    def _read_files_again(self) -> None:
         """Replaces the channel if the files of TLS have changed since it was created.
 
         The former channel stays open for the calls of other threads.

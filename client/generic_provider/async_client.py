@@ -141,6 +141,7 @@ class AsyncClient(Base):
             complete=complete,
             max_missing_percent=max_missing_percent,
         )
+        self._read_files_again()  # no retry follows that would read them
         return await report.send_async(self._report_rpc, entries, metadata=self._metadata)
 
     async def close(self) -> None:

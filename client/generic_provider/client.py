@@ -148,6 +148,7 @@ class Client(Base):
             complete=complete,
             max_missing_percent=max_missing_percent,
         )
+        self._read_files_again()  # no retry follows that would read them
         return report.send(self._report_rpc, entries, metadata=self._metadata)
 
     def close(self) -> None:

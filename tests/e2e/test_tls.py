@@ -9,7 +9,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,6 +119,32 @@ async def test_clients_and_adapters_read_replaced_certificates_when_they_connect
             async with running(_settings(tmp_path, place, own)):
                 assert await _settled(crm) == "S0000000002"
                 assert (await asyncio.to_thread(other.get_provider, "P")).code == "P"
+
+
+async def test_clients_that_only_report_read_replaced_certificates_too(
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    own = _own_pair(tmp_path)
+    async with AsyncClient(place, tls=TlsFiles(**files)) as asynchronous:
+        with Client(place, tls=TlsFiles(**files)) as plain:
+
+            async def report() -> list[int]:
+                now = datetime.now(UTC)
+                told = await asyncio.to_thread(
+                    plain.report_platform_state, "P", [], observed_time=now
+                )
+                also = await asynchronous.report_platform_state("P", [], observed_time=now)
+                return [told.received, also.received]
+
+            async with running(_settings(tmp_path, place, SERVER)):
+                async with AsyncClient(place, tls=TlsFiles(**files)) as operator:
+                    await operator.create_provider(PROVIDER)
+                assert await report() == [0, 0]
+            files["ca"].write_bytes(own.certificate.read_bytes())
+            async with running(_settings(tmp_path, place, own)):
+                assert await report() == [0, 0]
 
 
 @asynccontextmanager

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
-from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
 from generic_provider.errors import (
@@ -43,6 +44,11 @@ CONNECTION_ADVICE = (
     "`generic-provider health --server HOST:PORT` names the cause"
 )
 _PREFIX = "ERROR_REASON_"
+_DETAILS: tuple[type[Message], ...] = (
+    error_details_pb2.ErrorInfo,
+    error_details_pb2.BadRequest,
+    error_details_pb2.RetryInfo,
+)
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidArgument,
@@ -76,14 +82,16 @@ def error_of(error: grpc.RpcError) -> ProvisioningError:
         message = f"{message} {ADVICE}"
     reason, metadata, violations = "", dict[str, str](), list[FieldViolation]()
     for detail in _details(error):
-        found, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-        if detail.Unpack(found):
-            reason, metadata = found.reason, dict(found.metadata)
-        elif detail.Unpack(bad):
-            violations = [
-                FieldViolation(field=each.field, description=each.description)
-                for each in bad.field_violations
-            ]
+        match detail:
+            case error_details_pb2.ErrorInfo():
+                reason, metadata = detail.reason, dict(detail.metadata)
+            case error_details_pb2.BadRequest():
+                violations = [
+                    FieldViolation(field=each.field, description=each.description)
+                    for each in detail.field_violations
+                ]
+            case _:
+                pass
     made = class_of(reason, code)(
         message, reason=reason, metadata=metadata, code=code, violations=violations
     )
@@ -98,10 +106,9 @@ def retry_delay(error: grpc.RpcError) -> float | None:
     """Returns the seconds after which the client may repeat the call; None if the server names no
     time.
     """
-    found = error_details_pb2.RetryInfo()
     for detail in _details(error):
-        if detail.Unpack(found):
-            return found.retry_delay.ToTimedelta().total_seconds()
+        if isinstance(detail, error_details_pb2.RetryInfo):
+            return detail.retry_delay.ToTimedelta().total_seconds()
     return None
 
 
@@ -122,12 +129,22 @@ def error_of_item(error: ItemError) -> ProvisioningError:
     )
 
 
-def _details(error: grpc.RpcError) -> Iterator[any_pb2.Any]:
+def _details(error: grpc.RpcError) -> Iterator[Message]:
+    """Yields the details of the error that have a kind in _DETAILS.
+
+    A proxy may send details that cannot be decoded. They are left out, so that the caller gets the
+    status of the call.
+    """
     # grpc and grpc.aio have different types of pairs, so the type is Any
     trailing: Any = error.trailing_metadata() or ()
     for key, value in trailing:
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            yield from status_pb2.Status.FromString(value).details
+            with suppress(DecodeError):
+                for packed in status_pb2.Status.FromString(value).details:
+                    for kind in _DETAILS:
+                        detail = kind()
+                        if packed.Unpack(detail):
+                            yield detail
 
 
 def _descendants(parent: type[ProvisioningError]) -> Iterator[type[ProvisioningError]]:

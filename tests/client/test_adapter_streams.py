@@ -196,6 +196,24 @@ async def test_a_server_with_too_many_streams_has_the_time_that_it_asks_for(
         assert time.monotonic() - refused >= 1
 
 
+async def test_details_that_cannot_be_decoded_do_not_end_an_adapter(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider._streams.RECONNECT_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr("support.provisioning_server.details", _damaged)
+    server.full = True
+    adapter = make(server)
+    adapter.otherwise(lambda _: None)
+    async with serving(adapter):
+        await server.stream()
+        (await server.stream()).give("S1", "T1", "R1")
+        assert await server.answers(1) == [("R1", "T1")]
+
+
+def _damaged(*_: object, **__: object) -> tuple[tuple[str, bytes], ...]:
+    return (("grpc-status-details-bin", b"\xff"),)
+
+
 async def test_leases_are_extended_while_work_goes_on(server: Server) -> None:
     adapter, platform = make(server, lease_duration=timedelta(seconds=1)), Platform()
     adapter.otherwise(platform.do)

@@ -4,6 +4,7 @@ import pickle
 
 import grpc
 import pytest
+from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from generic_provider import (
@@ -22,6 +23,7 @@ from generic_provider._failures import (
     class_of,
     error_of,
     error_of_item,
+    retry_delay,
 )
 from generic_provider.v1.errors_pb2 import ErrorReason, FieldViolation, ItemError
 
@@ -31,6 +33,10 @@ REASONS = [
     for name, number in ErrorReason.items()
     if 0 < number < OF_ACTIONS
 ]
+
+_DAMAGED = status_pb2.Status(
+    details=[any_pb2.Any(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")]
+)
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -79,6 +85,15 @@ def test_a_status_without_details_has_its_class() -> None:
         assert type(error_of(failed(code))) is ServerUnavailable
     assert type(error_of(failed(grpc.StatusCode.UNKNOWN))) is ProvisioningError
     assert issubclass(Draining, ServerUnavailable)
+
+
+@pytest.mark.parametrize("status", [b"\xff", _DAMAGED.SerializeToString()])
+def test_details_that_cannot_be_decoded_are_left_out(status: bytes) -> None:
+    trailing = grpc.aio.Metadata(("grpc-status-details-bin", status))
+    for code in grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED:
+        damaged = grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details="no")
+        assert (error_of(damaged).code, error_of(damaged).reason) == (code, "")
+        assert retry_delay(damaged) is None
 
 
 def test_a_connection_that_fails_is_told_with_advice_only_for_people() -> None:

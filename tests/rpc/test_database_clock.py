@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -15,8 +16,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from generic_provider.v1 import provider_service_pb2 as providers
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as api
+from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.store.opening import open_store
@@ -89,3 +92,29 @@ async def test_the_time_of_a_report_is_compared_with_the_database_clock(caller: 
     assert isinstance(early, Refusal)
     assert early.fields == ("observed_time",)
     assert not isinstance(await caller.call("ReportPlatformState", read(0)), Refusal)
+
+
+async def test_times_of_streams_and_heartbeats_are_those_of_the_database_clock(
+    caller: Caller,
+) -> None:
+    base = api.ServiceSelection(provider="OTT", distributor="MAIN", service="BASE")
+    become = api.BecomeSubscriber(type="OTT", services=[base])
+    await caller.call(
+        "PerformAction", api.PerformActionRequest(subscription="S", become_subscriber=become)
+    )
+    stub: Any = ProvisioningServiceStub(caller.channel)
+    stream = stub.StreamPendingRequests(
+        provisioning.StreamPendingRequestsRequest(provider="OTT", adapter="a")
+    )
+    first = await stream.read()
+    while not (await stream.read()).HasField("batch"):
+        pass
+    listed = await caller.call("ListAdapters", requests.ListAdaptersRequest())
+    (adapter,) = listed.adapters
+    watched = await caller.call("WatchEvents", api.WatchEventsRequest())
+    stream.cancel()
+
+    assert adapter.oldest_lease_age.seconds < BEHIND // 2
+    times = adapter.connect_time, adapter.last_heard_time, first.heartbeat.server_time
+    for each in (*times, watched.heartbeat.server_time):
+        assert abs(each.seconds - at(0).seconds) < BEHIND // 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import lru_cache
 
 from google.protobuf.duration_pb2 import Duration
@@ -12,10 +11,6 @@ from generic_provider.v1 import resources_pb2 as pb
 
 from ..domain.catalogue import Catalogues
 from ..domain.values import SECOND, Account, Address, Instant, Item, SubscribedService, Usage
-
-
-def now() -> Instant:
-    return Instant(time.time_ns() // 1_000)
 
 
 def timestamp(instant: Instant | None) -> Timestamp | None:

@@ -73,7 +73,7 @@ class EventStreams:
     def _heartbeat(self, place: EventPlace) -> api.WatchEventsResponse:
         heartbeat = api.WatchEventsResponse.Heartbeat(
             cursor=self._watching.cursor(place),
-            server_time=encode_parts.timestamp(encode_parts.now()),
+            server_time=encode_parts.timestamp(self._store.now()),
         )
         return api.WatchEventsResponse(heartbeat=heartbeat)
 

@@ -227,7 +227,7 @@ class ProvisioningServicer:
     async def _heartbeat(self, provider: str) -> api.StreamPendingRequestsResponse:
         backlog, age = await self._backlogs.count_in_time(provider)
         heartbeat = api.StreamPendingRequestsResponse.Heartbeat(
-            server_time=encode_parts.timestamp(encode_parts.now()),
+            server_time=encode_parts.timestamp(self._store.now()),
             backlog=backlog,
             oldest_age=encode_parts.duration(age),
             provider_state=pb.ProviderState.ValueType(

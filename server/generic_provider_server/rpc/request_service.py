@@ -133,8 +133,9 @@ class RequestServicer(ArchiveCalls, AuditCalls):
         streams = [each for each in await self._streams(provider) if _place(each) > page.after]
         ids = [stream.id for stream in streams]
         oldest = await self._store.read(lambda queries: queries.oldest_leases(ids))
+        now = self._store.now()
         adapters, token = page.cut(
-            (_place(stream), _adapter(stream, oldest.get(stream.id))) for stream in streams
+            (_place(stream), _adapter(stream, oldest.get(stream.id), now=now)) for stream in streams
         )
         return api.ListAdaptersResponse(adapters=adapters, next_page_token=token)
 
@@ -204,7 +205,7 @@ def _backlog(
     )
 
 
-def _adapter(stream: Connected, oldest: Instant | None) -> api.ConnectedAdapter:
+def _adapter(stream: Connected, oldest: Instant | None, *, now: Instant) -> api.ConnectedAdapter:
     return api.ConnectedAdapter(
         provider=stream.provider,
         adapter=stream.adapter,
@@ -212,9 +213,7 @@ def _adapter(stream: Connected, oldest: Instant | None) -> api.ConnectedAdapter:
         peer=stream.peer,
         max_in_flight=stream.max_in_flight,
         in_flight=max(0, stream.in_flight),
-        oldest_lease_age=encode_parts.duration(max(0, encode_parts.now() - oldest))
-        if oldest
-        else None,
+        oldest_lease_age=encode_parts.duration(max(0, now - oldest)) if oldest else None,
         connect_time=encode_parts.timestamp(Instant(int(stream.connect_time * SECOND))),
         last_heard_time=encode_parts.timestamp(Instant(int(stream.last_heard_time * SECOND))),
     )

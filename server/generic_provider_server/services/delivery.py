@@ -14,7 +14,7 @@ import structlog
 from ..commands.claim import Claim, Demand, Handed
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
-from ..domain.values import Instant
+from ..domain.values import SECOND, Instant
 from ..store.notices.notice import Notice
 from ..store.store import Store
 from ..store.write.transaction import Transaction
@@ -85,7 +85,7 @@ class Delivery:
             if stream is None:
                 continue
             if stream_id in notice.heard:
-                stream.last_heard_time = time.time()
+                stream.last_heard_time = self._store.now() / SECOND
             stream.end_if_done()
             ready.add(stream.provider)
         self._serve_soon(ready)
@@ -121,6 +121,7 @@ class Delivery:
         """
         self._refuse_while_draining()
         catalogue_of(self._store.catalogues, stream.provider)
+        stream.connect_time = stream.last_heard_time = self._store.now() / SECOND
         self.streams[stream.id] = stream
         if stream.provider not in self._dispatchers:
             task = asyncio.create_task(self._dispatch(stream.provider))

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 class Connected(Value, frozen=True, kw_only=True):
     """The description of a stream that a process publishes for the other processes. Times are
-    seconds since 1970.
+    seconds since 1970 by the database's clock.
     """
 
     id: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,7 +34,10 @@ ended.
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class AdapterStream:
-    """The stream of one adapter. `credit` computes how many requests the adapter can take now."""
+    """The stream of one adapter. `credit` computes how many requests the adapter can take now.
+    `connect_time`, `last_heard_time`: seconds since 1970 by the database's clock, which `Delivery`
+    sets.
+    """
 
     id: str
     provider: str
@@ -45,8 +47,8 @@ class AdapterStream:
     max_in_flight: int
     lease_duration: int
     include_target: bool
-    connect_time: float = field(default_factory=time.time)
-    last_heard_time: float = field(default_factory=time.time)
+    connect_time: float = 0.0
+    last_heard_time: float = 0.0
     credit: Credit = field(init=False)
     stopping: bool = False
     claimed: asyncio.Event = field(default_factory=asyncio.Event)

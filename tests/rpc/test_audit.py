@@ -394,3 +394,15 @@ async def test_a_proven_caller_cannot_approve_its_own_run(house: House) -> None:
         ("olev", 0, run.id),
         ("mari", 7, run.id),
     ]
+
+
+async def test_an_entry_has_the_time_at_which_its_call_began(crm: AsyncClient) -> None:
+    async def after_a_while() -> AsyncIterator[PlatformSubscription]:
+        await asyncio.sleep(1.5)
+        yield PlatformSubscription(subscription="S1", missing=True)
+
+    began = datetime.now(UTC)
+    await crm.report_platform_state("P", after_a_while(), observed_time=began)
+
+    (entry,) = await trail(crm, methods=["ReportPlatformState"])
+    assert entry.time.ToDatetime(UTC) < began + timedelta(seconds=1)

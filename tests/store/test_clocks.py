@@ -16,10 +16,12 @@ from generic_provider_server.commands.end_leases import end_of_other_servers
 from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.values import SECOND, Instant, State
 from generic_provider_server.domain.verdicts import ResponseCode
+from generic_provider_server.services.auditing import Auditing
 from generic_provider_server.services.clock_duties import duties
 from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.store.database.postgres import CLOCK
 from generic_provider_server.store.opening import open_store
+from generic_provider_server.store.read.filters import SubscriptionFilter
 from generic_provider_server.store.waits import Waits
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, WEB, viewer
@@ -129,3 +131,14 @@ async def test_a_pulled_lease_of_a_killed_server_does_not_end_early_after_a_jump
     await Clock(bench.store, duties("the next one")).do_everything()
 
     assert (await bench.answer(pulled)).code is ResponseCode.APPLIED
+
+
+async def test_the_times_of_the_audit_trail_follow_the_clock(bench: Bench, step: Step) -> None:
+    auditing = Auditing(bench.store, lambda _: None)
+    step(3_600)
+    await bench.become(viewer("S1"))
+    (subscription,) = await bench.store.read(
+        lambda queries: queries.subscriptions(SubscriptionFilter(), after="", limit=1)
+    )
+
+    assert abs(auditing.now() - subscription.create_time) < 60 * SECOND

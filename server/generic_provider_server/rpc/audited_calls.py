@@ -9,6 +9,7 @@ from typing import Any
 
 from ..domain.audit import AuditEntry
 from ..domain.refusals import Reason, Refused
+from ..domain.values import Instant
 from ..services.auditing import Auditing
 from ..store.write.command import Asked
 from .access import EVERY_ROLE, Identity
@@ -87,12 +88,13 @@ class CallAudit:
     """Creates the audit entry of one call.
 
     `request`: the message, or the first message of a stream; None if the message could not be
-    decoded. `malformed`: the number of malformed answers in the message. Malformed answers are
-    counted here, because no command contains them.
+    decoded. `began`: the time at which the call began. `malformed`: the number of malformed answers
+    in the message. Malformed answers are counted here, because no command contains them.
     """
 
     __slots__ = (
         "_auditing",
+        "_began",
         "_identity",
         "_known",
         "_method",
@@ -103,9 +105,16 @@ class CallAudit:
     )
 
     def __init__(
-        self, auditing: Auditing, method: str, identity: Identity, *, request: Any
+        self,
+        auditing: Auditing,
+        method: str,
+        identity: Identity,
+        *,
+        request: Any,
+        began: Instant,
     ) -> None:
         self._auditing = auditing
+        self._began = began
         self._method = method
         self._identity = identity
         self._request = request
@@ -195,7 +204,7 @@ class CallAudit:
         """Returns the fields of the entry, except the fields of the outcome."""
         if self._known is None:
             self._known = {
-                "time": self._auditing.now(),
+                "time": self._began,
                 "call": random.getrandbits(63),
                 "method": self._method,
                 "caller": cut(self._identity.name, NAME),

@@ -35,6 +35,7 @@ class IncomingCall:
         self.first_write: asyncio.Event | None = None
         self._secure = secure
         self._auditing = auditing
+        self._began = auditing.now()
         self._recorded = False
 
     @cached_property
@@ -42,7 +43,13 @@ class IncomingCall:
         """The object that records the call in the audit trail. Use this object only after the
         attempt to decode the message, because the first use reads the message.
         """
-        return CallAudit(self._auditing, self.rpc.name, self.identity, request=self.request)
+        return CallAudit(
+            self._auditing,
+            self.rpc.name,
+            self.identity,
+            request=self.request,
+            began=self._began,
+        )
 
     def succeeded(self) -> None:
         """Records the call in the audit trail, unless the call is recorded already. Use this

@@ -68,7 +68,7 @@ class Auditing:
             await self._write()
 
     def now(self) -> Instant:
-        return self._store.steady()
+        return self._store.now()
 
     def add(self, entry: AuditEntry) -> None:
         former = self._waiting.get(entry.key)

@@ -38,6 +38,7 @@ from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.domain.audit import AuditEntry
+from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.values import Instant
 from generic_provider_server.rpc import access, wrong_credentials
 from generic_provider_server.rpc.calls import Calls, add_service
@@ -356,6 +357,27 @@ async def test_a_stream_that_its_client_does_not_read_ends_too(*, reads: bool) -
                 await read_to_the_end(stream)
         assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
     await server.stop(None)
+
+
+async def test_a_role_that_is_taken_away_while_the_first_message_arrives_is_no_fault(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file of callers is read again while the first message of a report is decoded."""
+    judging = access.Admitted.check_provider
+
+    def judge_first(admitted: access.Admitted, provider: str) -> None:
+        crm = access.known("adapter-P", frozenset({"crm"}))
+        admitted._access.callers = dict.fromkeys(admitted._access.callers, crm)  # noqa: SLF001
+        with pytest.raises(Refused):
+            admitted.check()
+        judging(admitted, provider)
+
+    monkeypatch.setattr(access.Admitted, "check_provider", judge_first)
+    request = provisioning.ReportPlatformStateRequest(provider="P")
+    with capture_logs() as logs:
+        refused = await house.caller("adapter:P").call("ReportPlatformState", request)
+
+    assert (refused.reason, logs) == ("INVALID_FIELD", [])
 
 
 def _by_a_fifo(file: Path) -> None:

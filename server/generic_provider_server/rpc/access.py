@@ -177,8 +177,10 @@ class Admitted:
         self.known = self._found()
 
     def check(self) -> None:
-        """Raises Refused if the caller may not make the call now."""
-        found = self.known = self._found()
+        """Raises Refused if the caller may not make the call now. Then `known` does not change,
+        because `check_provider` needs a caller who may make the call.
+        """
+        found = self._found()
         if self._rpc not in found.rights:
             names = sorted(map(_named, ALLOWED[self._rpc]))
             needed = f"{'one of the roles' if len(names) > 1 else 'the role'} {', '.join(names)}"
@@ -188,6 +190,7 @@ class Admitted:
                 caller=found.name,
                 rpc=self._rpc,
             )
+        self.known = found
         if self._provider is not None:
             self.check_provider(self._provider)
 

@@ -402,3 +402,20 @@ async def test_a_stream_ends_when_the_store_cannot_be_read(
 
 async def _unreadable(*_: object) -> None:
     raise unavailable("read")
+
+
+class Moving:
+    """A watcher that has got all events as soon as its place was read once."""
+
+    def __init__(self) -> None:
+        self._places = [None, EventPlace(1)]
+
+    @property
+    def place(self) -> EventPlace | None:
+        return self._places.pop()
+
+
+async def test_a_watcher_may_go_on_while_the_slowest_watcher_is_found(watching: Watching) -> None:
+    watching._watchers.add(Moving())  # type: ignore[arg-type]  # noqa: SLF001
+    assert watching.watchers() == (1, 0)
+    watching._watchers.clear()  # noqa: SLF001

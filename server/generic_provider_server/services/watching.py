@@ -106,7 +106,9 @@ class Watching:
         has not got yet. Any thread may call this function.
         """
         watchers, recent = list(self._watchers), list(self._recent)
-        behind = self._next - min([w.place.row for w in watchers if w.place], default=self._next)
+        # each place is read once, because the event loop may change it in the meantime
+        places = [place for each in watchers if (place := each.place)]
+        behind = self._next - min([place.row for place in places], default=self._next)
         in_rows = sum([len(row.events) for row in recent]) or 1
         return len(watchers), max(0, behind) * in_rows // (len(recent) or 1)
 

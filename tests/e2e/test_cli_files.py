@@ -123,6 +123,27 @@ def test_standard_input_is_a_file_like_any_other(
     assert _performed(server, campaign) == ["1", "2"]
 
 
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_standard_input_is_never_the_file_for_refused_lines(name: str, tmp_path: Path) -> None:
+    refused = tmp_path / "stdin.refused"
+    refused.write_text(f"{HEADING}\n{_row(1, 'again')}\n")
+    before = refused.read_bytes()
+
+    with refused.open("rb") as given:
+        done = subprocess.run(
+            [*PROGRAM, "action", "batch", name, "--server=127.0.0.1:1", "--timeout=0.2"],
+            stdin=given,
+            capture_output=True,
+            cwd=tmp_path,
+            check=False,
+            timeout=60,
+        )
+
+    assert done.returncode == 1
+    assert b"Error: stdin.refused is the file for refused lines" in done.stderr
+    assert refused.read_bytes() == before
+
+
 def test_a_named_pipe_is_read_once(server: Server, campaign: str, tmp_path: Path) -> None:
     pipe = tmp_path / "fifo"
     os.mkfifo(pipe)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +33,7 @@ class RefusedLines:
         pipe = str(file) == "-" or str(file.parent) in ("/dev", "/dev/fd")
         self.file = Path("stdin.refused") if pipe else file.with_name(f"{file.name}.refused")
         self.count = 0
-        if written and file.exists() and self.file.exists() and self.file.samefile(file):
+        if written and _is_source(file, of=self.file):
             raise click.ClickException(
                 f"{self.file} is the file for refused lines, which would overwrite the lines of "
                 f"{file}: rename it; nothing was done"
@@ -61,6 +63,17 @@ class RefusedLines:
             with written_to(self.file):
                 self._lines.write((b"" if self.count else heading()) + line.source + b"\n")
         self.count += 1
+
+
+def _is_source(given: Path, *, of: Path) -> bool:
+    """Tells whether the lines are read from the file `of`. `given`: the file of the lines; `-` is
+    standard input.
+    """
+    try:
+        source = os.fstat(sys.stdin.fileno()) if str(given) == "-" else given.stat()
+        return os.path.samestat(source, of.stat())
+    except OSError:  # for example, there is no file `of`
+        return False
 
 
 class Outcome:

@@ -104,6 +104,22 @@ def test_a_full_or_closed_output_is_told_without_a_traceback(server: Server, com
     assert _ran(*command.split(), server=server, output=">&-") == (0, "", "")
 
 
+def test_a_closed_standard_input_is_empty() -> None:
+    code, told, said = _ran("action", "batch", "-", output="<&-")
+
+    assert (code, told) == (0, "0 done, 0 refused\n"), said
+    assert said == "- contains no lines with an action\n"
+
+
+def test_the_name_of_the_user_need_not_be_utf_8(server: Server) -> None:
+    code, _, said = _ran(
+        "action", "become-subscriber", "--type=OTT", server=server, LOGNAME="t\udcf5nu"
+    )
+
+    assert (code, said) == (0, "")
+    assert "t?nu" in run("action", "list", server=server).stdout
+
+
 def test_a_server_that_cannot_say_where_it_serves_says_why(tmp_path: Path) -> None:
     database = f"--database=sqlite:///{tmp_path / 'x.db'}"
 

@@ -162,6 +162,23 @@ def test_a_time_or_span_that_no_calendar_has_is_wrong_usage(typed: tuple[str, ..
 
 
 @pytest.mark.parametrize(
+    "typed",
+    [
+        "reset run define --provider=P --first=4294967296",
+        "reset run edit D0000000001 --pace=4294967296",
+        "action activate S1 --expected-revision=18446744073709551616",
+        "action add-usage S1 --quantity=9223372036854775808",
+        "request tail --last=2147483648",
+        "subscription list --limit=99999999999999999999",
+    ],
+)
+def test_a_number_that_no_message_can_hold_is_wrong_usage(typed: str) -> None:
+    refused = run(*typed.split())
+    assert refused.exit_code == 2
+    assert "Error: Invalid value for '--" in refused.stderr
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--provider=",), "'--provider': provider must not be empty"),

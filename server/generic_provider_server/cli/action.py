@@ -33,7 +33,7 @@ from .finding import KEY, find
 from .listing import add_remarks, created_options, limit_option, page_size, within
 from .merging import PARTS, WHOLE, merge
 from .remote import remote
-from .values import INSTANT, Id, Named, NamedOption, Number
+from .values import INSTANT, MOST_UINT64, Id, Named, NamedOption, Number
 from .waiting import LONGEST_WAIT, ONLY_THE_WAITING, continued_action, say_waiting, settled_action
 
 ACTION = Id("A")
@@ -70,7 +70,7 @@ COMMON: tuple[click.Parameter, ...] = (
     ),
     click.Option(
         ["--expected-revision"],
-        type=click.IntRange(0),
+        type=click.IntRange(0, MOST_UINT64),
         help="Refuse the action if the subscription does not have this revision.",
     ),
     click.Option(

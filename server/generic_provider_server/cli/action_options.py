@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from generic_provider import SubscriptionState
 
-from .values import INSTANT, Entry, Named, NamedOption, Parts
+from .values import INSTANT, MOST_INT64, Entry, Named, NamedOption, Parts
 
 LIVE = tuple(
     name
@@ -257,7 +257,7 @@ ACTIONS = {
             ),
             _option(
                 "--quantity",
-                type=click.IntRange(1),
+                type=click.IntRange(1, MOST_INT64),
                 default=1,
                 show_default=True,
                 help="The amount that is used.",

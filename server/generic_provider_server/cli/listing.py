@@ -14,7 +14,7 @@ from ..desk.archived import archives_with, more_in
 from ..desk.command_lines import advised
 from ..desk.output import say, say_folded
 from .unknown_names import names_suggested
-from .values import INSTANT
+from .values import INSTANT, MOST_INT32
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., object])
@@ -24,7 +24,7 @@ LARGEST_PAGE = 1000
 def limit_option(command: F) -> F:
     return click.option(
         "--limit",
-        type=click.IntRange(0),
+        type=click.IntRange(0, MOST_INT32),
         default=100,
         show_default=True,
         help="The greatest number of results; 0 shows all.",

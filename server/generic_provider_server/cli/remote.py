@@ -77,7 +77,10 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
 
 
 def _me() -> str:
+    """Returns the name of the user. Replaces bytes that are not UTF-8, because calls cannot contain
+    them.
+    """
     try:
-        return getpass.getuser()
+        return getpass.getuser().encode(errors="replace").decode()
     except (KeyError, OSError):
         return ""

@@ -22,7 +22,7 @@ from ..desk.wording import about, address, error, holder, item, trouble, usage, 
 from .listing import add_remarks, created_options, explain_nothing, limit_option, page_size, within
 from .remote import remote
 from .request_tail import changes
-from .values import INSTANT, Id, Named, NamedOption, Seconds
+from .values import INSTANT, MOST_INT32, Id, Named, NamedOption, Seconds
 
 F = TypeVar("F", bound=Callable[..., None])
 FILTERS = (
@@ -176,7 +176,7 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
 @filter_options
 @click.option(
     "--last",
-    type=click.IntRange(0),
+    type=click.IntRange(0, MOST_INT32),
     default=10,
     show_default=True,
     help="The number of existing requests to print first: the newest requests.",

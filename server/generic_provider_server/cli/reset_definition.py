@@ -28,7 +28,7 @@ from ..desk.output import Output, moment, say, say_folded
 from ..desk.resets import unknown_lines
 from .files.text import FILE, Text
 from .remote import remote
-from .values import INSTANT, Id, Named, NamedOption, Number
+from .values import INSTANT, MOST_UINT32, Id, Named, NamedOption, Number
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 OPEN = ("HELD", "RUNNING")
@@ -78,7 +78,7 @@ FIELDS = (
     _many("--error-code", "error_codes", "Only subscriptions whose last error has this code."),
     click.option(
         "--first",
-        type=click.IntRange(1),
+        type=click.IntRange(1, MOST_UINT32),
         help="Reset at most this number of subscriptions.",
     ),
     click.option(
@@ -102,7 +102,9 @@ FIELDS = (
         "hold an entitlement, the run continues.",
     ),
     click.option(
-        "--pace", type=click.IntRange(1), help="Reset at most this many subscriptions in a second."
+        "--pace",
+        type=click.IntRange(1, MOST_UINT32),
+        help="Reset at most this many subscriptions in a second.",
     ),
     click.option("--at", type=INSTANT, help="Run once at this time."),
     click.option("--cron", help="Run at the times of this expression, for example '30 4 * * MON'."),

@@ -26,6 +26,9 @@ IDS = {
 }
 """For the first letter of an id that the server has assigned: the kind of object."""
 DAY_SECONDS = 86_400
+MOST_INT32, MOST_UINT32 = 2**31 - 1, 2**32 - 1
+MOST_INT64, MOST_UINT64 = 2**63 - 1, 2**64 - 1
+"""The greatest numbers that fields of messages can hold."""
 
 
 class Number(click.FloatRange):

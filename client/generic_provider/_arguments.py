@@ -1,4 +1,6 @@
-"""Names the wrong argument of a call. protobuf refuses a value of the wrong type without a name."""
+"""Names the wrong argument of a call, because protobuf refuses a value of the wrong type without a
+name. Refuses hooks that nothing would await.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from generic_provider._values import text
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Hook = TypeVar("Hook", bound=Callable[..., object])
 _NUMBERS: dict[str, tuple[type, str]] = {
     "int": (SupportsIndex, "an integer"),
     "bool": (SupportsIndex, "True or False"),
@@ -42,6 +45,13 @@ def named(build: Callable[P, R]) -> Callable[P, R]:
             raise
 
     return call
+
+
+def plain(hook: Hook) -> Hook:
+    """Returns the hook. Raises TypeError if the hook is a coroutine function."""
+    if inspect.iscoroutinefunction(hook):
+        raise TypeError(f"a hook is a plain function: nothing would await {hook!r}")
+    return hook
 
 
 def _check(argument: str, value: object, annotation: str) -> None:

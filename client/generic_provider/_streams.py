@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import grpc
 
@@ -30,7 +29,6 @@ SILENT_SECONDS = 12.0
 The server sends heartbeats at least every 10 s.
 """
 RECONNECT_SECONDS = (0.5, 30.0)
-Hook = TypeVar("Hook", bound=Callable[..., object])
 END_SECONDS = 5.0
 """The longest time, in seconds, that the adapter waits until the server ends a stopped stream. If
 the leases of the stream have ended, the server needs less time.
@@ -120,12 +118,6 @@ class Hooks:
     def disconnected(self, reason: str) -> None:
         for each in self.on_disconnect:
             _call(each, reason)
-
-
-def plain(hook: Hook) -> Hook:
-    if inspect.iscoroutinefunction(hook):
-        raise TypeError(f"a hook is a plain function: nothing would await {hook!r}")
-    return hook
 
 
 def _call(hook: Callable[..., object], *arguments: str) -> None:

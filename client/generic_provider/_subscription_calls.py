@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from uuid import uuid4
 
 from generic_provider import actions
+from generic_provider._arguments import plain
 from generic_provider._calls import Call, Caller, Pages, Watch, chosen, held_for
 from generic_provider._failures import error_of_item
 from generic_provider._values import instant, span
@@ -224,6 +225,7 @@ def watch_events(
     that the filters have excluded so far. Store this cursor too if events are rare: the server
     keeps events for a few days only, and refuses older cursors.
     """
+    plain(on_heartbeat)
     request = v1.WatchEventsRequest(
         provider=provider,
         subscription=subscription,

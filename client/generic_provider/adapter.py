@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TypeVar
 
+from generic_provider._arguments import plain
 from generic_provider._connection import Target, Tls
 from generic_provider._routines import Routines
 from generic_provider._session import Session
-from generic_provider._streams import Hooks, plain
+from generic_provider._streams import Hooks
 from generic_provider._values import code, span, text, timedelta_of
 from generic_provider.async_client import AsyncClient
 from generic_provider.enums import RequestType

@@ -17,6 +17,8 @@ import pytest
 from generic_provider import (
     Accepted,
     Adapter,
+    AsyncClient,
+    Client,
     PlatformDown,
     ProvisioningRequest,
     Reject,
@@ -220,6 +222,9 @@ def test_a_hook_that_nothing_would_await_is_refused_at_once() -> None:
     for register in (adapter.on_connect, adapter.on_disconnect):
         with pytest.raises(TypeError, match="a hook is a plain function"):
             register(hook)
+    for client in Client("localhost:1"), AsyncClient("localhost:1"):
+        with pytest.raises(TypeError, match="a hook is a plain function"):
+            client.watch_events(on_heartbeat=hook)
 
 
 def routine(kind: str, end: Callable[[str], Any]) -> Callable[[ProvisioningRequest], Any]:

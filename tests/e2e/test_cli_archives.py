@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from generic_provider import Archive, Client, ProvisioningResponse, ResponseStatus, actions
+from generic_provider import (
+    Archive,
+    Client,
+    ProvisioningResponse,
+    ResponseStatus,
+    ServerUnavailable,
+    actions,
+)
 from generic_provider_server.cli import archive
 from generic_provider_server.demo.aluxsat import provider
 from support.archives import make_old
@@ -53,12 +60,41 @@ def test_a_full_disk_is_an_error_of_the_downloaded_file(
 ) -> None:
     monkeypatch.setattr(Client, "get_archive", lambda *_: Archive())
     monkeypatch.setattr(Client, "download_archive", lambda *_: [b"a piece"])
-    monkeypatch.setattr(archive, "_private", lambda *_: os.open("/dev/full", os.O_WRONLY))
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
+    monkeypatch.setattr(archive, "_new_part", lambda _: full)
 
     told = run("archive", "download", "Z0000000001", f"--to={tmp_path / 'archive'}")
 
-    error = f"Error: {tmp_path / 'archive.part'}: No space left on device\n"
+    error = f"Error: {tmp_path / 'archive'}: No space left on device\n"
     assert (told.exit_code, told.stderr.endswith(error)) == (1, True), told.stderr
+
+
+def test_a_download_does_not_disturb_another_of_the_same_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second download begins while the first runs, and its connection breaks."""
+    file = tmp_path / "archive"
+    download = ("archive", "download", "Z0000000001", f"--to={file}")
+
+    def broken(*_: object) -> Iterator[bytes]:
+        yield b"one"
+        raise ServerUnavailable("the connection broke", reason="DRAINING")
+
+    def first(*_: object) -> Iterator[bytes]:
+        yield b"one"
+        monkeypatch.setattr(Client, "download_archive", broken)
+        assert run(*download).exit_code == 3
+        yield b"two"
+
+    found = Archive(checksum=hashlib.sha256(b"onetwo").hexdigest())
+    monkeypatch.setattr(Client, "get_archive", lambda *_: found)
+    monkeypatch.setattr(Client, "download_archive", first)
+
+    told = run(*download)
+
+    assert (told.exit_code, told.output) == (0, f"{file}\n")
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"onetwo"]
 
 
 def test_old_requests_go_into_a_file_that_is_read_and_deleted(

@@ -8,6 +8,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any
 
 import click
@@ -153,10 +154,9 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
     file = to or Path(found.file or found.id)
     if file.exists():
         raise click.ClickException(f"{file} exists already; give another file with --to")
-    part = file.with_name(f"{file.name}.part")
-    part.unlink(missing_ok=True)  # a former download may have left the file with other permissions
+    part = _new_part(file)
     try:
-        with written_to(part):
+        with written_to(file):
             checksum = _received(client, found, part)
         if checksum != found.checksum:
             raise click.ClickException(
@@ -184,14 +184,23 @@ def delete(client: Client, output: Output, /, *, number: str, **options: Any) ->
     output.message(deleted, _line(deleted))
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _new_part(file: Path) -> Path:
+    """Creates an empty file beside `file`, which only its owner may read. Each download has a file
+    of its own, so that two downloads at the same time do not mix their contents.
+    """
+    try:
+        descriptor, part = mkstemp(prefix=f"{file.name}.", suffix=".part", dir=file.parent)
+    except OSError as error:
+        error.filename = str(file)
+        raise
+    os.close(descriptor)
+    return Path(part)
 
 
 def _received(client: Client, archive: Archive, part: Path) -> str:
-    """Downloads the file to `part`, which only its owner may read, and returns its SHA-256."""
+    """Downloads the file to `part`, and returns its SHA-256."""
     digest = hashlib.sha256()
-    with open(part, "wb", opener=_private) as written, progress(of_bytes=True) as bar:
+    with part.open("wb") as written, progress(of_bytes=True) as bar:
         task = bar.add_task(archive.id, total=archive.size_bytes)
         for piece in client.download_archive(archive.id):
             written.write(piece)

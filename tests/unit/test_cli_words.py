@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,7 @@ def test_the_table_of_adapter_check_shows_verdicts(monkeypatch: pytest.MonkeyPat
         ("reset run watch D0000000002", "D0000000002 is a definition of reset runs; give a reset"),
         ("reset run cancel D0000000002", "`reset run set-state D0000000002 not-effective` stops"),
         ("action get R0000000003", "R0000000003 is a request; give an action (A…)"),
+        ("action get ''", "ACTION is empty"),
         ("request show A0000000004", "A0000000004 is an action; give a request (R…)"),
         ("request list --reset-run D0000000002", "give a reset run (U…)"),
         ("archive download R0000000003", "give an archive (Z…)"),
@@ -134,7 +136,7 @@ def test_a_wrong_value_is_refused_before_the_server_is_called(
 ) -> None:
     file = tmp_path / "file"
     file.touch()
-    refused = run(*typed.format(file=file).split())
+    refused = run(*shlex.split(typed.format(file=file)))
     assert refused.exit_code == 2
     assert said in refused.stderr
 

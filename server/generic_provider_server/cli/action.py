@@ -213,6 +213,8 @@ action.add_command(batch)
 @remote
 def get(client: Client, output: Output, *, action_id: str, request_id: bool, wait: float) -> None:
     """Show an action and its result."""
+    if not action_id:
+        raise click.UsageError("ACTION is empty")
     checked = action_id if request_id else ACTION.convert(action_id, None, None)
     options = ["--request-id"] if request_id else []
     with continued_action(checked, *options) if wait else nullcontext():

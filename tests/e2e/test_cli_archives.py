@@ -150,6 +150,22 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
     _check_audit(server)
 
 
+def test_the_refusal_of_an_archived_request_names_the_next_step(
+    server: Server, request_number: str
+) -> None:
+    run("archive", "create", "--older-than=90d", server=server)
+    (archive,) = told_as_json("archive", "list", server=server)
+
+    missing = run("request", "show", request_number, server=server)
+    to_read_it = "to read it: generic-provider archive download Z0000000001"
+    assert missing.stderr.endswith(f"; {to_read_it} [REQUEST_NOT_FOUND]\n"), missing.stderr
+    run("archive", "delete", "Z0000000001", f"--checksum={archive['checksum']}", server=server)
+    missing = run("request", "show", request_number, server=server)
+    assert missing.stderr.endswith("Z0000000001, which is deleted [REQUEST_NOT_FOUND]\n")
+    download = run("archive", "download", "Z0000000001", server=server)
+    assert download.stderr.endswith("it has no file to download [ARCHIVE_NOT_FOUND]\n")
+
+
 def _check_audit(server: Server) -> None:
     """Checks that the audit trail has entries of the refused and of the successful deletion of an
     archive, and no entries that were archived.
@@ -222,6 +238,9 @@ def test_how_old_is_said_once(server: Server) -> None:
     for arguments in ((), ("--older-than=9d", "--created-before=2026-01-01T00:00Z")):
         wrong = run("archive", "create", *arguments, server=server)
         assert (wrong.exit_code, "either --older-than or" in wrong.stderr) == (2, True)
+    wrong = run("archive", "create", "--older-than=9d", "--request-id=1", server=server)
+    needed = "--request-id needs --created-before" in wrong.stderr
+    assert (wrong.exit_code, needed) == (2, True), "a repeat would name another time"
     wrong = run("archive", "create", "--older-than=soon", server=server)
     assert (wrong.exit_code, "is not a span" in wrong.stderr) == (2, True)
 

@@ -233,6 +233,16 @@ def test_the_progress_of_an_empty_run_shows_that_it_has_ended(server: Server) ->
     assert ("0/0" in watched, "0/?" in watched) == (True, False)
 
 
+@pytest.mark.parametrize("options", [(), ("--hold",)])
+def test_the_progress_of_a_sample_ends_where_the_sample_is_complete(
+    server: Server, crm: Client, options: tuple[str, ...]
+) -> None:
+    _outage(crm, 3)
+    sample = _define(server, "--first=2")
+    watched = _said(server, "reset", "run", "submit", sample, "--watch", *options)
+    assert ("2/2" in watched, "2/3" in watched) == (True, False), watched
+
+
 def test_ctrl_c_ends_only_the_watching(server: Server, crm: Client) -> None:
     _outage(crm, 20)
     definition = _define(server, "--pace=1")
@@ -268,6 +278,7 @@ def test_an_unknown_id_gets_the_command_that_lists_all(
 def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> None:
     _outage(crm, 1)
     definition = _define(server, "--cron=30 4 * * MON", "--time-zone=Europe/Tallinn")
+    assert "30 4 * * MON Europe/Tallinn" in _said(server, "reset", "run", "list", "--definitions")
     said = _said(server, "reset", "run", "submit", definition)
     assert f"{definition} runs next at " in said
     assert said.endswith(f"generic-provider reset run set-state {definition} not-effective\n")

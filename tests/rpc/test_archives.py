@@ -153,11 +153,20 @@ async def test_who_looks_for_an_archived_reset_run_is_told_where_its_requests_ar
     with pytest.raises(ResetRunNotFound) as missing:
         await client.get_reset_run(run.id)
     assert missing.value.metadata == {"reset_run": run.id, "archive": archive.id}
+    assert str(missing.value).endswith(f"its last requests are in archive {archive.id}")
     restored = ResetRunDefinition(name="restored", provider="P")
     restored.platform_restored_to.FromDatetime(NOW - timedelta(days=1_000))
     preview = resets.PreviewResetRunRequest(definition_fields=restored)
     refusal = await caller.call("PreviewResetRun", preview)
     assert (refusal.reason, archive.id in refusal.message) == ("INVALID_FIELD", True)
+
+    await client.delete_archive(archive.id, checksum=archive.checksum)
+    with pytest.raises(ResetRunNotFound) as deleted:
+        await client.get_reset_run(run.id)
+    assert deleted.value.metadata == {**missing.value.metadata, "deleted": "true"}
+    assert str(deleted.value).endswith(f"were in archive {archive.id}, which is deleted")
+    refusal = await caller.call("PreviewResetRun", preview)
+    assert f"were in archive {archive.id}, which is deleted" in refusal.message
 
 
 async def test_a_repeat_of_a_reset_names_the_archive_of_its_requests(

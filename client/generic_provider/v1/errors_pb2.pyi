@@ -62,7 +62,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: _ErrorReason.ValueType  # 18
     ERROR_REASON_RESET_RUN_NOT_FOUND: _ErrorReason.ValueType  # 19
     """Metadata, if the run was archived and had requests: archive (the id of the archive with the
-    last request of the run).
+    last request of the run), and deleted ("true") if the file of this archive was deleted.
     """
     ERROR_REASON_ARCHIVE_NOT_FOUND: _ErrorReason.ValueType  # 20
     """The archive does not exist, or its file cannot be read. Metadata: archive, and state if the
@@ -232,7 +232,7 @@ the file of the archive was deleted.
 ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: ErrorReason.ValueType  # 18
 ERROR_REASON_RESET_RUN_NOT_FOUND: ErrorReason.ValueType  # 19
 """Metadata, if the run was archived and had requests: archive (the id of the archive with the
-last request of the run).
+last request of the run), and deleted ("true") if the file of this archive was deleted.
 """
 ERROR_REASON_ARCHIVE_NOT_FOUND: ErrorReason.ValueType  # 20
 """The archive does not exist, or its file cannot be read. Metadata: archive, and state if the

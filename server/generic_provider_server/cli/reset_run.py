@@ -37,12 +37,22 @@ from .values import Id, Named, NamedOption
 PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
 """The fields of a difference that are columns in CSV."""
 
+
+def _schedule(definition: ResetRunDefinition) -> str:
+    """Returns the cron expression or the time of the run. A cron expression has its time zone,
+    because all other times in the table are in UTC.
+    """
+    if not definition.cron or definition.time_zone == "UTC":
+        return definition.cron or moment(definition, "run_at")
+    return f"{definition.cron} {definition.time_zone}"
+
+
 DEFINITION_COLUMNS: Mapping[str, Callable[[ResetRunDefinition], object]] = {
     "definition": lambda each: each.id,
     "name": lambda each: each.name,
     "provider": lambda each: each.provider,
     "state": lambda each: ResetRunDefinitionState.name_of(each.state),
-    "schedule": lambda each: each.cron or moment(each, "run_at"),
+    "schedule": _schedule,
     "next run": lambda each: moment(each, "next_run_time"),
     "hold": lambda each: "yes" if each.hold else "",
     "version": lambda each: each.version,

@@ -11,6 +11,9 @@ from ..desk.command_lines import command
 from ..desk.output import Output, console, say_folded
 from ..desk.resets import run_lines
 
+EXAMINED = (ResetRunState.HELD, ResetRunState.COMPLETED, ResetRunState.COMPLETED_WITH_ERRORS)
+"""In these states a run has examined all subscriptions that it had to examine."""
+
 FAILED = (ResetRunState.FAILED, ResetRunState.CANCELLED)
 
 
@@ -52,7 +55,14 @@ def _with_bar(runs: Iterable[ResetRun], number: str) -> Iterator[ResetRun]:
             progress.update(
                 task,
                 description=f"{number} {ResetRunState.name_of(run.state)}",
-                total=run.total if run.total or run.HasField("end_time") else None,
+                total=_last(run) if run.total or run.HasField("end_time") else None,
                 completed=min(run.examined, run.total),
             )
             yield run
+
+
+def _last(run: ResetRun) -> int:
+    """Returns the number at which the progress bar is full. `total` would be too great for a run
+    with `first`, which may need to examine only a part of the subscriptions.
+    """
+    return run.examined if run.state in EXAMINED else run.total

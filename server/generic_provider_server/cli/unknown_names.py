@@ -27,6 +27,9 @@ LISTS: Mapping[str, tuple[str, ...]] = {
 }
 """For each reason: the command that lists the ids that exist."""
 
+ARCHIVED = ("REQUEST_NOT_FOUND", "RESET_RUN_NOT_FOUND")
+"""The reasons whose metadata may name the archive that contains the object."""
+
 
 @contextmanager
 def names_suggested(client: Client) -> Iterator[None]:
@@ -59,7 +62,12 @@ def _hint(error: ProvisioningError, client: Client) -> str:
         # the server does not know which archive contains an action
         archived = any(client.list_archives(states=THERE, page_size=1))
         return advised("if it is old, it may be in an archive", "archive", "list") * archived
+    if error.reason in ARCHIVED and "archive" in named:
+        download = advised("to read it", "archive", "download", named["archive"])
+        return "" if "deleted" in named else download
     if error.reason in LISTS:
+        if "state" in named:  # the archive exists, but its file does not
+            return ""
         return advised("see", *LISTS[error.reason])
     if error.reason not in KNOWN:
         return ""

@@ -113,7 +113,7 @@ def restored_too_early(archive: ArchiveRecord) -> str:
     """Returns the text of a refusal: a reset run cannot repeat the requests that the platform lost
     when the platform was restored, because some of them are in `archive`, not in the database.
     """
-    return f"requests that were settled after platform_restored_to are in archive {archive.id}"
+    return f"requests that were settled after platform_restored_to {_place(archive)}"
 
 
 def run_missing(run: str, archive: ArchiveRecord | None) -> Refused:
@@ -122,5 +122,15 @@ def run_missing(run: str, archive: ArchiveRecord | None) -> Refused:
     """
     if archive is None:
         return not_found(Reason.RESET_RUN_NOT_FOUND, run)
-    text = f"reset run {run} is archived; its last requests are in archive {archive.id}"
-    return Refused(Reason.RESET_RUN_NOT_FOUND, text, reset_run=run, archive=archive.id)
+    text = f"reset run {run} is archived; its last requests {_place(archive)}"
+    facts = {"reset_run": run, "archive": archive.id}
+    if archive.state is ArchiveState.DELETED:
+        facts["deleted"] = "true"
+    return Refused(Reason.RESET_RUN_NOT_FOUND, text, **facts)
+
+
+def _place(archive: ArchiveRecord) -> str:
+    """Returns the end of a sentence about requests that are in the archive."""
+    if archive.state is ArchiveState.DELETED:
+        return f"were in archive {archive.id}, which is deleted"
+    return f"are in archive {archive.id}"

@@ -7,6 +7,7 @@ from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.domain.actions import AddServices, Deactivate, Selection
 from generic_provider_server.domain.resets.records import (
     EntryOutcome,
+    RunState,
 )
 from generic_provider_server.domain.subscription.differences import DifferenceKind
 from generic_provider_server.domain.values import RequestType, Service, SyncState
@@ -49,6 +50,16 @@ async def test_filters_choose_whom_the_run_is_about(runs: Runs) -> None:
     created = (await runs.bench.subscription("S2")).create_time
     assert await chosen(created_from=created) == ["S2", "S4"]
     assert await chosen(created_to=created) == ["S1"]
+
+
+async def test_a_run_of_many_steps_resets_no_more_than_its_sample(runs: Runs) -> None:
+    """The pace makes each step of the run reset one subscription only."""
+    numbers = [f"S{n}" for n in range(9)]
+    await runs.outage(*numbers)
+    run = await runs.run(first=4, subscriptions_per_second=1)
+
+    assert (run.state, run.requests_created) == (RunState.COMPLETED, 4)
+    assert sorted(await runs.outcomes(run)) == numbers[:4]
 
 
 async def test_a_filter_by_a_service_finds_the_entitlement_that_it_shares(runs: Runs) -> None:

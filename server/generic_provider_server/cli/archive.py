@@ -62,8 +62,8 @@ archive.add_command(show)
 @click.option(
     "--request-id",
     default="",
-    help="An id of your choice: a repeat with the same id creates nothing. It needs "
-    "--created-before, which is the same at each repeat.",
+    help="An id of your choice: a repeat with the same id creates nothing. A repeat with "
+    "--older-than is refused, because it names another time.",
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait until the archive is made.")
 @PERFORMED_BY
@@ -85,9 +85,6 @@ def create(
     """
     if (older_than is None) == (created_before is None):
         raise click.UsageError("give either --older-than or --created-before")
-    if older_than is not None and options["request_id"]:
-        # a repeat would name another time, and so be refused as a call with other contents
-        raise click.UsageError("--request-id needs --created-before in place of --older-than")
     before = created_before or _ago(older_than or timedelta())
     made = client.create_archive(created_before=before, **options)
     if not no_wait:

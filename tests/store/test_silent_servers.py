@@ -22,6 +22,7 @@ from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.other_processes import Others
 from generic_provider_server.store.sign_of_life import SignOfLife
 from generic_provider_server.store.waits import Waits
+from generic_provider_server.store.write import work_queries
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, WEB, viewer
 
@@ -86,6 +87,24 @@ async def test_leases_of_a_silent_server_end_only_when_they_must_have_run_out(ur
         assert silent > 0.5
         assert (await one.answer(short)).code is ResponseCode.STALE
         assert (await one.answer(long)).code is ResponseCode.APPLIED
+
+
+async def test_all_leases_of_a_silent_server_end_at_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_queries, "MOST_FOUND", 1)
+    async with two_processes(url) as (one, two):
+        for number in ("S1", "S2", "S3"):
+            await two.become(viewer(number))
+        assert len(await two.claim("SAT", lease=0.5)) == 3
+        others, server = life_of(one).others, two.store.server
+        fall_silent(two)
+        await until(lambda: server in others.gone(at=time.monotonic()))
+        await one.store.do(Forget(server=server, sign=others.signs[server]))
+        await until(lambda: server not in others.signs)
+        await Presence(one.store, list).attend()
+
+        assert len(await one.claim("SAT")) == 3
 
 
 async def test_a_server_that_shows_life_again_keeps_the_leases_that_it_gives_then(

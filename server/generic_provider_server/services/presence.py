@@ -92,7 +92,8 @@ class Presence:
             last, silent = life.others.last_of(server, at=time.monotonic())
             longest = int((silent - self._store.waits.grace) * SECOND)
             if longest > 0 and server != self._store.server:
-                await self._store.do(end_of_silent(server, sign=last, longest=longest))
+                ending = end_of_silent(server, sign=last, longest=longest)
+                await until_none_is_found(self._store, ending)
 
     async def connected(self) -> list[Connected]:
         """Returns the streams of all processes."""

@@ -14,10 +14,11 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from generic_provider_server.commands.answers import Response
 from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import SECOND, Instant, State
-from generic_provider_server.domain.verdicts import ResponseStatus
+from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from generic_provider_server.services.clock_duties import duties
 from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.store.opening import open_store
@@ -150,6 +151,27 @@ async def test_an_answer_of_an_adapter_waits_for_its_lock_only(
         assert not blocked.done()
         holder.rollback()
         await blocked
+
+
+async def test_an_action_does_not_wait_for_answers_that_also_name_a_locked_subscription(
+    bench: Bench, postgres_url: str
+) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    responses = [
+        Response(
+            request=handed.requests[0].number,
+            lease_token=bench.token(handed),
+            status=ResponseStatus.ACCEPTED,
+        )
+        for handed in await bench.claim("SAT")
+    ]
+    with stranger(postgres_url, LOCKS["a subscription"]) as holder:
+        answering = asyncio.ensure_future(bench.respond("SAT", *responses))
+        await asyncio.wait_for(bench.perform(ADD_NEWS, "S2"), 0.8 * SHORT.blocked)
+        assert not answering.done()
+        holder.rollback()
+        assert [each.code for each in await answering] == 2 * [ResponseCode.APPLIED]
 
 
 async def test_a_locked_subscription_delays_no_end_of_another(

@@ -137,7 +137,10 @@ class Blocked:
 
     def attempts(self) -> Iterator[list[Asked[Any]]]:
         """Yields groups of waiting commands. The commands are in the order in which they began to
-        wait. A command is left out if an earlier command that still waits names the same row.
+        wait. A command is left out if an earlier command that still waits names the same row. But a
+        command for which no adapter waits is not left out because of a command of an adapter, and
+        the other way round: nobody relies on their order, and the answers of one call name many
+        subscriptions.
 
         The caller runs each group, and calls `add` for each command that is still blocked. The
         first group of a round is a single command. After a group in which a command is still
@@ -154,7 +157,7 @@ class Blocked:
         began = start = time.monotonic()
         if began < self._next_at:
             return
-        before, in_vain = set[Name](), 0.0
+        before, in_vain = set[tuple[bool, Name]](), 0.0
         free = self._free(before)
         while start - began <= LONGEST_ROUND and (group := _taken(free, self._most)):
             for command in group:
@@ -171,19 +174,19 @@ class Blocked:
         pause = min(max(LEAST_PAUSE, 4 * in_vain), self._seconds * DUTY_SHARE)
         self._next_at = time.monotonic() + pause
 
-    def _free(self, before: set[Name]) -> Iterator[Asked[Any]]:
+    def _free(self, before: set[tuple[bool, Name]]) -> Iterator[Asked[Any]]:
         """Yields the waiting commands that name no row in `before`, beginning with the first
         command that the last call of `attempts` did not try. Adds the rows of all commands that are
         left out to `before`.
         """
         for n, command in enumerate(list(self._waiting)):
-            names = names_of(command)
-            if n >= self._next and before.isdisjoint(names):
+            places = _places_of(command)
+            if n >= self._next and before.isdisjoint(places):
                 yield command
             else:
-                before.update(names)
+                before.update(places)
 
-    def _settle(self, group: Sequence[Asked[Any]], before: set[Name]) -> bool:
+    def _settle(self, group: Sequence[Asked[Any]], before: set[tuple[bool, Name]]) -> bool:
         """Removes the commands that have run from the waiting commands. Tells whether all commands
         of the group have run.
         """
@@ -195,7 +198,7 @@ class Blocked:
         if done:
             for each in self._waiting:
                 self._suspect(each)
-        before.update(*[names_of(each) for each in group if each.blocked])
+        before.update(*[_places_of(each) for each in group if each.blocked])
         return len(done) == len(group)
 
     def _given_up_at(self, command: Asked[Any]) -> float:
@@ -219,6 +222,13 @@ def names_of(command: Asked[Any]) -> set[Name]:
     names |= {("request id", each) for each in needs.request_ids}
     names |= {("request", each) for each in needs.requests}
     return names or {("kind", command.kind)}
+
+
+def _places_of(command: Asked[Any]) -> set[tuple[bool, Name]]:
+    """Returns the rows that the command names, each with whether an adapter waits for the command.
+    Commands with the same place run in their order.
+    """
+    return {(command.needs.for_adapter, name) for name in names_of(command)}
 
 
 def _taken(free: Iterator[Asked[Any]], most: int) -> list[Asked[Any]]:

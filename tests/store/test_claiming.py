@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
+import pytest
+
+from generic_provider_server.commands import claim
 from generic_provider_server.commands.claim import MOST_BULK_AT_ONCE, Demand, Handed
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.values import SECOND, RequestState, RequestType
@@ -134,6 +138,30 @@ async def test_one_stream_gets_at_most_500_requests_at_once(bench: Bench) -> Non
 
     assert len(await bench.claim("SAT", credit=10_000)) == 500
     assert len(await bench.claim("SAT", credit=10_000)) == 2
+
+
+async def test_many_streams_share_a_limited_number_of_lanes_in_one_claim(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "MOST_LIVE_AT_ONCE", 2)
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    streams = [stream_at(bench.store.server, credit=1) for _ in range(3)]
+    delivery, sizes = Delivery(bench.store), list[int]()
+    bench.store.listeners.committed.append(lambda notice: sizes.append(-sum(notice.freed.values())))
+    with ExitStack() as connected:
+        for stream in streams:
+            connected.enter_context(delivery.stream(stream))
+        events = [await asyncio.wait_for(stream.events.get(), 20) for stream in streams]
+        taken = list(filter(None, sizes))
+    await delivery.drain("the test is over")
+
+    assert sorted(subscriptions(event)[0] for event in events if isinstance(event, tuple)) == [
+        "S1",
+        "S2",
+        "S3",
+    ]
+    assert taken == [2, 1]
 
 
 async def test_a_claim_takes_few_bulk_subscriptions_and_the_next_one_the_others(

@@ -24,6 +24,12 @@ from .expiry import expire_overdue
 MOST_AT_ONCE = 500
 """The greatest number of requests that one claim gives to a stream."""
 
+MOST_LIVE_AT_ONCE = 1_000
+"""The greatest number of live lanes in one claim. All other commands wait for the claim, and a
+provider may have hundreds of streams. The streams that get nothing have their turn in the next
+claims.
+"""
+
 MOST_BULK_AT_ONCE = 100
 """The greatest number of bulk lanes in one claim. The number is small, because live actions
 wait for the claim.
@@ -89,7 +95,8 @@ class Claim(Value, frozen=True, kw_only=True):
     def run(self, transaction: Transaction) -> tuple[tuple[Handed, ...], ...]:
         if not self._is_possible(transaction):
             return tuple([() for _ in self.demands])
-        most = sum(_share(transaction, demand) for demand in self.demands)
+        credit = sum(_share(transaction, demand) for demand in self.demands)
+        most = min(credit, MOST_LIVE_AT_ONCE)
         most_bulk = min(most, MOST_BULK_AT_ONCE)
         live = transaction.search.ready(self.provider, bulk=0, most=most)
         bulk = transaction.search.ready(self.provider, bulk=1, most=most_bulk)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import MsgspecError, Raw
-from peewee import SQL
+from peewee import SQL, Tuple
 
 from ...domain.archive import ArchiveRecord
 from ...domain.resets.records import EntryOutcome, RunRecord, run_id
@@ -92,22 +92,26 @@ class ArchivableRuns(BaseQueries):
         before = min(archive.created_before, archive.final_before)
         if run.end_time is None or run.end_time >= before:
             return False
-        of_run = RequestRow.select(RequestRow.number, RequestRow.subscription, RequestRow.state)
-        of_run = of_run.where(RequestRow.reset_run == run.id, SQL("reset_run <> 0"))
-        young = of_run.where(
-            (RequestRow.settle_time.is_null()) | (RequestRow.settle_time >= archive.final_before)
+        young = RequestRow.select(RequestRow.number).where(
+            RequestRow.reset_run == run.id,
+            SQL("reset_run <> 0"),
+            (RequestRow.settle_time.is_null()) | (RequestRow.settle_time >= archive.final_before),
         )
-        if self._rows(young.limit(1)):
-            return False
-        rejected = of_run.where(RequestRow.state == int(RequestState.REJECTED))
-        return not self._caused_last_error(rejected)
+        return not self._rows(young.limit(1)) and not self._caused_last_error(run)
 
-    def _caused_last_error(self, rejected: Any) -> bool:
-        """Tells whether the last error of a link names one of these rejected requests. Reads the
-        requests page by page, because a platform may have rejected a million requests of one run.
+    def _caused_last_error(self, run: RunRecord) -> bool:
+        """Tells whether the last error of a link names a request of the run. Reads the rejected
+        requests page by page, because a platform may have rejected a million requests of the run.
         """
-        after, number = 0, RequestRow.number
-        while page := self._rows(rejected.where(number > after).order_by(number).limit(MOST_ROWS)):
+        table, state, after = RequestRow, int(RequestState.REJECTED), 0
+        # If the run and the state had conditions of their own, SQLite would read the whole table in
+        # the order of the numbers, and not use the index with these columns.
+        place = Tuple(table.reset_run, table.state, table.number)
+        rejected = table.select(table.number, table.subscription, table.state).where(
+            SQL("reset_run <> 0"), place < (run.id, state + 1, 0)
+        )
+        rejected = rejected.order_by(table.reset_run, table.state, table.number).limit(MOST_ROWS)
+        while page := self._rows(rejected.where(place > (run.id, state, after))):
             if not self._last_errors(page).isdisjoint(row.number for row in page):
                 return True
             after = page[-1].number

@@ -14,6 +14,7 @@ import pytest
 
 from generic_provider import (
     Account,
+    Address,
     AsyncClient,
     Client,
     DifferenceKind,
@@ -31,6 +32,7 @@ from generic_provider import (
     SyncState,
     actions,
 )
+from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from support.calling import Caller
@@ -192,6 +194,31 @@ async def test_what_is_unknown_is_counted_and_told_and_fails_nothing(crm: AsyncC
     assert "2 subscriptions have this account number: S2, S3" in wrong
     assert "items[0].serial_number is required" in wrong
     assert told.examples[-1].of_subscription == "S1"
+
+
+async def test_an_entry_that_would_make_messages_too_large_is_unknown_and_fails_nothing(
+    crm: AsyncClient, caller: Caller
+) -> None:
+    await served_already(crm, "S1", "S2")
+    large = there("S1", "id-0")
+    large.entitlements.extend(
+        [
+            PlatformEntitlement(
+                provider_service_id=f"id-{n % 20}",
+                distributor="MAIN",
+                serial_numbers=[f"{n:05}-{k:058}" for k in range(40)],
+            )
+            for n in range(900)
+        ]
+    )
+    told = await crm.report_platform_state("P", [large, there("S2")], observed_time=soon())
+    assert (told.unknown_subscriptions, told.changed, told.out_of_sync) == (1, 1, 1)
+    assert told.examples[0].why.endswith("bytes with their items, at most 1048576 are allowed")
+
+    await crm.perform(actions.ChangeLocation(address=Address(city="Tartu")), subscription="S1")
+    pull = provisioning.PullPendingRequestsRequest(provider="P", adapter="A", include_target=True)
+    pulled = await caller.call("PullPendingRequests", pull)
+    assert pulled.ByteSize() < 2 * 1024 * 1024
 
 
 async def test_only_the_first_hundred_examples_are_told(crm: AsyncClient) -> None:

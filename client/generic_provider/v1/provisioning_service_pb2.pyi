@@ -774,9 +774,10 @@ class PlatformSubscription(_message.Message):
 
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformEntitlement]:
-        """All entitlements that are on, also those of usage services. At most 2000. An entitlement of a
-        usage service is ignored if it is neither confirmed nor wanted by the CRM, because it may
-        belong to a usage record.
+        """All entitlements that are on, also those of usage services. At most 2000, and at most 1 MiB for
+        all of them with their items, because one message may contain them all; a larger entry changes
+        nothing and counts as unknown. An entitlement of a usage service is ignored if it is neither
+        confirmed nor wanted by the CRM, because it may belong to a usage record.
         """
 
     def __init__(

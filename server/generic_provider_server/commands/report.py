@@ -9,6 +9,7 @@ from ..domain.subscription.report import overtaken, readable_from, report
 from ..domain.values import Instant, Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
+from .sizes import MOST_REQUEST_BYTES, size_of_confirmed
 
 
 class Outcome(Enum):
@@ -107,6 +108,14 @@ class Report(Value, frozen=True, kw_only=True):
         )
         if applied.transition.aggregate is record.aggregate:
             return EntryResult(outcome=Outcome.UNCHANGED, unknown=applied.unknown)
+        size = size_of_confirmed(
+            applied.transition.aggregate, circumstances.catalogues[self.provider]
+        )
+        if size > MOST_REQUEST_BYTES:
+            most = MOST_REQUEST_BYTES
+            return _unknown(
+                f"its entitlements have {size} bytes with their items, at most {most} are allowed"
+            )
         transaction.put(number, applied.transition)
         outcome = Outcome.MISSING if entry.held is None else Outcome.CHANGED
         return EntryResult(

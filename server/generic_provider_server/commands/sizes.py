@@ -1,11 +1,16 @@
-"""Refuses actions that make a subscription, or the messages about the subscription, too large."""
+"""Refuses actions and entries of platform reports that make a subscription, or the messages about
+the subscription, too large.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from ..domain.catalogue import Catalogues
+from ..domain.catalogue import Catalogue, Catalogues
+from ..domain.platform.image import NOTHING
+from ..domain.platform.plan import provisioned
 from ..domain.refusals import InvalidField
+from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.records import SubscriptionRecord
 from ..domain.subscription.transition import Transition
 from ..domain.values import Subscription
@@ -64,3 +69,15 @@ def _size_together(state: Subscription, catalogues: Catalogues) -> int:
         sizes[service.provider] += items[service.provider, service.distributor]
         sizes[service.provider] += len(encode(parameters))
     return max(sizes.values(), default=0)
+
+
+def size_of_confirmed(aggregate: Aggregate, catalogue: Catalogue) -> int:
+    """Returns the number of bytes that all confirmed services at the provider need in one message,
+    each with its items; 0 if there are so few services and items that they cannot need too many
+    bytes. A message to an adapter may contain all of them as its `target`.
+    """
+    link = aggregate.link(catalogue.code)
+    held = link.confirmed if link else NOTHING
+    if sum(1 + len(each.goods) for each in held.entitlements) < FEW_PARTS:
+        return 0
+    return len(encode(provisioned(held.entitlements, held, catalogue)))

@@ -13,6 +13,7 @@ import pytest
 
 from generic_provider import (
     Client,
+    InvalidArgument,
     Provider,
     ProvisioningResponse,
     ResetRun,
@@ -224,6 +225,21 @@ def test_a_run_is_watched_as_json(
 
     said = [json.loads(line)["state"] for line in told.stdout.splitlines()]
     assert (said, told.exit_code) == ([f"RESET_RUN_STATE_{each}" for each in states], exit_code)
+
+
+def test_a_platform_cannot_be_restored_to_a_time_in_the_future(server: Server, crm: Client) -> None:
+    number = _define(server, "--restored-to=2020-01-01T00:00Z")
+    for change in (("define", "--provider", "P"), ("edit", number)):
+        refused = run("reset", "run", *change, "--restored-to=2126-01-01T00:00Z", server=server)
+        assert refused.exit_code == 1
+        why = "--restored-to: is in the future; the server's clock shows 20"
+        assert why in refused.stderr, refused.stderr
+    (stored,) = crm.list_reset_run_definitions()
+    stored.platform_restored_to.FromJsonString("2126-01-01T00:00:00Z")
+    with pytest.raises(InvalidArgument) as wrong:
+        crm.preview_reset_run(stored)
+    (violation,) = wrong.value.violations
+    assert violation.field == "definition_fields.platform_restored_to"
 
 
 @pytest.mark.usefixtures("crm")

@@ -159,6 +159,7 @@ async def test_who_looks_for_an_archived_reset_run_is_told_where_its_requests_ar
     preview = resets.PreviewResetRunRequest(definition_fields=restored)
     refusal = await caller.call("PreviewResetRun", preview)
     assert (refusal.reason, archive.id in refusal.message) == ("INVALID_FIELD", True)
+    assert "a run with full sends all elements again" in refusal.message
 
     await client.delete_archive(archive.id, checksum=archive.checksum)
     with pytest.raises(ResetRunNotFound) as deleted:

@@ -138,5 +138,6 @@ async def test_a_reset_run_does_not_go_back_to_a_time_whose_requests_are_archive
     await runs.run(platform_restored_to=bench.clock.now)
     failed = await runs.approve(planned)
     assert failed.state is RunState.FAILED
-    assert failed.message.endswith(f"are in archive {archive.id}")
+    full = "a run with full sends all elements again"
+    assert failed.message.endswith(f"are in archive {archive.id}; {full}")
     assert failed.requests_created == 0

@@ -62,3 +62,22 @@ def test_a_time_is_that_of_its_zone() -> None:
 def test_wrong_expressions_and_zones_are_refused(cron: str, zone: str) -> None:
     with pytest.raises(InvalidField):
         next_time(cron, zone, after=Instant(0))
+
+
+@pytest.mark.parametrize(
+    ("cron", "why"),
+    [
+        ("0 0 31 2 *", "is never due"),
+        ("0 0 30,31 2 *", "is never due"),
+        ("0 0 32 2 *", "is not an expression of five fields"),
+        ("0 0 31 2 */x", "is not an expression of five fields"),
+        ("0 0 31 2", "is not an expression of five fields"),
+        ("0 61 31 2 *", "is not an expression of five fields"),
+        ("0 0 31 13 *", "is not an expression of five fields"),
+    ],
+)
+def test_a_refusal_says_whether_an_expression_is_wrong_or_only_never_due(
+    cron: str, why: str
+) -> None:
+    with pytest.raises(InvalidField, match=why):
+        next_time(cron, "UTC", after=Instant(0))

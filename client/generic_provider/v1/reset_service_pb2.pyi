@@ -89,7 +89,9 @@ class _EntryOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryOut
     DESCRIPTOR: _descriptor.EnumDescriptor
     ENTRY_OUTCOME_UNSPECIFIED: _EntryOutcome.ValueType  # 0
     ENTRY_OUTCOME_PLANNED: _EntryOutcome.ValueType  # 1
-    """The run has planned requests for the subscription, and waits for its approval."""
+    """The run has planned requests for the subscription. If the run is HELD, it waits for its
+    approval. If the run has ended, it has not created these requests.
+    """
     ENTRY_OUTCOME_REQUESTS_CREATED: _EntryOutcome.ValueType  # 2
     ENTRY_OUTCOME_SKIPPED: _EntryOutcome.ValueType  # 3
     """The run could not create requests. The `message` of the entry gives the reason."""
@@ -107,7 +109,9 @@ class EntryOutcome(_EntryOutcome, metaclass=_EntryOutcomeEnumTypeWrapper):
 
 ENTRY_OUTCOME_UNSPECIFIED: EntryOutcome.ValueType  # 0
 ENTRY_OUTCOME_PLANNED: EntryOutcome.ValueType  # 1
-"""The run has planned requests for the subscription, and waits for its approval."""
+"""The run has planned requests for the subscription. If the run is HELD, it waits for its
+approval. If the run has ended, it has not created these requests.
+"""
 ENTRY_OUTCOME_REQUESTS_CREATED: EntryOutcome.ValueType  # 2
 ENTRY_OUTCOME_SKIPPED: EntryOutcome.ValueType  # 3
 """The run could not create requests. The `message` of the entry gives the reason."""
@@ -268,9 +272,9 @@ class ResetRunDefinition(_message.Message):
     def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
         """The time whose state of the platform was restored. The run repeats only the changes that the
         platform accepted after `platform_restored_to`, including removals. This field cannot be set
-        together with `full` or `recreate`. If an archive may contain requests that the platform
-        accepted after `platform_restored_to`, the definition is refused with INVALID_FIELD when it is
-        previewed or submitted, and a run that has begun ends as FAILED.
+        together with `full` or `recreate`, and it cannot be in the future. If an archive may contain
+        requests that the platform accepted after `platform_restored_to`, the definition is refused
+        with INVALID_FIELD when it is previewed or submitted, and a run that has begun ends as FAILED.
         """
 
     @_builtins.property

@@ -19,7 +19,7 @@ from ..domain.resets.records import (
     run_id,
 )
 from ..domain.subscription.records import Who
-from ..domain.values import Instant
+from ..domain.values import Instant, clock_shows
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .repeats import created_before
@@ -46,7 +46,8 @@ class CreateDefinition:
             created = created_before(transaction, self.request_id, self.digest)
             if created:
                 return definition_of(transaction, int(created))
-        check_names(catalogue_of(transaction.catalogues, self.definition.provider), self.definition)
+        catalogue = catalogue_of(transaction.catalogues, self.definition.provider)
+        check_contents(catalogue, self.definition, now=transaction.now)
         record = DefinitionRecord(
             id=transaction.take("reset_definition"),
             definition=self.definition,
@@ -82,7 +83,8 @@ class UpdateDefinition:
             )
         if self.definition == former.definition:
             return former
-        check_names(catalogue_of(transaction.catalogues, self.definition.provider), self.definition)
+        catalogue = catalogue_of(transaction.catalogues, self.definition.provider)
+        check_contents(catalogue, self.definition, now=transaction.now)
         record = replace(
             former,
             definition=self.definition,
@@ -234,12 +236,12 @@ def begin(
     return replace(record, used=True, runs=record.runs + 1), run
 
 
-def check_names(
-    catalogue: Catalogue, definition: ResetDefinition, *, at: str = "definition"
+def check_contents(
+    catalogue: Catalogue, definition: ResetDefinition, *, now: Instant, at: str = "definition"
 ) -> None:
     """Raises InvalidField if the definition names services or distributors that the provider does
-    not have. Only new contents of a definition are checked. A stored definition remains valid when
-    the provider loses a service.
+    not have, or if `platform_restored_to` is in the future. Only new contents of a definition are
+    checked. A stored definition remains valid when the provider loses a service.
 
     `at`: the field of the call that contains the definition.
     """
@@ -252,6 +254,9 @@ def check_names(
         for n, code in enumerate(named)
         if code not in known
     ]
+    if definition.platform_restored_to is not None and definition.platform_restored_to > now:
+        why = f"is in the future; {clock_shows(now)}"
+        wrong.append((f"{at}.platform_restored_to", why))
     if wrong:
         raise InvalidField(*wrong)
 

@@ -10,6 +10,9 @@ from cronsim import CronSim, CronSimError
 from ..domain.refusals import InvalidField
 from ..domain.values import SECOND, Instant
 
+DAY, MONTH = 2, 3
+"""The places of these fields in an expression of five fields."""
+
 
 def next_time(cron: str, time_zone: str, *, after: Instant) -> Instant:
     """Returns the first time after `after` at which the run is due.
@@ -26,6 +29,22 @@ def next_time(cron: str, time_zone: str, *, after: Instant) -> Instant:
         # when clocks are set back, CronSim begins with times that have passed
         return Instant(next(due for due in found if due > after))
     except CronSimError as error:
+        if _never_due(cron, start):
+            why = "is never due: no month that it names has a day that it names"
+            raise InvalidField(("cron", why)) from None
         raise InvalidField(("cron", f"is not an expression of five fields: {error}")) from None
     except StopIteration:
         raise InvalidField(("cron", "is not due within the next 50 years")) from None
+
+
+def _never_due(cron: str, start: datetime) -> bool:
+    """Tells why CronSim has refused the expression: True if each field is right, but the days do
+    not exist in the months. Then the expression is right for any day, and for any month.
+    """
+    fields = cron.split()
+    try:
+        for place in (DAY, MONTH):
+            CronSim(" ".join([*fields[:place], "*", *fields[place + 1 :]]), start)
+    except CronSimError:
+        return False
+    return True

@@ -113,7 +113,8 @@ def restored_too_early(archive: ArchiveRecord) -> str:
     """Returns the text of a refusal: a reset run cannot repeat the requests that the platform lost
     when the platform was restored, because some of them are in `archive`, not in the database.
     """
-    return f"requests that were settled after platform_restored_to {_place(archive)}"
+    lost = f"requests that were settled after platform_restored_to {_place(archive)}"
+    return f"{lost}; a run with full sends all elements again"
 
 
 def run_missing(run: str, archive: ArchiveRecord | None) -> Refused:

@@ -5,6 +5,7 @@ Instants are microseconds since 1970 in UTC. Enums have the same numbers as in t
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import NewType
 
@@ -14,6 +15,12 @@ Instant = NewType("Instant", int)
 Parameters = dict[str, str]
 
 SECOND = 1_000_000
+
+
+def clock_shows(now: Instant) -> str:
+    """Returns the end of a refusal that is about a time in the future or in the past."""
+    shown = datetime.fromtimestamp(now // SECOND, UTC)
+    return f"the server's clock shows {shown:%Y-%m-%d %H:%M:%SZ}"
 
 
 class Value(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

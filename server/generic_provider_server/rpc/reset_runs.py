@@ -9,7 +9,7 @@ from itertools import islice
 
 from generic_provider.v1 import reset_service_pb2 as api
 
-from ..commands.reset_definitions import check_names
+from ..commands.reset_definitions import check_contents
 from ..commands.reset_run_decisions import Approve, Cancel
 from ..domain.archive import restored_too_early, run_missing
 from ..domain.catalogue import catalogue_of
@@ -49,7 +49,7 @@ class ResetRuns:
         await self._store.refresh()  # another process may just have added a service that is named
         catalogue = catalogue_of(self._store.catalogues, definition.provider)
         if request.WhichOneof("run") == "definition_fields":
-            check_names(catalogue, definition, at="definition_fields")
+            check_contents(catalogue, definition, now=self._store.now(), at="definition_fields")
         await self._check_not_archived(definition)
         totals = None
         if not (request.page_token or request.without_totals):

@@ -4,8 +4,6 @@ linked.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from ..actions import (
     AddItems,
     AddUsage,
@@ -24,7 +22,17 @@ from ..actions import (
 )
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
-from ..values import FINAL, ON, SECOND, Goods, Instant, Item, State, SubscribedService, Subscription
+from ..values import (
+    FINAL,
+    ON,
+    Goods,
+    Instant,
+    Item,
+    State,
+    SubscribedService,
+    Subscription,
+    clock_shows,
+)
 
 MOST_ITEMS = 1_000
 MOST_SERVICES = 2_000
@@ -75,8 +83,7 @@ def latest(former: tuple[SubscribedService, ...]) -> tuple[SubscribedService, ..
 
 def in_future(moment: Instant | None, *, at: Instant, field: str) -> None:
     if moment is not None and moment <= at:
-        clock = f"{datetime.fromtimestamp(at // SECOND, UTC):%Y-%m-%d %H:%M:%SZ}"
-        raise InvalidField((field, f"must be in the future; the server's clock shows {clock}"))
+        raise InvalidField((field, f"must be in the future; {clock_shows(at)}"))
 
 
 def _gained(before: Subscription | None, after: Subscription) -> set[str]:

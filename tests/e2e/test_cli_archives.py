@@ -159,7 +159,9 @@ def test_the_refusal_of_an_archived_request_names_the_next_step(
     missing = run("request", "show", request_number, server=server)
     to_read_it = "to read it: generic-provider archive download Z0000000001"
     assert missing.stderr.endswith(f"; {to_read_it} [REQUEST_NOT_FOUND]\n"), missing.stderr
-    run("archive", "delete", "Z0000000001", f"--checksum={archive['checksum']}", server=server)
+    checksum = f"--checksum={archive['checksum']}"
+    deleted = run("archive", "delete", "Z0000000001", checksum, server=server)
+    assert deleted.stdout.endswith(f", {archive['file']} is deleted\n")
     missing = run("request", "show", request_number, server=server)
     assert missing.stderr.endswith("Z0000000001, which is deleted [REQUEST_NOT_FOUND]\n")
     download = run("archive", "download", "Z0000000001", server=server)

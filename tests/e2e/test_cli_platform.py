@@ -266,3 +266,16 @@ def test_what_a_simulated_platform_reports_is_what_is_known(tmp_path: Path) -> N
     assert re.search(r"\n  reported    20\S+ \S+; if this report named", explained)
     assert "  as was known             2" in told.stdout
     assert "out of sync now            0" in told.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("--complete",)])
+def test_a_line_that_names_no_subscriber_is_named(
+    server: Server, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    file = tmp_path / "report.ndjson"
+    nobody = {**_line("S1", "1001"), "account_number": ""}
+    file.write_text(json.dumps(_line("S1", "1001")) + "\n\n" + json.dumps(nobody) + "\n")
+    told = _report(file, *options, server=server)
+    assert (told.exit_code, told.stdout) == (1, "")
+    why = "Error: report.ndjson, line 3: has neither account_number nor subscription\n"
+    assert told.stderr.startswith(why), told.stderr

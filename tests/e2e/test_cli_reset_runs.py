@@ -13,12 +13,15 @@ import pytest
 
 from generic_provider import (
     Client,
+    DeadlineExceeded,
     InvalidArgument,
     Provider,
+    ProvisioningError,
     ProvisioningResponse,
     ResetRun,
     ResetRunState,
     ResponseStatus,
+    ServerUnavailable,
     SubmitResetRunDefinitionResponse,
     actions,
 )
@@ -172,7 +175,10 @@ def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: 
     assert (see in held, see in shown, shown.count("PLANNED")) == (True, False, 2)
     refused = run("reset", "run", "submit", definition, server=server)
     assert "RUN_IN_PROGRESS" in refused.stderr
+    assert "not sent" not in shown
     assert "CANCELLED" in _said(server, "reset", "run", "cancel", first.id, "--reason=no")
+    shown = _said(server, "reset", "run", "show", first.id)
+    assert shown.count("not sent: FILM (1003) on MAIN") == 2
     for verb, done in ("cancel", "cancelled"), ("approve", "approved"):
         late = run("reset", "run", verb, first.id, "--reason=no", server=server)
         said = f"Error: {first.id} is CANCELLED: nothing was {done}\n"
@@ -225,6 +231,25 @@ def test_a_run_is_watched_as_json(
 
     said = [json.loads(line)["state"] for line in told.stdout.splitlines()]
     assert (said, told.exit_code) == ([f"RESET_RUN_STATE_{each}" for each in states], exit_code)
+
+
+@pytest.mark.parametrize("kind", [ServerUnavailable, DeadlineExceeded])
+def test_who_loses_the_server_learns_that_the_run_continues(
+    kind: type[ProvisioningError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watched(*_: object) -> Iterator[ResetRun]:
+        yield ResetRun(id="U0000000001", state=ResetRunState.RUNNING)
+        raise kind("the server is away")
+
+    monkeypatch.setattr(Client, "watch_reset_run", watched)
+    monkeypatch.setattr(Client, "get_reset_run", lambda *_: ResetRun())
+
+    told = run("reset", "run", "watch", "U0000000001")
+
+    assert told.exit_code == 3
+    continues = "U0000000001 continues on the server; to watch it again: "
+    again = "generic-provider reset run watch U0000000001"
+    assert f"{continues}{again}\nError: " in told.stderr, told.stderr
 
 
 def test_a_platform_cannot_be_restored_to_a_time_in_the_future(server: Server, crm: Client) -> None:
@@ -298,6 +323,10 @@ def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> Non
     said = _said(server, "reset", "run", "submit", definition)
     assert f"{definition} runs next at " in said
     assert said.endswith(f"generic-provider reset run set-state {definition} not-effective\n")
+    watched = run("reset", "run", "submit", definition, "--watch", server=server)
+    assert (watched.exit_code, watched.stdout) == (0, said)
+    assert watched.stderr.startswith("the run begins at 20")
+    assert watched.stderr.endswith("Z, so there is no run to watch yet\n")
     held = _said(server, "reset", "run", "submit", definition, "--hold")
     assert "Z, and each run is held until it is approved; to stop it: " in held
     assert "cron" in run("reset", "run", "define", "--provider=P", "--cron=x", server=server).stderr

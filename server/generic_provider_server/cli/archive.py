@@ -227,5 +227,8 @@ def _line(found: Archive) -> str:
     count, size = counted(found.requests_archived, "request"), found.size_bytes
     state = ArchiveState.name_of(found.state)
     said = f": {found.message}" if found.message else ""
-    file = f", {size} bytes in {found.file}" if found.file else ""
+    file = ""
+    if found.file:
+        deleted = found.state == ArchiveState.DELETED
+        file = f", {found.file} is deleted" if deleted else f", {size} bytes in {found.file}"
     return f"{found.id} {state}{said}, {count}{file}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -140,7 +141,7 @@ def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:
     earlier = ""
     for line in sources(text, PlatformSubscription.DESCRIPTOR):
         try:
-            yield message_of(line.fields, PlatformSubscription())
+            yield _entry(line.fields)
             earlier = EARLIER
         except ValueError as error:
             raise _WrongLine(
@@ -148,6 +149,13 @@ def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:
                 f"{earlier}Correct this line, and report FILE again."
             ) from None
         bar.reached(line.number)
+
+
+def _entry(fields: dict[str, Any] | str) -> PlatformSubscription:
+    entry = message_of(fields, PlatformSubscription())
+    if not (entry.account_number or entry.subscription):
+        raise ValueError("has neither account_number nor subscription")
+    return entry
 
 
 def _counts(of: Mapping[str, object]) -> Iterator[str]:

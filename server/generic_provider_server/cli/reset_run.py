@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import click
 
@@ -66,6 +67,7 @@ RUN_COLUMNS: Mapping[str, Callable[[ResetRun], object]] = {
     "subscriptions": lambda each: each.out_of_sync,
     "requests": counts,
 }
+OPEN = (ResetRunState.HELD, ResetRunState.RUNNING)
 STOP = ". `reset run set-state {} not-effective` stops its schedule."
 
 
@@ -149,6 +151,8 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
         held = ", and each run is held until it is approved" if hold else ""
         text = f"{definition} runs next at {due}{held}; to stop it: {stop}"
         output.message(done.definition, text)
+        if watch:
+            say_folded(f"the run begins at {due}, so there is no run to watch yet", err=True)
     elif watch:
         show_progress(client, output, done.reset_run.id)
     else:
@@ -199,7 +203,7 @@ def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) ->
 
 
 def _check_open(found: ResetRun, done: str) -> None:
-    if found.state not in (ResetRunState.HELD, ResetRunState.RUNNING):
+    if found.state not in OPEN:
         state = ResetRunState.name_of(found.state)
         raise click.ClickException(f"{found.id} is {state}: nothing was {done}")
 
@@ -279,7 +283,7 @@ def show(
             "subscription": lambda each: each.subscription,
             "outcome": lambda each: EntryOutcome.name_of(each.outcome),
             "requests": _requests,
-            "about": lambda each: each.message or "; ".join([d.text for d in each.differences]),
+            "about": partial(_about, ended=found.state not in OPEN),
         },
     )
 
@@ -287,6 +291,11 @@ def show(
 def _requests(entry: ListResetRunEntriesResponse.Entry) -> int:
     planned = entry.outcome == EntryOutcome.PLANNED
     return len(entry.request_types) if planned else entry.requests_created
+
+
+def _about(entry: ListResetRunEntriesResponse.Entry, *, ended: bool) -> str:
+    about = entry.message or "; ".join([each.text for each in entry.differences])
+    return f"not sent: {about}" if ended and entry.outcome == EntryOutcome.PLANNED else about
 
 
 def _begun(found: ResetRun, *, hold: bool = False) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 
-from generic_provider import Client, ResetRun, ResetRunState
+from generic_provider import Client, DeadlineExceeded, ResetRun, ResetRunState, ServerUnavailable
 
 from ..desk.command_lines import command
 from ..desk.output import Output, console, say_folded
@@ -31,6 +31,10 @@ def show_progress(client: Client, output: Output, number: str) -> None:
         text = f"{number} is not watched any more, but it continues; to end it: {cancel}"
         say_folded(text, err=True)
         sys.exit(1)
+    except (ServerUnavailable, DeadlineExceeded):
+        again = command("reset", "run", "watch", number)
+        say_folded(f"{number} continues on the server; to watch it again: {again}", err=True)
+        raise
     if not output.as_json:
         say_folded(*run_lines(last))
     if last.state in FAILED:

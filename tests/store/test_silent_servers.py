@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
 
 from generic_provider_server.commands.end_leases import end_of_silent
@@ -69,6 +70,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def fall_silent_and_be_forgotten(bench: Bench, by: Bench) -> None:
+    others, server = life_of(by).others, bench.store.server
+    fall_silent(bench)
+    await until(lambda: server in others.gone(at=time.monotonic()))
+    await by.store.do(Forget(server=server, sign=others.signs[server]))
+    await until(lambda: server not in others.signs)
+
+
 async def test_leases_of_a_silent_server_end_only_when_they_must_have_run_out(url: str) -> None:
     async with two_processes(url) as (one, two):
         presence = Presence(one.store, list)
@@ -97,14 +106,29 @@ async def test_all_leases_of_a_silent_server_end_at_once(
         for number in ("S1", "S2", "S3"):
             await two.become(viewer(number))
         assert len(await two.claim("SAT", lease=0.5)) == 3
-        others, server = life_of(one).others, two.store.server
-        fall_silent(two)
-        await until(lambda: server in others.gone(at=time.monotonic()))
-        await one.store.do(Forget(server=server, sign=others.signs[server]))
-        await until(lambda: server not in others.signs)
+        await fall_silent_and_be_forgotten(two, one)
         await Presence(one.store, list).attend()
 
         assert len(await one.claim("SAT")) == 3
+
+
+async def test_a_locked_subscription_of_a_silent_server_does_not_keep_the_presence_waiting(
+    url: str,
+) -> None:
+    async with two_processes(url) as (one, two):
+        for number in ("S1", "S2"):
+            await two.become(viewer(number))
+        assert len(await two.claim("SAT", lease=0.5)) == 2
+        await fall_silent_and_be_forgotten(two, one)
+        presence = Presence(one.store, list)
+        with psycopg.connect(url) as stranger:
+            stranger.execute("SELECT 1 FROM subscription WHERE number = 'S1' FOR UPDATE")
+            await asyncio.wait_for(presence.attend(), 10)
+            (free,) = await one.claim("SAT")
+        await presence.attend()
+        (locked,) = await one.claim("SAT")
+
+    assert [free.lane.subscription, locked.lane.subscription] == ["S2", "S1"]
 
 
 async def test_a_server_that_shows_life_again_keeps_the_leases_that_it_gives_then(

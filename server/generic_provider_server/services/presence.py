@@ -93,7 +93,10 @@ class Presence:
             longest = int((silent - self._store.waits.grace) * SECOND)
             if longest > 0 and server != self._store.server:
                 ending = end_of_silent(server, sign=last, longest=longest)
-                await until_none_is_found(self._store, ending)
+                # the next step tries subscriptions again that another session has locked, because a
+                # person may keep such a lock for hours
+                while (await self._store.do(ending)).done:
+                    pass
 
     async def connected(self) -> list[Connected]:
         """Returns the streams of all processes."""

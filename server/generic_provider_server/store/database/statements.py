@@ -90,12 +90,10 @@ DELAYS_OVER = (
 PROVIDERS = f"SELECT {columns_of(ProviderRow)} FROM provider"
 ETAGS_AS_THEY_ARE = "SELECT code, etag FROM provider"
 ETAGS = f"{ETAGS_AS_THEY_ARE} ORDER BY code{TOGETHER}"
-ETAGS_ALONE = f"{ETAGS_AS_THEY_ARE} ORDER BY code{ALONE}"
 USE_ALONE = "LOCK TABLE provider IN EXCLUSIVE MODE"
 """Waits until no other transaction has locked providers, only on PostgreSQL. Transactions that
-begin later wait behind this statement. Without this statement, ETAGS_ALONE might wait for ever:
-transactions that lock the rows together do not wait for a transaction that wants to lock them
-alone.
+begin later wait behind this statement. If a transaction waited for the locks of rows instead, it
+might wait for ever, because transactions that lock the rows together do not wait behind it.
 """
 
 ADD_SUBSCRIPTION = insert(SubscriptionRow)

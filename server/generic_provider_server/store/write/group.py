@@ -47,11 +47,9 @@ class GroupCommit:
             former = memory.providers
             # before the database was lost, a commit in doubt may have changed providers
             if memory.shared or probe:
-                alone = any(need.set_up for need in needs)
-                if alone and memory.shared:
+                if memory.shared and any(need.set_up for need in needs):
                     tables.run(sql.USE_ALONE, ())
-                etags = sql.ETAGS_ALONE if alone else sql.ETAGS
-                former = memory.providers = former.as_stored(tables.select, etags)
+                former = memory.providers = former.as_stored(tables.select, sql.ETAGS)
             # not with `memory.providers`, which a reader may replace by an older state at any time
             transaction = Transaction(tables, numbers, memory, providers=former, queue=self._queue)
             transaction.load(needs)

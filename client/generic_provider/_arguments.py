@@ -1,5 +1,5 @@
 """Names the wrong argument of a call, because protobuf refuses a value of the wrong type without a
-name. Refuses hooks that nothing would await.
+name. Refuses a coroutine function as a hook, because nothing would await its coroutines.
 """
 
 from __future__ import annotations

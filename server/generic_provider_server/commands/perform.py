@@ -207,9 +207,10 @@ def free_number(transaction: Transaction) -> str:
 
     The CRM may have chosen numbers itself, so the next number may be in use. If so, very many
     numbers after this number may be in use too, for example after an import. So each time a number
-    is in use, twice as many numbers are skipped as before, until a number is free. Then the first
-    free number is searched between the last two of these numbers. If the call is refused or is a
-    preview, the returned number is usually skipped: the next call gets a later number.
+    is in use, twice as many numbers are skipped as before, until a number is free. Then a binary
+    search in the last skipped numbers finds a free number that follows a used number. If the call
+    is refused or is a preview, the returned number is usually skipped: the next call gets a later
+    number.
     """
     numbers, count = transaction.numbers, 1
 

@@ -44,10 +44,10 @@ class Approve:
             return found
         too_late = _held_too_long(found, now=transaction.now)
         if found.state is not RunState.HELD or too_late:
-            more = " for more than 24 h, so it ends without an approval" if too_late else ""
+            expired = "was HELD for 24 h without an approval, so it is cancelled"
             raise Refused(
                 Reason.RUN_NOT_HELD,
-                f"run {run_id(found.id)} is {found.state.name}{more}",
+                f"run {run_id(found.id)} {expired if too_late else f'is {found.state.name}'}",
                 reset_run=run_id(found.id),
                 state=found.state.name,
             )

@@ -170,7 +170,7 @@ async def _check_not_cut(call: IncomingCall) -> None:
 
     gRPC ends the iterator of a cut stream in the same way as if the client had closed the stream,
     and often cancels the task of the call only later. But on a cut stream gRPC cannot send the
-    initial metadata. As for a first message, `_end` does not cancel the task meanwhile.
+    initial metadata. `first_write` keeps `_end` from cancelling the task in the meantime.
     """
     call.first_write = asyncio.Event()
     try:

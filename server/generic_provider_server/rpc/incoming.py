@@ -24,7 +24,8 @@ class IncomingCall:
 
     `admitted` is None if every caller may make every call. `request`: the message, or the first
     message of a stream; None until it is decoded. `first_write`: set when the first message of the
-    response stream is written; None until there is such a message.
+    response stream, or the initial metadata of a report, is written; None until the server writes
+    it.
     """
 
     def __init__(self, rpc: Rpc, context: Context, *, auditing: Auditing, secure: bool) -> None:

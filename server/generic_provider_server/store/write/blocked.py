@@ -138,9 +138,9 @@ class Blocked:
     def attempts(self) -> Iterator[list[Asked[Any]]]:
         """Yields groups of waiting commands. The commands are in the order in which they began to
         wait. A command is left out if an earlier command that still waits names the same row. But a
-        command for which no adapter waits is not left out because of a command of an adapter, and
-        the other way round: nobody relies on their order, and the answers of one call name many
-        subscriptions.
+        command of an adapter and a command of another caller do not wait for each other: nobody
+        relies on their order, and the answers of one call name many subscriptions, so actions on
+        all these subscriptions would wait.
 
         The caller runs each group, and calls `add` for each command that is still blocked. The
         first group of a round is a single command. After a group in which a command is still
@@ -225,8 +225,8 @@ def names_of(command: Asked[Any]) -> set[Name]:
 
 
 def _places_of(command: Asked[Any]) -> set[tuple[bool, Name]]:
-    """Returns the rows that the command names, each with whether an adapter waits for the command.
-    Commands with the same place run in their order.
+    """Returns the rows that the command names, each together with `for_adapter` of the command.
+    Commands with the same pair run in their order.
     """
     return {(command.needs.for_adapter, name) for name in names_of(command)}
 

@@ -276,7 +276,7 @@ async def test_a_run_pauses_only_briefly_after_a_commit_that_stalled(
     run = await runs.run()
 
     assert run.state is RunState.COMPLETED
-    assert runs.slept.now <= 4 * resetting.LONGEST
+    assert runs.slept.now <= resetting.LONGEST_PAUSE
 
 
 async def test_two_runs_send_in_turn_so_that_neither_shortens_the_steps_of_the_other(

@@ -29,6 +29,12 @@ MOST_SENT, LONGEST = 1_000, 0.1
 """The greatest number of subscriptions in one step, and the longest duration of a step in seconds
 while no other command uses the writer. A step ends soon when another command waits.
 """
+PAUSES, LONGEST_PAUSE = 4, 0.1
+"""On SQLite, while calls change something, a run pauses PAUSES times as long as other background
+work, but at most LONGEST_PAUSE seconds: after a step of a run the adapters' streams and answers use
+the interpreter too.
+"""
+
 QUERIES = 10
 """In the stage COUNT, the number of queries after which the progress is stored."""
 
@@ -237,11 +243,11 @@ class Resetting:
 
     async def _pause(self) -> None:
         """Pauses while calls change something, but only on SQLite: on PostgreSQL the writer waits
-        for the database half of the time, so calls wait less for the interpreter. No pause is
-        longer than after a step of LONGEST seconds, because a commit may stall for a minute.
+        for the database half of the time, so calls wait less for the interpreter. The pause is
+        limited, because a commit may stall for a minute.
         """
         if not self._store.shared and (pauses := self._calls.pauses()):
-            await self._sleep(pauses * min(self._transactions.seconds, LONGEST))
+            await self._sleep(min(PAUSES * pauses * self._transactions.seconds, LONGEST_PAUSE))
 
     async def _next(self, run: RunRecord, limit: int) -> list[str]:
         after, definition = run.cursor, run.definition

@@ -43,7 +43,8 @@ def _measure(run: Run, chosen: list[str], measured: dict[str, list[Round]]) -> N
                 continue
             title = FIGURES[name].title
             print(f"round {n + 1} of {rounds}: {name} {title} …", file=sys.stderr, flush=True)
-            measured.setdefault(name, []).append(FIGURES[name].measure(run))
+            found = FIGURES[name].measure(run)
+            measured.setdefault(name, []).append(found)
 
 
 def _report(

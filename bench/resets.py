@@ -48,16 +48,7 @@ def reset_run(run: Run, *, kind: str) -> Round:
         used = serving.cpu()
         alone, peak = _finished(client, serving, definition)
         used = serving.cpu() - used
-        quiet, busy, rates = list[float](), list[float](), list[float]()
-        unchanged = count(0, SUBSCRIPTIONS)
-        for _ in range(1 if run.quick else TURNS):
-            accept_all(serving)
-            quiet += latencies(serving, seconds=run.seconds, first=next(unchanged)).values()
-            slow, rate = _beside_live_actions(
-                client, serving, seconds=run.seconds, first=next(unchanged)
-            )
-            busy += slow
-            rates.append(rate)
+        quiet, busy, rates = _live_actions(client, serving, run)
         later = serving.memory()
     return {
         "subscriptions": size.subscriptions,
@@ -100,7 +91,24 @@ def _seconds(run: ResetRun) -> float:
     return spent.total_seconds()
 
 
-def _beside_live_actions(
+def _live_actions(
+    client: Client, serving: Serving, run: Run
+) -> tuple[list[float], list[float], list[float]]:
+    """Returns the latencies of P4 without a run, the latencies during full runs, and the requests
+    of each of these runs in a second.
+    """
+    quiet, busy, rates = list[float](), list[float](), list[float]()
+    unchanged = count(0, SUBSCRIPTIONS)
+    for _ in range(1 if run.quick else TURNS):
+        accept_all(serving)
+        quiet += latencies(serving, seconds=run.seconds, first=next(unchanged)).values()
+        slow, rate = _during_a_run(client, serving, seconds=run.seconds, first=next(unchanged))
+        busy += slow
+        rates.append(rate)
+    return quiet, busy, rates
+
+
+def _during_a_run(
     client: Client, serving: Serving, *, seconds: float, first: int
 ) -> tuple[Iterable[float], float]:
     """Measures the latencies of P4 during a full run, and the run's requests in a second."""

@@ -207,11 +207,7 @@ async def test_a_later_action_that_depends_on_a_rejected_one_is_rejected(bench: 
 async def test_the_rejection_of_a_correction_stays_out_of_sync(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     await bench.accept_all("SAT")
-    await bench.perform(ADD_SPORT, "S1")
-    (stuck,) = await bench.claim("SAT")
-    await bench.store.do(
-        CancelRequest(request=stuck.requests[0].number, reason="stuck", end_lease=True)
-    )
+    await bench.cancelled_in_hand(ADD_SPORT, "S1")
     (correction,) = await bench.claim("SAT")
     assert correction.requests[0].origin is RequestOrigin.ROLLBACK
     assert correction.requests[0].type is RequestType.DEACTIVATE_SERVICE

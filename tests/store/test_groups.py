@@ -15,7 +15,7 @@ import pytest
 
 from generic_provider_server.commands.answers import Response, respond
 from generic_provider_server.commands.audit import RefuseItem
-from generic_provider_server.commands.cancel_or_resolve import CancelRequest, ResolveRequest
+from generic_provider_server.commands.cancel_or_resolve import ResolveRequest
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.live_leases import Release
 from generic_provider_server.commands.perform import Done
@@ -340,11 +340,7 @@ async def test_a_late_answer_takes_no_item_from_another_action_of_its_group(benc
     for number in ("S1", "S2"):
         await bench.become(viewer(number))
     await bench.accept_all("SAT")
-    done = await bench.perform(ADD_DECODER, "S1")
-    (late,) = await bench.claim("SAT")
-    await bench.store.do(
-        CancelRequest(request=done.requests[0].number, reason="stuck", end_lease=True)
-    )
+    late = await bench.cancelled_in_hand(ADD_DECODER, "S1")
     await bench.accept_all("SAT")
     await bench.perform(ADD_DECODER, "S2")
     verdict, sport = await in_one_group(
@@ -362,11 +358,7 @@ async def test_a_late_answer_about_an_item_of_another_does_not_make_its_group_fa
     for number in ("S1", "S2", "S3"):
         await bench.become(viewer(number))
     await bench.accept_all("SAT")
-    done = await bench.perform(ADD_DECODER, "S1")
-    (late,) = await bench.claim("SAT")
-    await bench.store.do(
-        CancelRequest(request=done.requests[0].number, reason="stuck", end_lease=True)
-    )
+    late = await bench.cancelled_in_hand(ADD_DECODER, "S1")
     await bench.accept_all("SAT")
     await bench.perform(ADD_DECODER, "S2")
     sizes = list[int]()

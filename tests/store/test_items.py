@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.report import Entry, Report
 from generic_provider_server.domain.actions import RemoveItems, SwapItem, Terminate
 from generic_provider_server.domain.platform.reported import Reported, ReportedItem
@@ -108,11 +107,7 @@ async def test_an_item_whose_removal_is_rejected_stays_in_use(bench: Bench) -> N
 async def test_an_item_that_may_be_on_the_platform_stays_reserved(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     await bench.accept_all("SAT")
-    done = await bench.perform(ADD_DECODER, "S1")
-    await bench.claim("SAT")
-    await bench.store.do(
-        CancelRequest(request=done.requests[0].number, reason="stuck", end_lease=True)
-    )
+    await bench.cancelled_in_hand(ADD_DECODER, "S1")
     await bench.become(viewer("S2"))
     with pytest.raises(Refused) as refused:
         await bench.perform(ADD_DECODER, "S2")
@@ -125,11 +120,7 @@ async def test_an_item_that_may_be_on_the_platform_stays_reserved(bench: Bench) 
 async def test_a_late_acceptance_names_an_item_that_another_has_by_now(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     await bench.accept_all("SAT")
-    done = await bench.perform(ADD_DECODER, "S1")
-    (late,) = await bench.claim("SAT")
-    await bench.store.do(
-        CancelRequest(request=done.requests[0].number, reason="stuck", end_lease=True)
-    )
+    late = await bench.cancelled_in_hand(ADD_DECODER, "S1")
     await bench.accept_all("SAT")
     await bench.become(viewer("S2"))
     await bench.perform(ADD_DECODER, "S2")

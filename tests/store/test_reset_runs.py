@@ -412,7 +412,7 @@ async def test_what_nobody_approves_within_a_day_is_dropped(runs: Runs) -> None:
 async def test_nobody_approves_a_run_that_was_held_for_a_day_while_the_service_was_down(
     runs: Runs,
 ) -> None:
-    """After a downtime, the approval arrives before the run is dropped."""
+    """The approval arrives after a downtime, before the service has ended the run."""
     await runs.outage("S1")
     run = await runs.run(hold=True)
     runs.bench.clock.advance(3 * 24 * 3_600)

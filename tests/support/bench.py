@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from generic_provider_server.commands.answers import Response, respond
+from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.end_leases import end_of_stream
 from generic_provider_server.commands.live_leases import Extend, LeaseState, Release
@@ -183,6 +184,16 @@ class Bench:
         )
         (verdict,) = await self.respond(handed.lane.provider, response)
         return verdict
+
+    async def cancelled_in_hand(self, action: AnyAction, subscription: str) -> Handed:
+        """Performs the action, and cancels its only request after an adapter has got it. Returns
+        what the adapter got.
+        """
+        await self.perform(action, subscription)
+        (handed,) = await self.claim("SAT")
+        (request,) = handed.requests
+        await self.store.do(CancelRequest(request=request.number, reason="stuck", end_lease=True))
+        return handed
 
     async def accept(self, handed: Handed) -> None:
         """Answers every request of the lease with ACCEPTED."""

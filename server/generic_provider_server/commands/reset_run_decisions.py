@@ -44,10 +44,12 @@ class Approve:
             return found
         too_late = _held_too_long(found, now=transaction.now)
         if found.state is not RunState.HELD or too_late:
-            expired = "was HELD for 24 h without an approval, so it is cancelled"
+            why = f"is {found.state.name}"
+            if too_late:
+                why = "was HELD for 24 h without an approval, so it is cancelled"
             raise Refused(
                 Reason.RUN_NOT_HELD,
-                f"run {run_id(found.id)} {expired if too_late else f'is {found.state.name}'}",
+                f"run {run_id(found.id)} {why}",
                 reset_run=run_id(found.id),
                 state=found.state.name,
             )

@@ -10,7 +10,7 @@ from cronsim import CronSim, CronSimError
 from ..domain.refusals import InvalidField
 from ..domain.values import SECOND, Instant
 
-DAY, MONTH = 2, 3
+DAY_FIELD, MONTH_FIELD = 2, 3
 """The places of these fields in an expression of five fields."""
 
 
@@ -38,12 +38,12 @@ def next_time(cron: str, time_zone: str, *, after: Instant) -> Instant:
 
 
 def _never_due(cron: str, start: datetime) -> bool:
-    """Tells why CronSim has refused the expression: True if each field is right, but the days do
-    not exist in the months. Then the expression is right for any day, and for any month.
+    """Tells whether CronSim has refused the expression only because its months do not have its
+    days. If so, CronSim takes the same expression for every day, and for every month.
     """
     fields = cron.split()
     try:
-        for place in (DAY, MONTH):
+        for place in (DAY_FIELD, MONTH_FIELD):
             CronSim(" ".join([*fields[:place], "*", *fields[place + 1 :]]), start)
     except CronSimError:
         return False

@@ -245,8 +245,8 @@ class Changes(Loaded):
         found = defaultdict[str, list[tuple[Instant, int, str]]](list)
         for provider, number in self._changed_lanes:
             queue = self.existing(number).aggregate.queue(provider)
-            others_wait = provider in self.notice.ready
-            if queue and not others_wait and self._memory.scan_starts.is_empty(provider):
+            is_written = provider in self.notice.ready
+            if queue and not is_written and self._memory.scan_starts.is_empty(provider):
                 found[provider].append((queue[0].schedule_time, queue[0].number, number))
         return {code: [number for *_, number in sorted(each)] for code, each in found.items()}
 

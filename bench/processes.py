@@ -37,8 +37,10 @@ def two_cores() -> None:
 
 @contextmanager
 def server(database: str, *options: str, workers: int = 1) -> Iterator[Serving]:
+    """Runs a server that writes events and the audit trail and serves metrics."""
     command = [sys.executable, "-m", "generic_provider_server", "serve", "--log-level", "error"]
-    command += ["--listen", "127.0.0.1:0", "--database", database, *options]
+    command += ["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]
+    command += ["--database", database, *options]
     if workers > 1:
         command += ["--workers", str(workers)]
     with serving_of(command) as serving:

@@ -9,6 +9,7 @@ import pytest
 from generic_provider_server.domain.archive import ArchiveRecord, ArchiveState
 from generic_provider_server.services import archiving
 from generic_provider_server.store.archives.file import DamagedArchive
+from generic_provider_server.store.archives.folder import ArchiveFolder
 from generic_provider_server.store.read import archivable, archivable_runs
 from support.archives import DAY, Archivist, contents_of, numbers, runs_inside, stored_runs
 from support.bench import Bench
@@ -126,6 +127,26 @@ async def test_a_file_altered_later_holds_up_its_archive_until_it_is_as_it_was(
     assert (await archivist.now(archive)).state is ArchiveState.COMPLETED
     assert (await archivist.now(archive)).message == ""
     assert await numbers(bench) == []
+
+
+async def test_a_process_without_the_file_leaves_the_archive_to_a_process_that_has_it(
+    bench: Bench, archivist: Archivist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process of `bench` takes over an archive, but uses another folder."""
+    for name in ("LEAST_MOVED", "MOST_MOVED"):
+        monkeypatch.setattr(archiving, name, 1)
+    await bench.become(viewer("S1"))
+    await bench.become(viewer("S2"))
+    await bench.accept_all("SAT")
+    bench.clock.advance(3 * DAY)
+    archive = await _written(archivist, moved=2)
+    elsewhere = ArchiveFolder(archivist.path / "elsewhere", make=True)
+    with pytest.raises(OSError, match="No such file"):
+        await archiving.Archiving(bench.store, elsewhere).work()
+    assert "cannot be read" in (await archivist.now(archive)).message
+
+    assert not await archivist.work_until(1_000)
+    assert (await archivist.now(archive)).state is ArchiveState.COMPLETED
 
 
 async def _written(archivist: Archivist, *, moved: int = 0) -> ArchiveRecord:

@@ -80,10 +80,12 @@ class TakeArchive(Value, frozen=True, kw_only=True):
 class PutArchive(Value, frozen=True, kw_only=True):
     """Stores the progress of the server process that works on the archive.
 
+    `release`: true if the process stops to work on the archive, so that any process can continue.
     Returns None if another process works on the archive now.
     """
 
     archive: ArchiveRecord
+    release: bool = False
 
     def needs(self) -> Needs:
         return SEARCHES
@@ -91,8 +93,9 @@ class PutArchive(Value, frozen=True, kw_only=True):
     def run(self, transaction: Transaction) -> ArchiveRecord | None:
         if not works_on(transaction, self.archive):
             return None
-        transaction.archives.put(self.archive)
-        return self.archive
+        put = replace(self.archive, worker="") if self.release else self.archive
+        transaction.archives.put(put)
+        return put
 
 
 class MoveLines(Value, frozen=True, kw_only=True):

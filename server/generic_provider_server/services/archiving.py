@@ -164,11 +164,11 @@ class Archiving:
 
     async def _stop_at(self, archive: ArchiveRecord, why: str) -> None:
         """Handles an archive file that cannot be read. If no row was removed from the tables yet,
-        the archive becomes FAILED. Otherwise only the message is stored, and the next step tries
-        again.
+        the archive becomes FAILED. Otherwise only the message is stored, and any process tries
+        again: perhaps the folder of another process contains the file.
         """
         if archive.moved:
-            await self._put(replace(archive, message=why))
+            await self._put(replace(archive, message=why), release=True)
             return
         # The record is stored before the file is removed: if another process has become the worker,
         # `_put_failed` raises TakenOver, and the file stays, because that process needs the file.
@@ -184,8 +184,9 @@ class Archiving:
         await self._put(replace(archive, state=ArchiveState.FAILED, message=why))
         log.error("archive_failed", archive=archive.id, message=why)
 
-    async def _put(self, archive: ArchiveRecord) -> ArchiveRecord:
-        return _still_ours(await self._store.do(PutArchive(archive=archive)))
+    async def _put(self, archive: ArchiveRecord, *, release: bool = False) -> ArchiveRecord:
+        command = PutArchive(archive=archive, release=release)
+        return _still_ours(await self._store.do(command))
 
     async def _pause(self, seconds: float) -> None:
         """Pauses for the duration of the last step if other commands use the writer, so that

@@ -395,6 +395,18 @@ async def test_entries_are_removed_two_years_after_the_end_of_their_run(
     assert len(await runs.entries(young)) == 3
 
 
+async def test_nobody_approves_a_run_whose_provider_is_not_effective(runs: Runs) -> None:
+    await runs.outage("S1")
+    run = await runs.run(hold=True)
+    await runs.bench.stop_provider("SAT")
+    with pytest.raises(Refused) as refused:
+        await runs.approve(run)
+    assert refused.value.reason is Reason.PROVIDER_NOT_EFFECTIVE
+    await runs.bench.start_provider("SAT")
+    approved = await runs.approve(run)
+    assert (approved.state, approved.requests_created) == (RunState.COMPLETED, 1)
+
+
 async def test_what_nobody_approves_within_a_day_is_dropped(runs: Runs) -> None:
     await runs.outage("S1")
     run = await runs.run(hold=True)

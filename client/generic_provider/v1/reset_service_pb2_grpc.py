@@ -277,7 +277,8 @@ class ResetServiceServicer(object):
         creates no request for it. A proven caller cannot approve a run that it has submitted itself. A
         repeat with the same `reason` and `performed_by` changes nothing and returns the run.
 
-        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED,
+        PROVIDER_NOT_EFFECTIVE (the run stays HELD).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -138,7 +138,8 @@ class ResetServiceStub:
     creates no request for it. A proven caller cannot approve a run that it has submitted itself. A
     repeat with the same `reason` and `performed_by` changes nothing and returns the run.
 
-    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED,
+    PROVIDER_NOT_EFFECTIVE (the run stays HELD).
     """
     CancelResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CancelResetRunRequest, _reset_service_pb2.CancelResetRunResponse]
     """Ends a run that is HELD or RUNNING. Requests that the run has created stay pending. A run that
@@ -257,7 +258,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     creates no request for it. A proven caller cannot approve a run that it has submitted itself. A
     repeat with the same `reason` and `performed_by` changes nothing and returns the run.
 
-    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED,
+    PROVIDER_NOT_EFFECTIVE (the run stays HELD).
     """
     CancelResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CancelResetRunRequest, _reset_service_pb2.CancelResetRunResponse]  # type: ignore[assignment]
     """Ends a run that is HELD or RUNNING. Requests that the run has created stay pending. A run that
@@ -457,7 +459,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         creates no request for it. A proven caller cannot approve a run that it has submitted itself. A
         repeat with the same `reason` and `performed_by` changes nothing and returns the run.
 
-        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED,
+        PROVIDER_NOT_EFFECTIVE (the run stays HELD).
         """
 
     @_abc_1.abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ..domain.catalogue import catalogue_of
-from ..domain.refusals import Reason, Refused
+from ..domain.refusals import Reason, Refused, not_effective
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.records import Who
 from ..domain.subscription.request_records import RequestRecord
@@ -97,11 +97,7 @@ class ResetSubscription(Value, frozen=True, kw_only=True):
 
     def _refusal(self, transaction: Transaction, provider: str) -> Refused | None:
         if not transaction.catalogues[provider].effective:
-            return Refused(
-                Reason.PROVIDER_NOT_EFFECTIVE,
-                f"provider {provider} is not effective, so it gets no requests",
-                provider=provider,
-            )
+            return not_effective(provider)
         lane = transaction.lane(provider, self.subscription)
         if self.recreate and lane.is_leased:
             return Refused(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from ..domain.archive import restored_too_early
-from ..domain.catalogue import Catalogue, catalogue_of
+from ..domain.catalogue import Catalogue, catalogue_of, check_effective
 from ..domain.refusals import InvalidField, Reason, Refused, not_found
 from ..domain.resets.records import (
     DefinitionRecord,
@@ -163,7 +163,7 @@ class Submit:
         run = None
         due = _due(former.definition, now=transaction.now)
         if due is None:
-            _check_effective(transaction, former.definition.provider)
+            check_effective(transaction.catalogues, former.definition.provider)
             record, run = begin(transaction, record, who=self.who, request_id=self.request_id)
         record = _changed(transaction, replace(record, next_run_time=due), self.who)
         if self.request_id:
@@ -272,15 +272,6 @@ def _due(definition: ResetDefinition, *, now: Instant) -> Instant | None:
     if definition.cron:
         return next_time(definition.cron, definition.time_zone, after=now)
     return definition.run_at
-
-
-def _check_effective(transaction: Transaction, provider: str) -> None:
-    if not catalogue_of(transaction.catalogues, provider).effective:
-        raise Refused(
-            Reason.PROVIDER_NOT_EFFECTIVE,
-            f"provider {provider} is not effective, so it gets no requests",
-            provider=provider,
-        )
 
 
 def _check_not_archived(transaction: Transaction, definition: ResetDefinition) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from ..domain.catalogue import check_effective
 from ..domain.refusals import Reason, Refused, not_found
 from ..domain.resets.records import HELD_AT_MOST, RunRecord, RunState, Stage, run_id
 from ..domain.subscription.records import Who
@@ -61,6 +62,7 @@ class Approve:
                 reset_run=run_id(found.id),
                 caller=self.who.caller,
             )
+        check_effective(transaction.catalogues, found.definition.provider)
         approved = replace(
             found,
             state=RunState.RUNNING,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
-from .refusals import InvalidField, Reason, Refused, not_found
+from .refusals import InvalidField, Reason, Refused, not_effective, not_found
 from .values import Provider, ProviderState, Service, ServiceKind
 
 Part = TypeVar("Part")
@@ -135,6 +135,12 @@ def catalogue_of(catalogues: Catalogues, provider: str) -> Catalogue:
         return catalogues[provider]
     except KeyError:
         raise not_found(Reason.PROVIDER_NOT_FOUND, provider) from None
+
+
+def check_effective(catalogues: Catalogues, provider: str) -> None:
+    """Raises Refused if there is no such provider, or if the provider is not effective."""
+    if not catalogue_of(catalogues, provider).effective:
+        raise not_effective(provider)
 
 
 def check_provider(provider: Provider) -> None:

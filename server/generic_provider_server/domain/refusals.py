@@ -79,6 +79,11 @@ class Refused(Exception):
         self.metadata = metadata
 
 
+def not_effective(provider: str) -> Refused:
+    text = f"provider {provider} is not effective, so it gets no requests"
+    return Refused(Reason.PROVIDER_NOT_EFFECTIVE, text, provider=provider)
+
+
 def not_found(reason: Reason, name: str) -> Refused:
     """Returns the refusal for an object that does not exist.
 

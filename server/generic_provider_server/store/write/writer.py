@@ -11,7 +11,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -81,6 +81,7 @@ class Writer:
         self._throttle = self._groups.throttle
         self._blocked = Blocked(waits.blocked)
         self._lock_waits = LockWaits(waits.lock)
+        self._notices: list[Notice] = []
         self._wanted = threading.Condition()
         self._stopping = False
         self._lost = False
@@ -99,9 +100,7 @@ class Writer:
         self._thread.join()
 
     def check(self) -> None:
-        """Raises StoreFailed if the thread has ended after an unexpected error, StoreGone if the
-        database file was removed or replaced, and StoreDamaged if a checkpoint has found damage.
-        """
+        """Raises StoreFailed if the thread has failed, and the errors of `Engine.check`."""
         if self._failed:
             raise StoreFailed("the thread that writes to the database has failed; see the log")
         self._engine.check()
@@ -134,8 +133,8 @@ class Writer:
         group = self._blocked.pass_on(asked)
         if group or self._throttle.unsent or self._lost:
             self._tidy = False
-            lock_wait = self._lock_waits.first(group)
-            self._answer_soon(group, self._run_group(group, lock_wait=lock_wait))
+            self._run_group(group, lock_wait=self._lock_waits.first(group))
+            self._answer_soon(group)
         elif not self._blocked:
             self._tidy_up()
         if self._blocked.pause() == 0:
@@ -147,15 +146,19 @@ class Writer:
         """
         with self._wanted:
             self._failed = self._stopping = True
-            left = dict.fromkeys([*running, *self._blocked])
+            left = [*running, *self._blocked]
             while self._asked:
-                left.update(dict.fromkeys(self._asked.next_group()))
-        for each in left:
-            each.blocked, each.error = False, unavailable("written")
-        self._answer_soon([*left], [])
+                left += self._asked.next_group()
+        self._refuse(dict.fromkeys(left))
 
-    def _answer_soon(self, group: Sequence[Asked[Any]], notices: list[Notice]) -> None:
+    def _refuse(self, commands: Iterable[Asked[Any]]) -> None:
+        for each in commands:
+            each.blocked, each.error = False, unavailable("written")
+        self._answer_soon(commands)
+
+    def _answer_soon(self, group: Iterable[Asked[Any]]) -> None:
         done = [asked for asked in group if not asked.blocked]
+        notices, self._notices = self._notices, []
         self._loop.call_soon_threadsafe(self._answer, done, notices)
 
     def _next_group(self) -> list[Asked[Any]] | None:
@@ -175,9 +178,7 @@ class Writer:
             else:
                 wait = None if self._tidy else IDLE_SECONDS
             self._wanted.wait_for(lambda: self._asked or self._ends(), wait)
-            if self._ends():
-                return None
-            return self._asked.next_group()
+            return None if self._ends() else self._asked.next_group()
 
     def _tidy_up(self) -> None:
         try:
@@ -193,82 +194,74 @@ class Writer:
     def _try_blocked(self) -> None:
         """Runs the blocked commands in groups, with short waits for locks."""
         for group in self._blocked.attempts():
-            self._answer_soon(group, self._run_group(group, lock_wait=self._lock_waits.again))
+            self._run_group(group, lock_wait=self._lock_waits.again)
+            self._answer_soon(group)
         if expired := self._blocked.give_up():
             named = set[str]().union(*[asked.needs.subscriptions for asked in expired])
             facts = {"commands": len(expired), "kinds": sorted({asked.kind for asked in expired})}
             log.warning("locks_not_given", **facts, subscriptions=sorted(named)[:MOST_LOGGED])
-            for asked in expired:
-                asked.blocked, asked.error = False, unavailable("written")
-            self._answer_soon(expired, [])
+            self._refuse(expired)
 
     def _run_group(
-        self,
-        group: Sequence[Asked[Any]],
-        *,
-        lock_wait: float,
-        attempt: int = 1,
-        until: float | None = None,
-    ) -> list[Notice]:
+        self, group: Sequence[Asked[Any]], *, lock_wait: float, until: float | None = None
+    ) -> None:
         """Runs the group as one transaction.
 
         If another process has changed the same rows first, the group runs again and reads the
         changed rows. If MOST_ATTEMPTS attempts have failed, the commands run one by one. Commands
         that need a lock of another session are added to the blocked commands.
         """
-        try:
-            return [self._commit(group, lock_wait=lock_wait)]
-        except StoreLost as lost:
-            self._lose(group, lost)
-            return []
-        except Locked:
-            self._memory.forget()
-            if until is None:  # the failure of the whole group was counted before
-                self._lock_waits.failed()
-            return self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
-        except Exception as error:  # noqa: BLE001 - the callers get the error
-            self._memory.forget()
-            may_succeed = isinstance(error, Overtaken) or self._set_aside(group, error)
-            if may_succeed and attempt < MOST_ATTEMPTS:
-                again = attempt + 1
-                return self._run_group(group, attempt=again, lock_wait=lock_wait, until=until)
-            if len(group) > 1:
-                log.warning("group_failed", size=len(group), error=repr(error))
-                return self._run_one_by_one(group, lock_wait=lock_wait, until=until)
-            self._fail(group, error)
-            return []
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            try:
+                self._notices.append(self._commit(group, lock_wait=lock_wait))
+            except StoreLost as lost:
+                self._lose(group, lost)
+            except Locked:
+                self._memory.forget()
+                if until is None:  # the failure of the whole group was counted before
+                    self._lock_waits.failed()
+                self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
+            except Exception as error:  # noqa: BLE001 - the callers get the error
+                self._memory.forget()
+                may_succeed = isinstance(error, Overtaken) or self._set_aside(group, error)
+                if may_succeed and attempt < MOST_ATTEMPTS:
+                    continue
+                if len(group) > 1:
+                    log.warning("group_failed", size=len(group), error=repr(error))
+                    self._run_one_by_one(group, lock_wait=lock_wait, until=until)
+                else:
+                    self._fail(group, error)
+            return
 
     def _run_one_by_one(
         self, group: Sequence[Asked[Any]], *, lock_wait: float, until: float | None
-    ) -> list[Notice]:
+    ) -> None:
         """Runs each command in a transaction of its own. If a command is blocked, later commands
         that name a row of this command are blocked too, so that they do not run before this
         command.
         """
-        notices, rows = list[Notice](), set[Name]()
+        rows = set[Name]()
         for asked in group:
             if rows.isdisjoint(names_of(asked)):
-                notices += self._run_group([asked], lock_wait=lock_wait, until=until)
+                self._run_group([asked], lock_wait=lock_wait, until=until)
             else:
                 self._blocked.add(asked)
             if asked.blocked:
                 rows |= names_of(asked)
-        return notices
 
-    def _part(self, group: Sequence[Asked[Any]], *, until: float) -> list[Notice]:
+    def _part(self, group: Sequence[Asked[Any]], *, until: float) -> None:
         """Halves the group repeatedly, to find the commands that need a lock of another session,
         and runs the other commands.
 
         After the time `until`, all remaining commands count as blocked.
         """
-        half, notices = len(group) // 2, list[Notice]()
+        half = len(group) // 2
         for part in (group[:half], group[half:]):
             if len(group) == 1 or time.monotonic() > until:
                 for asked in part:
                     self._blocked.add(asked)
             elif free := self._blocked.pass_on(part):
-                notices += self._run_group(free, lock_wait=self._lock_waits.again, until=until)
-        return notices
+                self._run_group(free, lock_wait=self._lock_waits.again, until=until)
 
     def _set_aside(self, group: Sequence[Asked[Any]], error: Exception) -> bool:
         """If the group is a single command of a duty that could not process a subscription, sets

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
-from itertools import takewhile, zip_longest
+from itertools import repeat, takewhile, zip_longest
 from typing import Any
 
 from ...domain.audit import AuditEntry
@@ -56,7 +56,8 @@ class Changes(Loaded):
     `queue`: the commands that wait for the next group. `notice`: the notice that the listeners get
     after the commit. `_changed`: the changed subscriptions. `_taken`: the reservations of items
     that are not written yet. `_rows`: the changed rows by statement and key. If a row is changed
-    several times, only the last change is written.
+    several times, only the last change is written. `_uses`: by how much the number of uses of each
+    part of a provider changes.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Changes(Loaded):
         self._taken: dict[Goods, str] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: dict[Bulk, dict[Any, Row]] = {each: {} for each in sql.WRITES}
-        self._uses: defaultdict[Use, int] = defaultdict(int)
+        self._uses = Counter[Use]()
 
     def others_wait(self) -> bool:
         """Tells whether commands wait for the next group. If so, a long command that can be
@@ -94,10 +95,9 @@ class Changes(Loaded):
 
         An item that this group has released counts as free.
         """
-        for owner in (self._taken.get(goods), self.reserved.get(goods)):
-            changed = self._changed.get(owner) if owner is not None else None
-            names = changed.names if changed else None
-            if owner is not None and (names is None or goods in names.goods):
+        for owner in filter(None, (self._taken.get(goods), self.reserved.get(goods))):
+            changed = self._changed.get(owner)
+            if not (changed and changed.names) or goods in changed.names.goods:
                 return owner
         return None
 
@@ -180,8 +180,8 @@ class Changes(Loaded):
             if names := loaded.names:
                 former = loaded.former_names()
                 if names.uses is not former.uses:
-                    self.count_uses(names.uses - former.uses, 1)
-                    self.count_uses(former.uses - names.uses, -1)
+                    self._uses.update(names.uses - former.uses)
+                    self._uses.subtract(former.uses - names.uses)
             loaded.note_stored()
         self._changed.clear()
 
@@ -194,9 +194,10 @@ class Changes(Loaded):
             if loaded.names is None:
                 continue
             names, former = loaded.names.goods, loaded.former_names().goods
-            # another subscription may have released an item since this subscription named it
-            self._take_free(names - former, number)
-            new.update([(goods, number) for goods in names - former])
+            if added := names - former:
+                # another subscription may have released an item since this subscription named it
+                self._take_free(added, number)
+                new.update(zip(added, repeat(number)))
             for goods in former - names:
                 self._rows[sql.RELEASE][goods, number] = item_row(goods, number)
                 if self.reserved.get(goods) == number:
@@ -222,11 +223,6 @@ class Changes(Loaded):
         type of the new item.
         """
         return not self.asked_goods.isdisjoint((goods, Goods("", goods.serial_number)))
-
-    def count_uses(self, uses: Iterable[Use], change: int) -> None:
-        """Adds `change` to the number of uses of each of these parts of providers."""
-        for use in uses:
-            self._uses[use] += change
 
     def uses(self, provider: str) -> dict[str, int]:
         """Returns, for each part of the provider, how many subscriptions and scheduled actions use

@@ -109,9 +109,9 @@ class Transaction(Changes):
         statement = sql.END_SCHEDULE if former else sql.ADD_ACTION
         self._rows[statement][record.id] = action_row(record)
         if former and former.action:
-            self.count_uses(uses_named(former.action), -1)
+            self._uses.subtract(uses_named(former.action))
         if record.state is ActionState.SCHEDULED and record.action:
-            self.count_uses(uses_named(record.action), 1)
+            self._uses.update(uses_named(record.action))
             scheduled[record.id] = record
         elif record.settle_time:
             self.notice.settled.add(record.id)
@@ -203,8 +203,7 @@ class Transaction(Changes):
         """
         self.flush()
         found = self._tables.select_in(sql.REPORT_TIMES, subscriptions)
-        marks = [row for row in found if row.provider == provider and row.report_time >= since]
-        return {row.subscription for row in marks}
+        return {r.subscription for r in found if r.provider == provider and r.report_time >= since}
 
     def remember(self, request_id: str, *, created: str, digest: bytes) -> None:
         self.request_ids[request_id] = created, digest

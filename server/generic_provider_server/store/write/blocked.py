@@ -24,8 +24,7 @@ wait. The pause between two rounds of attempts is at most this fraction of the t
 """
 SUSPECT_SECONDS = 60.0
 """The rows that a blocked command names count as locked until a command that names them has run,
-but at most for this number of seconds. These rows count as locked even after the blocked command
-was given up.
+but at most for this number of seconds, even after the blocked command was given up.
 """
 
 Name = tuple[str, object]
@@ -35,10 +34,10 @@ class LockWaits:
     """Decides how long a group waits for a lock.
 
     The waits follow the usual duration of a group, because another process usually releases its
-    locks within this duration. If a lock is not released in time, its holder is usually a session
-    that hangs or is idle, and a longer wait would only delay all other commands. After each group
-    that does not get its locks, the next waits are longer, until a group gets its locks: perhaps
-    the transactions of other processes take longer than the transactions of this process.
+    locks within this duration. Otherwise the holder is usually a session that hangs or is idle, and
+    a longer wait would only delay all other commands. Each group that does not get its locks makes
+    the next waits longer, until a group gets its locks: perhaps the transactions of other processes
+    take longer than the transactions of this process.
 
     `longest`: no wait is longer than this number of seconds. A group that changes the configuration
     of a provider always waits up to `longest` seconds, because every other group locks the rows of
@@ -58,9 +57,7 @@ class LockWaits:
 
     @property
     def again(self) -> float:
-        """The seconds for which a group waits for each lock if it contains commands that may be
-        blocked.
-        """
+        """The seconds for which a group of commands that may be blocked waits for each lock."""
         return min(max(LEAST_AGAIN, self._usual) * 4.0**self._failed, self._longest)
 
     def got(self, seconds: float) -> None:
@@ -73,8 +70,7 @@ class LockWaits:
 
     def failed(self) -> None:
         """Records that a group did not get a lock in time."""
-        # after 10 failures every wait is `longest` seconds; without this limit, the exponent could
-        # overflow
+        # after 10 failures every wait is `longest` seconds; more could overflow the exponent
         self._failed = min(self._failed + 1, 10)
 
 
@@ -136,23 +132,22 @@ class Blocked:
         return expired
 
     def attempts(self) -> Iterator[list[Asked[Any]]]:
-        """Yields groups of waiting commands. The commands are in the order in which they began to
-        wait. A command is left out if an earlier command that still waits names the same row. But a
-        command of an adapter and a command of another caller do not wait for each other: nobody
-        relies on their order, and the answers of one call name many subscriptions, so actions on
-        all these subscriptions would wait.
+        """Yields groups of waiting commands, in the order in which they began to wait. A command is
+        left out if an earlier command that still waits names the same row. But a command of an
+        adapter and a command of another caller do not wait for each other: nobody relies on their
+        order, and the answers of one call name many subscriptions, so actions on all these
+        subscriptions would wait.
 
         The caller runs each group, and calls `add` for each command that is still blocked. The
-        first group of a round is a single command. After a group in which a command is still
-        blocked, the next group is a single command too. After any other group, the next group has
-        twice as many commands, because the end of one lock often lets all waiting commands run. A
-        group is at most as large as the other groups of the writer.
+        first group of a round, and the group after a group in which a command is still blocked, is
+        a single command. After any other group, the next group has twice as many commands, because
+        the end of one lock often lets all waiting commands run. A group is at most as large as the
+        other groups of the writer.
 
-        If LONGEST_ROUND is over before all commands were tried, the next call of this function
-        continues the round with the first command that was not tried, in a group of the size that
-        would have been next. The pause after a round is four times as long as the unsuccessful
-        attempts of the round, so unsuccessful attempts take at most about a fifth of the time,
-        unless the pause has its greatest length.
+        If LONGEST_ROUND is over before all commands were tried, the next call continues the round
+        with the first command that was not tried, in a group of the size that would have been next.
+        The pause after a round is four times as long as its unsuccessful attempts, so these take at
+        most about a fifth of the time, unless the pause has its greatest length.
         """
         began = start = time.monotonic()
         if began < self._next_at:
@@ -202,8 +197,8 @@ class Blocked:
         return len(done) == len(group)
 
     def _given_up_at(self, command: Asked[Any]) -> float:
-        """Returns the time at which the command is given up. The command of a duty is given up
-        sooner, because the duty makes the command again, and other commands wait for the command.
+        """Returns the time at which the command is given up. This time comes sooner for the command
+        of a duty, because the duty makes the command again, and other commands wait for it.
         """
         return command.asked_at + self._seconds * (DUTY_SHARE if command.needs.duty else 1)
 
@@ -225,8 +220,8 @@ def names_of(command: Asked[Any]) -> set[Name]:
 
 
 def _places_of(command: Asked[Any]) -> set[tuple[bool, Name]]:
-    """Returns the rows that the command names, each together with `for_adapter` of the command.
-    Commands with the same pair run in their order.
+    """Returns the named rows, each with `for_adapter` of the command. Commands with the same pair
+    run in their order.
     """
     return {(command.needs.for_adapter, name) for name in names_of(command)}
 

@@ -91,9 +91,8 @@ class Changes(Loaded):
         return len(self._queue) > 0
 
     def owner(self, goods: Goods) -> str | None:
-        """Returns the subscription for which the item is reserved.
-
-        An item that this group has released counts as free.
+        """Returns the subscription for which the item is reserved. An item that this group has
+        released counts as free.
         """
         for owner in filter(None, (self._taken.get(goods), self.reserved.get(goods))):
             changed = self._changed.get(owner)
@@ -130,18 +129,14 @@ class Changes(Loaded):
         return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]
 
     def audit(self, entry: AuditEntry) -> None:
-        """Adds the entry to the audit trail. If the trail already has an entry of the same call,
-        adds the counts of the new entry to the existing entry.
-        """
+        """Adds the entry to the audit trail, or its counts to an entry of the same call."""
         former = self._audited.get(entry.key)
         self._audited[entry.key] = former.plus(entry) if former else entry
 
     def flush(self) -> None:
-        """Writes all collected changes, except the changes that `finish` writes, so that a query
-        finds the changed rows. The transaction continues.
-
-        The rows are sorted, because two processes that lock rows in different orders could cause a
-        deadlock.
+        """Writes all collected changes, except those that `finish` writes, so that a query finds
+        the changed rows. The rows are sorted, because two processes that lock rows in different
+        orders could cause a deadlock.
         """
         self._collect_subscriptions()
         self._collect_lanes()
@@ -153,9 +148,9 @@ class Changes(Loaded):
     def finish(self) -> None:
         """Writes the counts of uses, the entries of the audit trail, and the events.
 
-        Every process changes the counts and the counter of the event rows. So these rows are
-        written last, and are locked only briefly. The counter of the event rows is changed after
-        all other rows, so the numbers of event rows ascend in the order of the commits.
+        Every process changes the counts and the counter of the event rows, so these are written
+        last, and locked only briefly. The counter of the event rows is changed after all other
+        rows, so the numbers of event rows ascend in the order of the commits.
         """
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
         rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]
@@ -186,9 +181,7 @@ class Changes(Loaded):
         self._changed.clear()
 
     def _collect_items(self) -> None:
-        """Collects the items that the changed subscriptions release, and the items that they
-        reserve.
-        """
+        """Collects the items that the changed subscriptions release and reserve."""
         new = set[tuple[Goods, str]]()
         for number, loaded in self._changed.items():
             if loaded.names is None:
@@ -219,24 +212,22 @@ class Changes(Loaded):
                 self._taken[each] = subscription
 
     def _is_asked(self, goods: Goods) -> bool:
-        """Tells whether a command of the group requests the item. Swap Item may leave out the goods
-        type of the new item.
+        """Tells whether a command of the group requests the item, perhaps without its goods type,
+        as in Swap Item.
         """
         return not self.asked_goods.isdisjoint((goods, Goods("", goods.serial_number)))
 
     def uses(self, provider: str) -> dict[str, int]:
-        """Returns, for each part of the provider, how many subscriptions and scheduled actions use
-        the part.
-        """
+        """Returns how many subscriptions and scheduled actions use each part of the provider."""
         uses = Counter(dict(self._tables.select(sql.USES, (provider,))))
         uses.update({thing: n for (code, thing), n in self._uses.items() if code == provider})
         return uses
 
     def made_ready(self) -> dict[str, list[str]]:
         """Returns for each provider the subscriptions for which this transaction may have made
-        requests ready. The subscriptions are in the order of the schedule times of their first
-        requests. A provider is left out if it had ready lanes before this transaction, or if
-        `flush` has written ready lanes: those lanes may be older.
+        requests ready, in the order of the schedule times of their first requests. A provider is
+        left out if it had ready lanes before this transaction, or if `flush` has written ready
+        lanes: those lanes may be older.
         """
         found = defaultdict[str, list[tuple[Instant, int, str]]](list)
         for provider, number in self._changed_lanes:
@@ -247,10 +238,7 @@ class Changes(Loaded):
         return {code: [number for *_, number in sorted(each)] for code, each in found.items()}
 
     def end_delays(self) -> int:
-        """Sets the state of lanes whose delay has ended to READY, but of at most MOST_DELAYS lanes.
-
-        Returns the number of these lanes.
-        """
+        """Makes at most MOST_DELAYS lanes READY whose delay has ended, and returns their number."""
         over = self._tables.select(sql.DELAYS_OVER, (self.now, MOST_DELAYS))
         places = sorted((row.subscription, row.provider) for row in over)
         rows = [{"subscription": s, "provider": p, "status": READY} for s, p in places]
@@ -260,31 +248,25 @@ class Changes(Loaded):
         return len(over)
 
     def drop_events(self, *, before: Instant, most: int) -> None:
-        """Removes at most `most` rows of events that are older than `before`, beginning with the
-        oldest row.
-        """
+        """Removes at most `most` rows of events that are older than `before`, oldest first."""
         rows = self._tables.select(sql.OLDEST_EVENTS, (most,))
         old = [row.number for row in takewhile(lambda row: row.time < before, rows)]
         if old:
             self._tables.run(sql.DROP_EVENTS, (old[-1],))
 
     def drop_audit(self, *, before: Instant, most: int) -> None:
-        """Removes at most `most` entries of the audit trail that are older than `before`, beginning
-        with the oldest entry.
-        """
+        """Removes at most `most` audit entries that are older than `before`, oldest first."""
         old = self._tables.select(sql.OLDEST_AUDIT, (before, most))
         self._tables.write(sql.DROP_AUDIT, [{"time": each.time, "call": each.call} for each in old])
 
     def sign_of(self, server: str) -> int | None:
-        """Returns the stored sign of life of the server process. Returns None if the process has no
-        row, because it is not alive; on SQLite no process has a row.
+        """Returns the stored sign of life of the server process, or None if the process is not
+        alive and so has no row; on SQLite no process has a row.
         """
         return first_of(self._tables.select(sql.SIGN, (server,)), lambda row: row.seen_time)
 
     def forget_server(self, server: str, *, sign: int) -> None:
-        """Removes the row of the server process, unless the process has written a sign of life
-        after `sign`.
-        """
+        """Removes the row of the server process if its sign of life is still `sign`."""
         self._tables.run(sql.FORGET_SERVER, (server, sign))
 
     def _collect_lanes(self) -> None:
@@ -303,9 +285,8 @@ class Changes(Loaded):
 
 
 def changed_links(former: Aggregate | None, aggregate: Aggregate) -> list[tuple[Link | None, Link]]:
-    """Returns the changed links, each with the former link, and the new links, each with None.
-
-    A subscription keeps all its links in their order; new links are added at the end.
+    """Returns the changed links, each with the former link, and the new links, each with None. A
+    subscription keeps all its links in their order; new links are added at the end.
     """
     changed = []
     for old, link in zip_longest(former.links if former else (), aggregate.links):

@@ -27,9 +27,7 @@ class Command(Protocol[Result_co]):
 
 
 class Audit(Protocol):
-    """A call that is recorded in the audit trail, in the transaction that makes the change of the
-    call.
-    """
+    """A call that is recorded in the audit trail, in the transaction that makes its change."""
 
     def entry(self, asked: Sequence[Asked[Any]], /) -> AuditEntry | None:
         """Returns the entry for the commands of the call that ran in one transaction.
@@ -48,9 +46,7 @@ class Audit(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Awaited:
-    """The object that the caller of one or several commands awaits. `left`: the number of commands
-    that have not run yet.
-    """
+    """What the caller of one or several commands awaits. `left`: how many have not run yet."""
 
     future: asyncio.Future[None]
     left: int
@@ -72,7 +68,7 @@ class Awaited:
 
 @dataclass(slots=True, eq=False)
 class Asked(Generic[Result]):
-    """A queued command. After the command has run, also its result or error.
+    """A queued command, with its result or error after it has run.
 
     `asked_at`: the time of the monotonic clock at which the command was queued. `audit`: the call
     that queued the command. `blocked`: true while the command waits for a lock of another session.

@@ -96,9 +96,7 @@ class GroupCommit:
         transaction.finish()
 
     def _run(self, asked: Asked[Any], transaction: Transaction) -> None:
-        """Runs a command.
-
-        Raises Unprocessable if the command of a duty fails with an unexpected exception while it
+        """Raises Unprocessable if the command of a duty fails with an unexpected exception while it
         processes a subscription.
         """
         needs, asked.error = asked.needs, None

@@ -81,9 +81,7 @@ class Loaded:
 
     @property
     def is_alive(self) -> bool:
-        """Tells whether the last sign of life of this process is so fresh that this process may
-        give leases.
-        """
+        """Tells whether this process, by its last sign of life, may give leases now."""
         return self._memory.life.is_fresh()
 
     def load(self, needs: Sequence[Needs]) -> None:
@@ -122,8 +120,8 @@ class Loaded:
         return [number for number in numbers if number in loaded and loaded[number].record]
 
     def record(self, number: str) -> SubscriptionRecord | None:
-        """Returns the subscription, or None if there is no such subscription. If the subscription
-        is not loaded yet, loads it, and waits for another process that is changing it.
+        """Returns the subscription, or None if there is none. If the subscription is not loaded
+        yet, loads it, and waits for another process that is changing it.
         """
         if number not in self.loaded:
             self._end_overdue(self._load_missing([number]))
@@ -138,11 +136,8 @@ class Loaded:
 
     def existing(self, number: str) -> SubscriptionRecord:
         """Returns a subscription that must exist, because this transaction has found its lane or
-        its action.
-
-        Raises Overtaken, so that the writer runs the group again, if this transaction has recorded
-        earlier that the subscription does not exist: another process has created the subscription
-        since.
+        its action. Raises Overtaken, so that the writer runs the group again, if this transaction
+        did not find the subscription earlier: another process has created it since.
         """
         record = self.record(number)
         if record is None:
@@ -221,9 +216,7 @@ class Loaded:
         return rows
 
     def first_due(self, subscription: str) -> ActionRecord | None:
-        """Returns the scheduled action that has been due longest, or None if no scheduled action is
-        due.
-        """
+        """Returns the scheduled action that has been due longest, or None if none is due."""
         due = [each for each in self.scheduled[subscription].values() if self._is_due(each)]
         return min(due, key=lambda each: (each.due_time or 0, each.id), default=None)
 
@@ -231,9 +224,7 @@ class Loaded:
         return action.due_time is not None and action.due_time <= self.now
 
     def _load_scheduled(self, subscriptions: Collection[str]) -> list[AnyAction]:
-        """Loads the scheduled actions of the subscriptions, and returns the scheduled actions that
-        are due.
-        """
+        """Loads the scheduled actions of the subscriptions, and returns those that are due."""
         self.scheduled.update({number: {} for number in subscriptions})
         for row in self._tables.select_in(sql.SCHEDULED, list(subscriptions)):
             try:

@@ -25,8 +25,7 @@ claim can find hundreds of subscriptions, but mostly finds few.
 
 
 class CommandQueue:
-    """Two queues of commands. The first queue contains the commands of adapters, which are the
-    commands for which an adapter waits. The second queue contains all other commands.
+    """A queue of the commands for which an adapter waits, and a queue of all other commands.
 
     Each group begins with the commands of adapters, so adapters do not wait for the queue of the
     CRM. While other commands wait, the commands of adapters fill at most half of a group, so the
@@ -61,7 +60,6 @@ class CommandQueue:
 
 def _taken(waiting: deque[Asked[Any]], most: int) -> tuple[list[Asked[Any]], int]:
     """Takes commands from the front of the queue up to the size `most`, but at least one command.
-
     Returns the commands and the sum of their sizes.
     """
     taken: list[Asked[Any]] = []

@@ -82,7 +82,7 @@ class Resets:
         """Returns for each subscription the requests that the provider's platform accepted after
         `since`, in the order in which they were settled.
 
-        The caller must call `flush` before, so that the query finds all requests.
+        Call `flush` before, so that the query finds all requests.
         """
         rows = self._tables.select_in(sql.ACCEPTED_OF, list(subscriptions))
         return accepted_of_rows(rows, provider, since)

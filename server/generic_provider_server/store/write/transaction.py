@@ -59,11 +59,11 @@ class Transaction(Changes):
         new_action: ActionRecord | None = None,
     ) -> ActionRecord | None:
         """Applies the transition to the subscription. Returns `new_action` as the transition has
-        left the action.
+        left it.
 
-        `answered`: True if the first request of `transition.finished` was finished by an answer
-        that carries a live lease. `new_action`: the action that the transition has performed, if it
-        is not stored yet.
+        `answered`: true if an answer with a live lease finished the first request of
+        `transition.finished`. `new_action`: the action that the transition has performed, if it is
+        not stored yet.
         """
         loaded = self._changed[subscription] = self.loaded[subscription]
         former = loaded.record.aggregate if loaded.record else None
@@ -186,10 +186,8 @@ class Transaction(Changes):
         self.catalogues = {**self.catalogues, code: Catalogue(record.provider)}
 
     def mark_reported(self, provider: str, subscription: str, *, report_time: Instant) -> None:
-        """Records that a complete report has named the subscription.
-
-        `report_time`: the time at which the report began. If several reports name the subscription,
-        only the report that began last is recorded.
+        """Records that a complete report, which began at `report_time`, has named the subscription.
+        Of several such reports, only the report that began last is recorded.
         """
         key = provider, subscription
         former = self._rows[sql.MARK_REPORTED].get(key)
@@ -198,8 +196,8 @@ class Transaction(Changes):
             self._rows[sql.MARK_REPORTED][key] = row
 
     def reported(self, provider: str, subscriptions: Sequence[str], *, since: Instant) -> set[str]:
-        """Returns the subscriptions among `subscriptions` that a complete report has named, if the
-        report began at `since` or later.
+        """Returns which of the subscriptions a complete report that began at `since` or later has
+        named.
         """
         self.flush()
         found = self._tables.select_in(sql.REPORT_TIMES, subscriptions)

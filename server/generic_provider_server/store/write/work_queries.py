@@ -1,6 +1,4 @@
-"""Contains the queries that find subscriptions with ready, overdue or leased requests, with their
-SQL.
-"""
+"""Contains the queries that find subscriptions with ready, overdue or leased requests."""
 
 from __future__ import annotations
 
@@ -77,9 +75,7 @@ class WorkQueries:
         return self._found(RAN_OUT, *limits)
 
     def note_empty(self, provider: str) -> None:
-        """Records that the provider has no ready lane. Records nothing if a subscription is set
-        aside.
-        """
+        """Records that the provider has no ready lane, unless a subscription is set aside."""
         self._notice.ready.pop(provider, None)
         if not self.set_aside:
             self._memory.scan_starts.note_empty(provider)
@@ -88,9 +84,8 @@ class WorkQueries:
         return self._found(LEASED_TO_STREAM, provider, stream)
 
     def leased_by_server(self, server: str, *, longest: int = LONGEST_LEASE) -> list[str]:
-        """Returns the subscriptions with leases of the server.
-
-        `longest`: leases with a longer duration are left out; in microseconds.
+        """Returns the subscriptions with leases of the server that last at most `longest`
+        microseconds.
         """
         return self._found(LEASED_BY_SERVER, server, longest)
 

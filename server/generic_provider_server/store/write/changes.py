@@ -129,7 +129,7 @@ class Changes(Loaded):
         return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]
 
     def audit(self, entry: AuditEntry) -> None:
-        """Adds the entry to the audit trail, or its counts to an entry of the same call."""
+        """Adds the entry to the audit trail, or adds its counts to the entry of the same call."""
         former = self._audited.get(entry.key)
         self._audited[entry.key] = former.plus(entry) if former else entry
 

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from peewee import OperationalError
@@ -35,11 +35,9 @@ from ..notices.notice import Notice
 from ..notices.throttle import PAUSE_SECONDS
 from ..waits import Waits
 from .blocked import Blocked, LockWaits, Name, names_of
-from .command import Asked, Audit, Awaited, Command
+from .command import Asked, Audit, Awaited, Command, Result
 from .group import GroupCommit
 from .next_group import CommandQueue
-
-Result = TypeVar("Result")
 
 RETRY_SECONDS = 1.0
 """The seconds between two attempts to reach a lost store again."""

@@ -39,7 +39,8 @@ def step(monkeypatch: pytest.MonkeyPatch) -> Step:
         wall = SimpleNamespace(time_ns=lambda: time.time_ns() + ahead)
         monkeypatch.setattr("generic_provider_server.store.database.sqlite.time", wall)
         clock = f"{CLOCK} + {ahead}"
-        monkeypatch.setattr("generic_provider_server.store.database.postgres.CLOCK", clock)
+        for module in ("database.postgres", "sign_of_life"):
+            monkeypatch.setattr(f"generic_provider_server.store.{module}.CLOCK", clock)
 
     return by
 
@@ -93,6 +94,19 @@ async def test_a_jump_forwards_ends_what_is_due_and_no_lease(bench: Bench, step:
     await Clock(bench.store, duties(bench.store.server)).do_everything()
     assert (await bench.subscription("S2")).aggregate.desired.state is State.EFFECTIVE
     assert (await bench.answer(lease)).code is ResponseCode.APPLIED
+
+
+async def test_a_jump_forwards_ends_what_is_due_although_no_call_changes_anything(
+    bench: Bench, step: Step
+) -> None:
+    await bench.become(viewer("S1"))
+    await bench.perform(Rest(Instant(time.time_ns() // 1_000 + 300 * SECOND)), "S1")
+    step(600)
+    clock = Clock(bench.store, duties(bench.store.server))
+    async with asyncio.timeout(SHORT.patience):
+        while (await bench.subscription("S1")).aggregate.desired.state is not State.EFFECTIVE:
+            await clock.do_everything()
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("seconds", [-120, 120])

@@ -63,7 +63,13 @@ def _opened(engine: Engine, memory: Memory, *, url: str, notifications: str, wai
         sign_of_life = None
         if engine.shared:
             sign_of_life = _connected(
-                url, notifications, memory, waits=waits, listeners=listeners, started=started
+                url,
+                notifications,
+                memory,
+                follow=engine.clock.follow,
+                waits=waits,
+                listeners=listeners,
+                started=started,
             )
         loop = asyncio.get_running_loop()
         writer = Writer(engine, memory, loop=loop, listeners=listeners, waits=waits)
@@ -96,6 +102,7 @@ def _connected(
     notifications: str,
     memory: Memory,
     *,
+    follow: Callable[[int], None],
     waits: Waits,
     listeners: Listeners,
     started: ExitStack,
@@ -106,7 +113,13 @@ def _connected(
     """
     loop = asyncio.get_running_loop()
     sign_of_life = SignOfLife(
-        url, server=memory.server, life=memory.life, waits=waits, loop=loop, listeners=listeners
+        url,
+        server=memory.server,
+        life=memory.life,
+        follow=follow,
+        waits=waits,
+        loop=loop,
+        listeners=listeners,
     )
     sign_of_life.start()
     started.callback(sign_of_life.stop)

@@ -1,10 +1,13 @@
-"""Writes the sign of life of this process, and reads the signs of life of other processes."""
+"""Writes the sign of life of this process, and reads the signs of life of other processes and the
+database's clock.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -14,6 +17,7 @@ from psycopg import errors
 from .database.connections import checked, connect
 from .database.engine import StoreLost
 from .database.migrate import OLDEST_SCHEMA, why_too_old
+from .database.postgres import CLOCK
 from .memory.own_life import Life
 from .notices.listeners import Listeners
 from .other_processes import Others
@@ -40,6 +44,9 @@ class SignOfLife:
     """Writes and reads the signs of life. This object has a thread and a connection of its own, so
     that a busy writer does not delay the sign of life.
 
+    `follow`: adjusts the clock of this process to the database's clock. Transactions adjust it too,
+    but a process without transactions must also notice that the database's clock was set, or that
+    its own machine was suspended: otherwise work that is due would wait for the next transaction.
     `document`: the description of the streams of this process, for the other processes. Any thread
     may replace the document. `lost`: true if the last attempt to write the sign of life failed; an
     attempt that failed only because of a lock does not change `lost`. `outdated`: the reason why
@@ -52,6 +59,7 @@ class SignOfLife:
         *,
         server: str,
         life: Life,
+        follow: Callable[[int], None],
         waits: Waits,
         loop: asyncio.AbstractEventLoop,
         listeners: Listeners,
@@ -61,6 +69,7 @@ class SignOfLife:
         self._url = checked(url)
         self._server = server
         self._life = life
+        self._follow = follow
         self._waits = waits
         self._loop = loop
         self._listeners = listeners
@@ -130,6 +139,8 @@ class SignOfLife:
         self.others.observe(signs, at=time.monotonic())
         for (oldest,) in self._connection.execute(OLDEST):
             self.outdated = why_too_old(oldest)
+        for (now,) in self._connection.execute(CLOCK):
+            self._follow(now)
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -19,7 +19,9 @@ class ProcessClock:
 
     The process clock follows another clock. If the other clock is ahead, the process clock jumps
     forwards at once; if the other clock is behind, the process clock runs slower by a thousandth
-    until both clocks agree. The first call of `follow` sets the process clock.
+    until both clocks agree. The first call of `follow` sets the process clock. Any thread may use
+    this object; if two threads call `follow` at the same moment, one of the calls may have no
+    effect.
     """
 
     def __init__(self, monotonic: Callable[[], int] = time.monotonic_ns) -> None:

@@ -12,9 +12,10 @@ from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.metrics.recording import Recording
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.services.watching import Watching
+from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.read.gauges import Gauges
 from generic_provider_server.store.store import Store
-from support.bench import Bench
+from support.bench import PATIENT, Bench, HandClock
 from support.examples import ADD_NEWS, SATELLITE, viewer
 from support.resets import Runs
 
@@ -96,3 +97,27 @@ async def test_a_server_shows_that_it_cannot_reach_its_database(store: Store) ->
         shown.append(recording.figures().gauges["store_reachable",])
 
     assert shown == [False, True]
+
+
+async def test_no_duration_is_negative_after_a_restart_with_a_clock_that_was_set_back(
+    url: str,
+) -> None:
+    """Prometheus takes a sum that decreases for a restart, and then shows too long durations."""
+    former = Bench(open_store(url, clock=HandClock(), waits=PATIENT), HandClock())
+    await former.add_provider(SATELLITE)
+    await former.become(viewer("S1"))
+    await former.store.close()
+    clock = HandClock()
+    clock.advance(-3_600)
+    store = open_store(url, clock=clock, waits=PATIENT)
+    recording = Recording(store, Presence(store, list), Watching(store))
+    bench = Bench(store, clock)
+    (lease,) = await bench.claim("SAT")
+    await bench.accept(lease)
+    found = recording.figures().histograms
+    await store.close()
+
+    for name in ("handover_seconds", "settle_seconds"):
+        *counts, total = found[name, "SAT"]
+        assert sum(counts) > 0
+        assert total >= 0

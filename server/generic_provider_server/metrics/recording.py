@@ -111,7 +111,9 @@ class Recording:
         for counted, count in tally.counts.items():
             self._figures.add(self._keys.get(counted) or self._key(counted), count)
         for key, spans in tally.spans.items():
-            self._figures.observe(key, *[span / SECOND for span in spans])
+            # another process, whose clock was ahead, may have created the requests; a sum that
+            # decreases would look like a restart
+            self._figures.observe(key, *[max(0, span) / SECOND for span in spans])
 
     def _key(self, counted: tuple[object, ...]) -> Key:
         """Converts a key of the tally to a key of the figures: members of enumerations become their

@@ -8,9 +8,11 @@ import pytest
 from generic_provider_server.commands import claim
 from generic_provider_server.commands.claim import MOST_BULK_AT_ONCE, Demand, Handed
 from generic_provider_server.domain.actions import AddServices
+from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import SECOND, RequestState, RequestType
 from generic_provider_server.services.delivery import Delivery
-from support.bench import Bench, stream_at
+from generic_provider_server.store.opening import open_store
+from support.bench import PATIENT, Bench, HandClock, stream_at
 from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SATELLITE, SPORT, viewer
 
 
@@ -50,6 +52,28 @@ async def test_what_is_overdue_is_not_handed_over_and_holds_nothing_up(bench: Be
     assert subscriptions(handed) == ["S3"]
     found = [(each.subscription, each.state) for each in await bench.requests()]
     assert found[:2] == [("S1", RequestState.EXPIRED), ("S2", RequestState.EXPIRED)]
+
+
+async def test_a_delay_that_ended_holds_nothing_up_after_a_start_with_a_clock_behind(
+    bench: Bench, url: str
+) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    first, _ = await bench.claim("SAT")
+    await bench.break_stream("SAT", "stream")
+    assert subscriptions(await bench.claim("SAT", credit=1)) == ["S1"]
+    await bench.break_stream("SAT", "stream")
+    await bench.pass_time(10)
+    await bench.store.close()
+    clock = HandClock()
+    clock.advance(-3_600)
+    later = Bench(open_store(url, clock=clock, waits=PATIENT), clock)
+
+    waiting = await later.request(first.requests[0].number)
+    handed = [await later.claim("SAT", credit=1) for _ in range(2)]
+    await later.store.close()
+    assert waiting.waiting_for is WaitingFor.ADAPTER
+    assert [subscriptions(each) for each in handed] == [["S1"], ["S2"]]
 
 
 async def test_what_was_given_back_keeps_its_age(bench: Bench) -> None:

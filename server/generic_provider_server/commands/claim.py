@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..domain.catalogue import catalogue_of
-from ..domain.lane import Lane, claim
+from ..domain.lane import Lane, claim, first_unit
 from ..domain.platform.image import PlatformImage
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.due import overdue
@@ -102,7 +102,7 @@ class Claim(Value, frozen=True, kw_only=True):
         bulk = transaction.search.ready(self.provider, bulk=1, most=most_bulk)
         free = self._free(transaction, live, bulk)
         shares = tuple(
-            [tuple(self._hand_over(transaction, demand, free)) for demand in self.demands]
+            [tuple(self._hand_over(transaction, each, free, found=True)) for each in self.demands]
         )
         handed = {each.lane.subscription for share in shares for each in share}
         if len(live) < most and len(bulk) < most_bulk and handed.issuperset([*live, *bulk]):
@@ -140,8 +140,13 @@ class Claim(Value, frozen=True, kw_only=True):
         return transaction.one_by_one(weave(lives, bulks, turn=self.turn))
 
     def _hand_over(
-        self, transaction: Transaction, demand: Demand, ready: Iterator[str]
+        self, transaction: Transaction, demand: Demand, ready: Iterator[str], *, found: bool = False
     ) -> Iterator[Handed]:
+        """`found`: true if the claim has found the lanes in the table, where they are READY. The
+        delay of such a lane is over, even if it lasts longer by the clock of this process: another
+        process, or this one before a restart, may have made the lane READY with a clock that was
+        ahead. Left out, the lane would be found again and again, instead of later lanes.
+        """
         credit, room = _share(transaction, demand), MOST_BYTES
         while credit > 0:
             number = next(ready, None)
@@ -149,7 +154,11 @@ class Claim(Value, frozen=True, kw_only=True):
                 return
             aggregate = transaction.existing(number).aggregate
             lane = transaction.lane(self.provider, number)
-            due = lane.due(aggregate.queue(self.provider), now=transaction.now)
+            queue = aggregate.queue(self.provider)
+            if found and queue and not lane.is_leased:
+                due = first_unit(queue)
+            else:
+                due = lane.due(queue, now=transaction.now)
             if not due:
                 continue
             if overdue(due, transaction.catalogues[self.provider], at=transaction.now):

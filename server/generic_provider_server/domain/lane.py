@@ -130,10 +130,15 @@ class Lane(Value, frozen=True, kw_only=True):
         """
         if not queue or self.state(queue, now=now) is not LaneState.READY:
             return ()
-        unit, count = queue[0].unit, 1
-        while count < len(queue) and queue[count].unit == unit:
-            count += 1
-        return tuple(queue[:count])
+        return first_unit(queue)
+
+
+def first_unit(queue: Sequence[Pending]) -> tuple[Pending, ...]:
+    """Returns the requests of the first unit in the queue, which has at least one request."""
+    unit, count = queue[0].unit, 1
+    while count < len(queue) and queue[count].unit == unit:
+        count += 1
+    return tuple(queue[:count])
 
 
 class LaneChange(Value, frozen=True, kw_only=True):

@@ -127,7 +127,7 @@ class BaseQueries:
             lane.status != LaneState.READY and record.number != lane.head
         ):
             return replace(record, waiting_for=WaitingFor.EARLIER_REQUEST)
-        if lane.ready_time > self._memory.now():
+        if lane.status == LaneState.DELAYED and lane.ready_time > self._memory.now():
             next_time = lane.ready_time
             return replace(record, waiting_for=WaitingFor.RETRY, next_delivery_time=next_time)
         return replace(record, waiting_for=WaitingFor.ADAPTER)

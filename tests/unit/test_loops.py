@@ -5,10 +5,13 @@ rarely.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.services import rereading
 from generic_provider_server.services.periodic_step import Loop
 from generic_provider_server.store.memory.full_scan import FullScan
 
@@ -62,3 +65,31 @@ def test_a_full_scan_that_fails_stays_due() -> None:
         raise ZeroDivisionError
     with scan.turn() as due:
         assert due
+
+
+def test_a_file_on_a_disk_that_hangs_does_not_keep_the_process_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, answering = Event(), Event()
+    monkeypatch.setattr(rereading, "CHECK_SECONDS", 0.0)
+
+    async def reread() -> None:
+        files = rereading.Rereading("callers", [tmp_path / "callers.toml"], lambda: None)
+
+        def hang(_: Path) -> str:
+            hanging.set()
+            answering.wait()
+            return ""
+
+        monkeypatch.setattr(rereading, "_content", hang)
+        files.start()
+        while not hanging.is_set():
+            await asyncio.sleep(0.01)
+        await files.stop()
+
+    process = Thread(target=lambda: asyncio.run(reread()), daemon=True)
+    process.start()
+    process.join(timeout=5)
+    ended = not process.is_alive()
+    answering.set()
+    assert ended

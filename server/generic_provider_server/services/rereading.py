@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from ..regular_file import check_regular
+from .own_threads import OwnThreads
 from .periodic_step import Loop
 
 CHECK_SECONDS, SETTLED_SECONDS = 4.0, 1.0
@@ -30,17 +31,18 @@ class Rereading(Loop):
         super().__init__(name, self._check, seconds=CHECK_SECONDS)
         self._files = files
         self._read = read
+        self._threads = OwnThreads(most=1)  # a file on a network disk may hang
         self._seen = self._contents()
         read()
 
     async def _check(self) -> None:
         # contents are compared instead of file times, because a file on a network disk has the time
         # of another machine
-        contents = await asyncio.to_thread(self._contents)
+        contents = await self._threads.run(self._contents)
         if contents == self._seen:
             return
         await asyncio.sleep(min(SETTLED_SECONDS, self._seconds))
-        if contents != await asyncio.to_thread(self._contents):
+        if contents != await self._threads.run(self._contents):
             return
         self._seen = contents
         if fault := self._fault():

@@ -21,7 +21,7 @@ from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.store.database.event_rows import MOST_IN_ROW, batched_events
 from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.store import Store
-from support.bench import Bench, HandClock, performing
+from support.bench import PATIENT, Bench, HandClock, performing
 from support.examples import ADD_SPORT, REMOVE_SPORT, SATELLITE, viewer
 from support.figures import Figure
 from support.histories import History
@@ -184,6 +184,28 @@ async def test_few_rows_are_removed_at_once_and_their_numbers_are_not_given_agai
 
     assert fewer == (old.oldest + MOST_EVENT_ROWS, old.next)
     assert none == (old.next, old.next)
+
+
+async def test_events_are_removed_although_the_clock_was_ahead_when_older_events_were_written(
+    bench: Bench, url: str
+) -> None:
+    bench.clock.advance(3_650 * DAY / SECOND)
+    for n in range(5):
+        await bench.become(viewer(f"A{n}"))
+    await bench.store.close()
+    clock = HandClock()
+    later = Bench(open_store(url, clock=clock, waits=PATIENT), clock)
+    for n in range(MOST_EVENT_ROWS):
+        await later.become(viewer(f"B{n}"))
+    clock.advance(8 * DAY / SECOND)
+    await later.become(viewer("C"))
+    newest = (await later.store.read(lambda queries: queries.event_bounds())).next - 1
+    for _ in range(3):
+        await later.pass_time(0)
+    bounds = await later.store.read(lambda queries: queries.event_bounds())
+    await later.store.close()
+
+    assert bounds.oldest == newest
 
 
 def test_a_row_holds_a_limited_number_of_events() -> None:

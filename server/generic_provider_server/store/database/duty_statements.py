@@ -24,7 +24,16 @@ SCHEDULED_ARE_DUE = (
     "SELECT subscription, due_time FROM action WHERE due_time IS NOT NULL AND due_time <= ? "
     "AND subscription NOT IN ({}) ORDER BY due_time LIMIT ?"
 )
-OLDEST_EVENT = "SELECT time FROM event WHERE number = (SELECT MIN(number) FROM event)"
+OLD_EVENT = (
+    "SELECT MAX(number) AS number FROM event WHERE time < ? AND number IN ("
+    "SELECT first + column1 FROM (SELECT MIN(number) AS first FROM event) AS oldest, "
+    f"(VALUES {', '.join([f'({2**n - 1})' for n in range(40)])}) AS later)"
+)
+"""Finds an old row of events. The numbers of the rows ascend in the order of their commits, so all
+rows before an old row are old too, even if they have a later time because the clock was ahead when
+they were written. The query reads the oldest row, and rows at growing distances from this row.
+"""
+
 AUDIT_IS_OLD = "SELECT 1 FROM audit WHERE time < ? LIMIT 1"
 
 DEFINITIONS_DUE = "SELECT id FROM reset_definition WHERE next_run_time <= ?"

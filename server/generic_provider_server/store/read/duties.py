@@ -54,8 +54,8 @@ class DutyQueries(BaseQueries):
         return self._due_times(sql.SCHEDULED_ARE_DUE, duty="scheduled")
 
     def events_are_old(self, *, before: Instant) -> bool:
-        """Tells whether the oldest row of events is older than `before`."""
-        return any(row.time < before for row in self._select(sql.OLDEST_EVENT))
+        """Tells whether there are rows of events that are older than `before`."""
+        return any(row.number is not None for row in self._select(sql.OLD_EVENT, before))
 
     def audit_is_old(self, *, before: Instant) -> bool:
         """Tells whether the oldest entry of the audit trail is older than `before`."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
-from itertools import repeat, takewhile, zip_longest
+from itertools import repeat, zip_longest
 from typing import Any
 
 from ...domain.audit import AuditEntry
@@ -21,6 +21,7 @@ from ..database import statements as sql
 from ..database.audit_rows import audit_row
 from ..database.bulk import Bulk, Row
 from ..database.documents import encode
+from ..database.duty_statements import OLD_EVENT
 from ..database.engine import Overtaken, Tables
 from ..database.event_rows import batched_events
 from ..database.number_blocks import Numbers
@@ -249,8 +250,9 @@ class Changes(Loaded):
 
     def drop_events(self, *, before: Instant, most: int) -> None:
         """Removes at most `most` rows of events that are older than `before`, oldest first."""
-        rows = self._tables.select(sql.OLDEST_EVENTS, (most,))
-        old = [row.number for row in takewhile(lambda row: row.time < before, rows)]
+        ((found,),) = self._tables.select(OLD_EVENT, (before,))
+        rows = self._tables.select(sql.OLDEST_EVENTS, (most,)) if found is not None else []
+        old = [row.number for row in rows if row.number <= found or row.time < before]
         if old:
             self._tables.run(sql.DROP_EVENTS, (old[-1],))
 

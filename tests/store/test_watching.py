@@ -204,6 +204,25 @@ async def test_a_watcher_that_is_slower_than_the_removal_is_told_so(
     assert refused.value.reason is Reason.CURSOR_TOO_OLD
 
 
+async def test_a_watcher_that_waits_is_told_that_events_were_removed_during_a_pause(
+    bench: Bench, watching: Watching
+) -> None:
+    """The process may have been suspended, or the clock may have been set forward."""
+    async with watcher(watching, start=None) as watched, watcher(watching) as late:
+        await late.take(2)
+        await watching.stop()
+        await bench.become(viewer("S1"))
+        await bench.store.do(DropEvents(before=bench.clock.now))
+        await bench.become(viewer("S2"))
+        watching.start()
+        for each in (watched, late):
+            with pytest.raises(Refused) as refused:
+                await each.next()
+            assert refused.value.reason is Reason.CURSOR_TOO_OLD
+    async with watcher(watching) as watched:
+        assert {each.event.subscription for each in await watched.take(3)} == {"S2"}
+
+
 @pytest.mark.parametrize(
     ("rows", "size", "read"), [(64, 64 * 1024, [5]), (2, 64 * 1024, [2, 2, 1]), (64, 1, [1] * 5)]
 )

@@ -243,6 +243,8 @@ class Watching:
             # rows before `first`.
             self._changed.set()
             return
+        if read.rows and read.rows[0].number > first:
+            self._skip_removed(first, read.rows[0].number)
         for row in read.rows:
             if row.number >= self._next:
                 self._announce(row)
@@ -259,6 +261,16 @@ class Watching:
                 _set_error(waiting, unreadable)
         self._recent.clear()
         self._next = unreadable.row + 1
+
+    def _skip_removed(self, first: int, oldest: int) -> None:
+        """Ends the streams that wait for one of the rows from `first` on, which were removed before
+        this process read them. Clears the cache, because the cache must have no gap.
+        """
+        for waiting in self._waiting:
+            if waiting.first < oldest:
+                place = EventPlace(max(first, waiting.first))
+                _set_error(waiting, self._too_old(place, oldest=oldest))
+        self._recent.clear()
 
     def _announce(self, row: StoredEvents) -> None:
         self._recent.append(row)

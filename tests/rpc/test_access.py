@@ -335,12 +335,14 @@ class Unrecorded(Auditing):
 @pytest.mark.parametrize("reads", [False, True])
 async def test_a_stream_that_its_client_does_not_read_ends_too(*, reads: bool) -> None:
     """If the client has read nothing, the server is still writing the first message."""
-    flood = Flood()
+    flood, observed = Flood(), asyncio.Queue[str]()
     operator = access.known("operator", frozenset({"operator"}))
     judge = access.Access({access.digest_of("token"): operator}, secure=False)
     calls = Calls(Unrecorded(), access=judge, secure=False, max_streams=9)
     server = grpc.aio.server()
-    add_service(server, REQUEST, flood, calls)
+    add_service(
+        server, REQUEST, flood, calls, lambda _method, code, _seconds: observed.put_nowait(code)
+    )
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     async with grpc.aio.insecure_channel(address) as channel:
@@ -357,6 +359,7 @@ async def test_a_stream_that_its_client_does_not_read_ends_too(*, reads: bool) -
                 await read_to_the_end(stream)
         assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
     await server.stop(None)
+    assert await observed.get() == "UNAUTHENTICATED"
 
 
 async def test_a_role_that_is_taken_away_while_the_first_message_arrives_is_no_fault(

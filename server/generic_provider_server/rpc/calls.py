@@ -20,7 +20,7 @@ from ..domain.refusals import Reason, Refused
 from ..services.auditing import Auditing
 from .access import Access, Context
 from .call_limit import CALL, CallLimit, StreamLimit, size_of
-from .errors import internal, refuse
+from .errors import STATUS, internal, refuse
 from .incoming import IncomingCall, Rpc, rpc_of
 from .timing import Observe, timed
 from .wrong_credentials import WrongCredentials
@@ -159,6 +159,7 @@ async def _end(task: asyncio.Task[Any], call: IncomingCall, refused: Refused) ->
         written = asyncio.create_task(call.first_write.wait())
         await asyncio.wait([task, written], return_when=asyncio.FIRST_COMPLETED)
         written.cancel()
+    call.context.set_code(STATUS[refused.reason])  # for the metrics, which the task counts
     task.cancel()
     await asyncio.wait([task])
     with suppress(grpc.aio.BaseError):  # `refuse` ends the call with `abort`, which raises

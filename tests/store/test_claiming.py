@@ -8,8 +8,10 @@ import pytest
 from generic_provider_server.commands import claim
 from generic_provider_server.commands.claim import MOST_BULK_AT_ONCE, Demand, Handed
 from generic_provider_server.domain.actions import AddServices
+from generic_provider_server.domain.archive import DAY
 from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import SECOND, RequestState, RequestType
+from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.store.opening import open_store
 from support.bench import PATIENT, Bench, HandClock, stream_at
@@ -74,6 +76,26 @@ async def test_a_delay_that_ended_holds_nothing_up_after_a_start_with_a_clock_be
     await later.store.close()
     assert waiting.waiting_for is WaitingFor.ADAPTER
     assert [subscriptions(each) for each in handed] == [["S1"], ["S2"]]
+
+
+async def test_a_request_that_was_delayed_by_a_clock_far_ahead_is_handed_over_again(
+    bench: Bench, url: str
+) -> None:
+    bench.clock.advance(3_650 * DAY / SECOND)
+    await bench.become(viewer("S1"))
+    (lease,) = await bench.claim("SAT")
+    await bench.answer(lease, status=ResponseStatus.RETRY_LATER, retry_delay=SECOND)
+    await bench.store.close()
+    clock = HandClock()
+    later = Bench(open_store(url, clock=clock, waits=PATIENT), clock)
+    await later.become(viewer("S2"))
+    (lease,) = await later.claim("SAT")
+    await later.answer(lease, status=ResponseStatus.RETRY_LATER, retry_delay=DAY)
+    await later.pass_time(1)
+
+    handed = await later.claim("SAT")
+    await later.store.close()
+    assert subscriptions(handed) == ["S1"]
 
 
 async def test_what_was_given_back_keeps_its_age(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from generic_provider_server.commands.end_leases import end_of_other_servers, en
 from generic_provider_server.commands.live_leases import Disown
 from generic_provider_server.commands.scheduled import CancelScheduled
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
+from generic_provider_server.domain.archive import DAY
 from generic_provider_server.domain.resets.records import EntryOutcome, RunState
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import SECOND, Instant, SyncState
@@ -92,10 +94,12 @@ LANES = (
     "INSERT INTO lane (provider, subscription, status, bulk, ready_since, head, head_unit, "
     "head_create_time, ready_time, pending, handover, count, unit, first, last, stream, server, "
     "adapter, lease_start, lease_until, lease_duration) SELECT 'OTHER', number, 2, 0, 0, 0, 1, "
-    "create_time, 9000000000000000, 1, 0, 0, 0, 0, 0, '', '', '', 0, 0, 0 "
+    "create_time, ?, 1, 0, 0, 0, 0, 0, '', '', '', 0, 0, 0 "
     "FROM subscription ORDER BY number LIMIT ?"
 )
-"""Makes many subscriptions wait for a retry at a provider without adapters."""
+"""Makes many subscriptions wait for a retry at a provider without adapters. The first parameter is
+the time of the retry.
+"""
 
 ARCHIVED = (
     "INSERT INTO archived (number, state, archive, subscription, provider, unit, position, "
@@ -180,7 +184,8 @@ async def test_everything_hot_uses_an_index(url: str, asked: Asked, size: Size) 
         drifted=DRIFTED,
     )
     with closing(copying(url)) as database:
-        database.run(LANES, (size.waiting,))
+        tomorrow = time.time_ns() // 1_000 + DAY
+        database.run(LANES, (tomorrow, size.waiting))
         database.run(OF_FORMER_RUN, (FORMER_RUN, number(size.subscriptions // 2)))
         database.run(FORMER_ENTRIES, (FORMER_RUN, FORMER_ENTRY))
         database.run(ARCHIVED, (MARK * BLOCK,))

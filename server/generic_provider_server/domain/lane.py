@@ -34,6 +34,19 @@ GRACE = 5 * SECOND
 the clocks of two processes may differ by almost this time.
 """
 
+MOST_DELAYED = 48 * 3_600 * SECOND
+LAST_INSTANT = Instant(2**62)
+
+
+def ended_delays(now: Instant) -> tuple[tuple[Instant, Instant], tuple[Instant, Instant]]:
+    """Returns two periods, each without its beginning and with its end. A delay that ends in one of
+    the periods is over.
+
+    A delay lasts for at most 24 hours. If a delay ends much later, the clock was far ahead when the
+    delay began, and the request would wait until this time comes.
+    """
+    return (Instant(0), now), (Instant(now + MOST_DELAYED), LAST_INSTANT)
+
 
 class LaneState(IntEnum):
     READY = 0

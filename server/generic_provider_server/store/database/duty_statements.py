@@ -6,12 +6,12 @@ query. The subscriptions that were set aside are inserted at `({})`.
 
 from __future__ import annotations
 
-from .statements import HAS_RUN_OUT
+from .statements import DELAY_IS_OVER, HAS_RUN_OUT
 
 LEASES_RAN_OUT = (
     f"SELECT subscription FROM lane WHERE {HAS_RUN_OUT} AND subscription NOT IN ({{}}) LIMIT ?"
 )
-DELAYS_ARE_OVER = "SELECT 1 FROM lane WHERE status = 2 AND ready_time <= ? LIMIT 1"
+DELAYS_ARE_OVER = f"SELECT 1 FROM lane WHERE {DELAY_IS_OVER} LIMIT 1"
 REQUESTS_OVERDUE = (
     "SELECT subscription FROM request WHERE provider = ? AND state = 1 AND create_time < ? "
     "AND subscription NOT IN ({}) LIMIT ?"

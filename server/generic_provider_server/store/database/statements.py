@@ -83,8 +83,12 @@ HAS_RUN_OUT = (
 )
 SIGN = "SELECT seen_time FROM server WHERE id = ?"
 FORGET_SERVER = "DELETE FROM server WHERE id = ? AND seen_time = ?"
+DELAY_IS_OVER = "status = 2 AND ready_time > ? AND ready_time <= ?"
+"""The condition that the delay of a lane is over. The parameters are one of the pairs that
+`ended_delays` returns.
+"""
 DELAYS_OVER = (
-    "SELECT subscription, provider, ready_since FROM lane WHERE status = 2 AND ready_time <= ? "
+    f"SELECT subscription, provider, ready_since FROM lane WHERE {DELAY_IS_OVER} "
     f"LIMIT ?{SKIP_LOCKED}"
 )
 PROVIDERS = f"SELECT {columns_of(ProviderRow)} FROM provider"

@@ -7,7 +7,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
-from ...domain.lane import GRACE
+from ...domain.lane import GRACE, ended_delays
 from ...domain.values import Instant
 from ..database import duty_statements as sql
 from .base import BaseQueries
@@ -35,7 +35,8 @@ class DutyQueries(BaseQueries):
 
     def delays_are_over(self) -> bool:
         """Tells whether there is a lane whose delay is over."""
-        return bool(self._select(sql.DELAYS_ARE_OVER, self.now()))
+        times = ended_delays(self.now())
+        return any(self._select(sql.DELAYS_ARE_OVER, *each) for each in times)
 
     def providers_with_overdue(self) -> list[str]:
         """Returns the providers with requests that have waited longer than the provider allows."""

@@ -10,7 +10,7 @@ from itertools import repeat, zip_longest
 from typing import Any
 
 from ...domain.audit import AuditEntry
-from ...domain.lane import LaneState
+from ...domain.lane import LaneState, ended_delays
 from ...domain.subscription.aggregate import Aggregate, Link
 from ...domain.subscription.events import Event
 from ...domain.subscription.names_used import Use
@@ -240,7 +240,9 @@ class Changes(Loaded):
 
     def end_delays(self) -> int:
         """Makes at most MOST_DELAYS lanes READY whose delay has ended, and returns their number."""
-        over = self._tables.select(sql.DELAYS_OVER, (self.now, MOST_DELAYS))
+        over = list[Any]()
+        for times in ended_delays(self.now):
+            over += self._tables.select(sql.DELAYS_OVER, (*times, MOST_DELAYS - len(over)))
         places = sorted((row.subscription, row.provider) for row in over)
         rows = [{"subscription": s, "provider": p, "status": READY} for s, p in places]
         self._tables.write(sql.SET_STATUS, rows)

@@ -32,8 +32,8 @@ class HoldingProxy(StallingProxy):
             while chunk := source.recv(CHUNK):
                 if b"COMMIT" in chunk and self.armed.is_set():
                     self.armed.clear()
+                    self.held.set()  # before the client notices the loss
                     source.shutdown(socket.SHUT_RDWR)
-                    self.held.set()
                     self._released.wait()
                     sink.sendall(chunk)
                     sink.recv(CHUNK)

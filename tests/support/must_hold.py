@@ -53,7 +53,7 @@ def _check_state(life: Life) -> None:
     assert without_usage(state, now=life.now) == there.desired, (
         "desired is not base with the unsettled actions applied"
     )
-    check_rules(there.desired, life.catalogues)
+    check_rules(there.desired, life.catalogues, at=life.now)
     assert there.desired.live or not there.desired.items
     assert all(there.link(code) for code in there.desired.linked), "no link to a linked provider"
 

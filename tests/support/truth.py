@@ -109,7 +109,7 @@ class Truth:
         now = self.bench.clock.now
         shown = without_usage(aggregate.desired, now=now)
         assert without_usage(state, now=now) == shown, "desired differs from the replay"
-        check(aggregate.desired, catalogues)
+        check(aggregate.desired, catalogues, at=now)
         assert aggregate.desired.live or not aggregate.desired.items
 
     def _check_in_sync(self, aggregate: Aggregate, link: Link) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from generic_provider_server.domain.actions import ChangeLocation, Rest
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.rules import invariants
 from generic_provider_server.domain.subscription import perform as domain
 from generic_provider_server.domain.subscription.perform import MOST_UNSETTLED
 from generic_provider_server.domain.values import SECOND, Address, Instant, State
-from support.hybrid import Hybrid
+from support.hybrid import Hybrid, added
 from support.life import START
 
 HOUR = 3_600
@@ -74,3 +76,22 @@ def _calls_of_a_rejection(unsettled: int) -> int:
     finally:
         sys.setprofile(None)
     return calls
+
+
+@pytest.mark.parametrize("answer", [Hybrid.accept, Hybrid.reject])
+def test_films_that_are_over_are_not_counted_while_an_action_is_unsettled(
+    answer: Callable[[Hybrid, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """*base* keeps these films until the action is settled."""
+    monkeypatch.setattr(invariants, "MOST_USAGES", 2)
+    both = Hybrid.served("NEWS", "OTTX")
+    both.perform(added("OTTY"))
+    films = ["one", "two", "three"]
+    for film in films:
+        both.life.wait(200 * HOUR)
+        both.rent(film)
+        both.serve("P")
+    answer(both, "Q")
+    assert both.reason(both.life.next_action - 1) is None
+    assert both.life.there.performed == ()
+    assert [usage.reference for usage in both.life.desired.usages] == films[2:]

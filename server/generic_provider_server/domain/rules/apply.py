@@ -78,7 +78,7 @@ def apply(
         raise refused_in(subscription, action)
     else:
         after = _applied(subscription, action, catalogues=catalogues, at=at)
-    check(after, catalogues, before=subscription)
+    check(after, catalogues, at=at, before=subscription)
     if after.stopped_by_term and after.state is not State.NOT_EFFECTIVE:
         after = replace(after, stopped_by_term=False)
     providers = linked(subscription, after, action)

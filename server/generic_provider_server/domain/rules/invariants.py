@@ -41,12 +41,16 @@ FORMER_KEPT = 100
 
 
 def check(
-    subscription: Subscription, catalogues: Catalogues, *, before: Subscription | None = None
+    subscription: Subscription,
+    catalogues: Catalogues,
+    *,
+    at: Instant,
+    before: Subscription | None = None,
 ) -> None:
     """Raises Refused if the subscription breaks a rule of its providers. `before`: the subscription
-    before the action.
+    before the action, which was performed at the time `at`.
     """
-    _check_sizes(subscription)
+    _check_sizes(subscription, at=at)
     if subscription.state not in FINAL:
         _check_services(subscription, catalogues, before)
         _check_requirements(subscription, catalogues)
@@ -134,13 +138,19 @@ def _named(action: AnyAction) -> set[str]:
             return set()
 
 
-def _check_sizes(subscription: Subscription) -> None:
-    for name, parts, most in (
-        ("items", subscription.items, MOST_ITEMS),
-        ("services", subscription.services, MOST_SERVICES),
-        ("usages", subscription.usages, MOST_USAGES),
+def _check_sizes(subscription: Subscription, *, at: Instant) -> None:
+    """Refuses too many items, services or usage records.
+
+    Usage records that have ended are not counted: *base* keeps them while actions are unsettled.
+    """
+    usages = len(subscription.usages)
+    if usages > MOST_USAGES:
+        usages = sum([usage.end_time > at for usage in subscription.usages])
+    for name, count, most in (
+        ("items", len(subscription.items), MOST_ITEMS),
+        ("services", len(subscription.services), MOST_SERVICES),
+        ("usages", usages, MOST_USAGES),
     ):
-        count = len(parts)
         if count > most:
             raise InvalidField((name, f"a subscription has at most {most}, and would have {count}"))
 

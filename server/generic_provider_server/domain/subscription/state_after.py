@@ -41,7 +41,7 @@ def after(
     for part in performed.taken_back:
         state = _put_back(before, state, part, catalogues=catalogues)
     if performed.taken_back:
-        check(state, catalogues)
+        check(state, catalogues, at=performed.at)
     return state
 
 

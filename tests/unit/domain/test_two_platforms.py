@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from generic_provider_server.domain.actions import (
     Activate,
     ChangeDistribution,
+    ChangeLocation,
     ChangeSubscriber,
     Deactivate,
     Move,
@@ -22,8 +23,11 @@ from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import (
     SECOND,
     Account,
+    Address,
     Distributor,
     Instant,
+    RequestMethod,
+    RequestSettings,
     RequestState,
     State,
     SyncState,
@@ -89,6 +93,23 @@ def test_the_own_rejection_of_an_action_replaces_the_note_that_it_was_changed() 
     own = both.life.changes[off].performed.error
     assert own is not None
     assert both.life.finals[own.request].pending.action == off
+
+
+def test_an_action_that_is_done_already_says_that_it_means_something_else_now() -> None:
+    both = Hybrid.served("NEWS", "OTTX")
+    both.set_methods("P", RequestSettings(activation_method=RequestMethod.WHOLE_SUBSCRIPTION))
+    both.perform(Deactivate())
+    both.serve()
+    both.perform(Activate())
+    adding = both.perform(added("OTTY"))
+    moving = both.perform(ChangeLocation(Address(city="Tartu")))
+    both.serve("Q")
+    assert both.reject("P") == "ACTIVATE_SUBSCRIBER NEWS"
+    assert both.services["OTTY"] is State.NOT_EFFECTIVE
+    both.serve()
+    assert both.action_state(adding) is ActionState.SETTLED
+    assert both.reason(adding) is Reason.CHANGED_BY_ROLLBACK
+    assert both.reason(moving) is None
 
 
 def test_later_actions_are_judged_without_an_action_of_which_nothing_happened() -> None:

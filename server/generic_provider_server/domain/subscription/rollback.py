@@ -4,7 +4,7 @@ later actions, and corrects the platforms.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import assert_never
 
@@ -26,6 +26,7 @@ from .ledger import Ledger
 from .pending_requests import Pending
 from .replay import replay_until_stable
 from .state_after import after
+from .undone import Undone, undone
 from .unsettled_actions import (
     ActionError,
     HolderPart,
@@ -36,9 +37,10 @@ from .unsettled_actions import (
     StatePart,
     UnsettledAction,
     UsagePart,
+    changed_by,
     error_once,
 )
-from .what_remains import before_action, nothing_happened, wholly_undone
+from .what_remains import Replayed, before_action, nothing_happened, wholly_undone
 
 
 def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError) -> None:
@@ -51,6 +53,8 @@ def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: Action
         _undo(ledger, provider=provider, rejected=rejected)
     cause = replace(error, reason=Reason.DEPENDS_ON_REJECTED)
     replayed = replay_until_stable(ledger, cause=cause)
+    if rejected.action != replayed[-1].action:
+        _note_other_effects(ledger, replayed, cause=cause)
     for linked in ledger.links:
         catalogue = ledger.catalogues[linked]
         if not catalogue.effective:
@@ -66,23 +70,63 @@ def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: Action
         )
 
 
-def _taken_back(ledger: Ledger) -> Iterator[tuple[Subscription | None, Subscription]]:
-    """Yields a pair for each action that this rollback took back as a whole or in part: the states
-    before and after the action, as they were before the rollback.
+def _note_other_effects(
+    ledger: Ledger, replayed: Sequence[Replayed], *, cause: ActionError
+) -> None:
+    """Records `cause` for each action that is still valid, but changes the subscription in another
+    way now. The requests of such an action need not be replaced: they may be answered already.
+    """
+    for (former, then), now in zip(_as_they_were(ledger), replayed, strict=True):
+        if not _is_taken_back(ledger, former) and _has_other_effect(then, now):
+            ledger.change(changed_by(ledger.performed[former.id], cause))
 
-    A comparison of *desired* before and after the rollback does not show every such part, because a
-    later action may want the same part too.
+
+def _has_other_effect(then: Replayed, now: Replayed) -> bool:
+    """Tells whether the action changes other parts of the subscription now than before the
+    rollback, gives these parts other values, or does not link a provider any more.
+    """
+    unlinked = any(then.links(code) and not now.links(code) for code in then.after.linked)
+    return unlinked or _effect(then) != _effect(now)
+
+
+def _effect(replayed: Replayed) -> list[Undone]:
+    """Returns the parts of the subscription that the action changes, with their new values."""
+    before, state = replayed.before, replayed.after
+    # a rollback may have changed the order of the parts, but the order has no meaning
+    return sorted(undone(before, state), key=repr) if before is not None else []
+
+
+def _as_they_were(ledger: Ledger) -> Iterator[tuple[UnsettledAction, Replayed]]:
+    """Yields each unsettled action as it was before the rollback, with the states before and after
+    it.
     """
     state = ledger.before.settled_state
     for former in ledger.before.performed:
         before, state = state, after(state, former, catalogues=ledger.catalogues)
-        now = ledger.performed[former.id]
-        if (now.undone, now.taken_back) != (former.undone, former.taken_back):
-            yield before, state
+        yield former, Replayed(former.id, before, state)
+
+
+def _is_taken_back(ledger: Ledger, former: UnsettledAction) -> bool:
+    """Tells whether this rollback took the action back as a whole or in part."""
+    now = ledger.performed[former.id]
+    return (now.undone, now.taken_back) != (former.undone, former.taken_back)
+
+
+def _taken_back(ledger: Ledger) -> Iterator[Replayed]:
+    """Yields each action that this rollback took back as a whole or in part, with the states before
+    and after it, as they were before the rollback.
+
+    A comparison of *desired* before and after the rollback does not show every such part, because a
+    later action may want the same part too.
+    """
+    for former, then in _as_they_were(ledger):
+        if _is_taken_back(ledger, former):
+            yield then
 
 
 def _names_of_changes(ledger: Ledger, catalogue: Catalogue) -> frozenset[Name]:
-    changes = [(ledger.before.desired, ledger.desired), *_taken_back(ledger)]
+    taken_back = [(then.before, then.after) for then in _taken_back(ledger)]
+    changes = [(ledger.before.desired, ledger.desired), *taken_back]
     images = [(ledger.image(a, catalogue), ledger.image(b, catalogue)) for a, b in changes]
     plans = [plan(old, new, catalogue=catalogue) for old, new in images]
     return frozenset().union(*[names_of(request) for requests in plans for request in requests])
@@ -127,7 +171,7 @@ def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
             state = after(before, attempt, catalogues=ledger.catalogues)
         except Refused:  # without this part, the action breaks a rule
             break
-        if attempt.undone or _is_taken_back(ledger, catalogue, rejected.request, before, state):
+        if attempt.undone or _effect_is_undone(ledger, catalogue, rejected.request, before, state):
             ledger.change(attempt)
             return
     ledger.change(wholly_undone(performed))
@@ -181,7 +225,7 @@ def _part(provider: str, request: Request) -> Part:
             raise ValueError(f"a {request.type.name} that names nothing")
 
 
-def _is_taken_back(
+def _effect_is_undone(
     ledger: Ledger,
     catalogue: Catalogue,
     request: Request,

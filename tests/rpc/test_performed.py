@@ -48,6 +48,19 @@ async def test_providers_that_were_not_effective_are_named(caller: Caller) -> No
     assert list(done.action.requests) == [done.requests[1].number]
 
 
+@pytest.mark.parametrize("holds_everything", [True, False])
+async def test_a_provider_that_serves_the_customer_already_is_not_left_out(
+    caller: Caller, *, holds_everything: bool
+) -> None:
+    await effective(caller, state=pb.PROVIDER_STATE_NOT_EFFECTIVE)
+    action: Any = become(services=[on("MAIN", "S1")])
+    action.become_subscriber.existing.add(
+        provider="P", account_number="7", holds_everything=holds_everything
+    )
+    done = await caller.call("PerformAction", action)
+    assert not done.providers_left_out
+
+
 async def test_a_service_names_the_goods_that_its_viewing_point_lacks(caller: Caller) -> None:
     done = await caller.call(
         "PerformAction", become(services=[on("MAIN", "S1")], items=[card("MAIN", "1")])

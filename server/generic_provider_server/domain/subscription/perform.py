@@ -132,7 +132,12 @@ def perform(
     transition = ledger.transition()
     if not performed.ineffective:
         return transition
-    left_out = [code for code in performed.ineffective if _concerns(ledger, code, before, state)]
+    served = served_before(performed)  # these providers get no requests anyway
+    left_out = [
+        code
+        for code in performed.ineffective
+        if code not in served and _concerns(ledger, code, before, state)
+    ]
     return replace(transition, left_out=tuple(left_out))
 
 

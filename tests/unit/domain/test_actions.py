@@ -291,6 +291,12 @@ def test_what_left_is_kept_as_history_but_for_drafts() -> None:
     assert not draft.desired.former
 
 
+def test_a_service_that_is_named_twice_is_removed_once() -> None:
+    life = life_in(EFFECTIVE)
+    life.perform(RemoveServices((NEWS, NEWS)))
+    assert [service.service for service in life.desired.former] == ["NEWS"]
+
+
 def test_what_a_replacement_does_not_name_goes() -> None:
     life = life_in(RESTING)
     life.perform(REPLACEMENT)

@@ -178,15 +178,17 @@ def _each(
 
 
 def _positions(subscription: Subscription, selections: Iterable[Selection]) -> list[int]:
-    """Returns the positions of the selected services in `subscription.services`."""
+    """Returns the positions of the selected services in `subscription.services`. A service that is
+    selected twice has one position.
+    """
     there = {(s.provider, s.distributor, s.service): n for n, s in enumerate(subscription.services)}
-    found = []
+    found: dict[int, None] = {}
     for selection in selections:
         n = there.get(selection.place)
         if n is None:
             raise service_not_found(subscription, selection.place)
-        found.append(n)
-    return found
+        found[n] = None
+    return list(found)
 
 
 def _find(subscription: Subscription, place: tuple[str, str, str]) -> SubscribedService:

@@ -6,10 +6,17 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from generic_provider_server.domain.actions import AddItems, RemoveItems, SwapItem, Terminate
+from generic_provider_server.domain.actions import (
+    AddItems,
+    Deactivate,
+    RemoveItems,
+    SwapItem,
+    Terminate,
+)
 from generic_provider_server.domain.subscription.names_used import goods_named, uses_of
-from generic_provider_server.domain.values import Goods
+from generic_provider_server.domain.values import Goods, GoodsMapping
 from support.catalogues import aluxsat
+from support.hybrid import PHONE, Hybrid, fitted, over_the_top, satellite
 from support.life import Life
 from support.subscribers import goods, on, served, viewer
 
@@ -110,3 +117,21 @@ def test_what_a_subscription_uses_of_its_provider_is_used_until_the_platform_let
     assert uses_of(life.there) >= {("ALUXSAT", "s:SPORT"), ("ALUXSAT", "g:DECODER")}
     life.serve("ALUXSAT")
     assert not uses_of(life.there)
+
+
+def test_a_swap_at_a_provider_that_is_not_linked_uses_its_goods_type_until_it_is_settled() -> None:
+    """Without the goods type, the swap could not be applied to *base*."""
+    types = GoodsMapping("STB", "DEVICE"), GoodsMapping("SMARTCARD", "CARD")
+    both = Hybrid(Life([satellite(), replace(over_the_top(), goods=types)]))
+    both.become("NEWS")
+    both.serve()
+    both.perform(Deactivate())
+    both.perform(fitted(PHONE, at="Q"))
+    both.perform(
+        SwapItem(old_serial_number="PHONE", new_serial_number="K1", new_goods_type="SMARTCARD")
+    )
+    both.perform(RemoveItems(("K1",)))
+    assert both.life.there.link("Q") is None
+    assert ("Q", "g:SMARTCARD") in uses_of(both.life.there)
+    both.serve()
+    assert ("Q", "g:SMARTCARD") not in uses_of(both.life.there)

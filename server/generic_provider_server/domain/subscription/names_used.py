@@ -136,12 +136,13 @@ def uses_of(aggregate: Aggregate) -> frozenset[Use]:
             add_state(parts, state)
     for performed in aggregate.performed:
         parts.update(parts_of_action(performed.action))
-        if isinstance(performed.action, SwapItem):
-            parts.update(_swapped_in(performed.action, aggregate))
     for link in aggregate.links:
         add_image(parts, link.provider, link.confirmed)
         for pending in link.queue:
             add_request(parts, link.provider, pending.request)
+    for performed in aggregate.performed:
+        if isinstance(performed.action, SwapItem):
+            parts.update(_swapped_in(performed.action, aggregate, parts))
     return uses_of_parts(frozenset(parts))
 
 
@@ -236,7 +237,14 @@ def _of_move(move: Move) -> ProviderPart:
     return "g", move.provider, move.to_distributor, move.goods.goods_type
 
 
-def _swapped_in(action: SwapItem, aggregate: Aggregate) -> list[ProviderPart]:
-    linked = [link.provider for link in aggregate.links]
-    providers = [action.provider] if action.provider else linked
+def _swapped_in(
+    action: SwapItem, aggregate: Aggregate, parts: set[ProviderPart]
+) -> list[ProviderPart]:
+    """Returns the new goods type at each provider that may have the item. `parts`: the parts that
+    the rest of the aggregate names. They also name each provider that has items, but is not linked.
+    """
+    providers = {action.provider}
+    if not action.provider:
+        providers = {link.provider for link in aggregate.links}
+        providers.update([provider for kind, provider, _, _ in parts if kind == "g"])
     return [("g", provider, "", action.new_goods_type) for provider in providers]

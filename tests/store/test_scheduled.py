@@ -22,26 +22,47 @@ from generic_provider_server.domain.actions import (
     ChangeTerms,
     Deactivate,
     EndResting,
+    Existing,
     RemoveItems,
+    Replace,
     Rest,
     Selection,
     SwapItem,
     Terminate,
 )
-from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.refusals import InvalidField, Reason, Refused
 from generic_provider_server.domain.subscription.events import EventKind
 from generic_provider_server.domain.subscription.perform import MOST_UNSETTLED
 from generic_provider_server.domain.subscription.records import ActionOrigin, ActionState, Who
-from generic_provider_server.domain.values import SECOND, Address, Instant, RequestType, State
+from generic_provider_server.domain.values import (
+    SECOND,
+    Account,
+    Address,
+    Instant,
+    RequestType,
+    State,
+)
 from generic_provider_server.store.read.duties import MOST_DUE
 from generic_provider_server.store.read.filters import ActionFilter
-from support.bench import Bench
+from support.bench import START, Bench
 from support.examples import ADD_NEWS, ADD_SPORT, NEWS, SATELLITE, SPORT, card, viewer
 from support.told import Told
 
 TALLINN = ZoneInfo("Europe/Tallinn")
 BASIC = Selection(provider="SAT", distributor="MAIN", service="BASIC")
 SCHEDULED = ActionFilter(states=(ActionState.SCHEDULED,))
+LATER = Instant(START + 86_400 * SECOND)
+RESTING = Replace(
+    state=State.IN_RESTING, until=LATER, type="DTH", holder=Account(), address=Address()
+)
+FILM = AddUsage(
+    provider="SAT",
+    service="FILM",
+    quantity=1,
+    start_time=Instant(START),
+    end_time=LATER,
+    reference="film",
+)
 
 
 def city(name: str) -> ChangeLocation:
@@ -289,6 +310,30 @@ async def test_what_no_provider_has_is_refused_at_once(
     with pytest.raises(Refused) as refused:
         await bench.schedule(action, "S1", 60)
     assert refused.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("action", "field"),
+    [
+        (replace(RESTING, until=None), "replace.until"),
+        (replace(RESTING, state=State.EFFECTIVE), "replace.until"),
+        (replace(RESTING, state=State.CANCELLED), "replace.state"),
+        (replace(FILM, end_time=FILM.start_time), "add_usage.end_time"),
+        (
+            replace(
+                viewer("S2"), draft=True, existing=(Existing(provider="SAT", account_number="7"),)
+            ),
+            "become_subscriber.existing",
+        ),
+    ],
+)
+async def test_what_contradicts_itself_is_refused_at_once(
+    bench: Bench, action: AnyAction, field: str
+) -> None:
+    await bench.become(viewer("S1"))
+    with pytest.raises(InvalidField) as refused:
+        await bench.schedule(action, "S1", 60)
+    assert [name for name, _ in refused.value.violations] == [field]
 
 
 async def test_a_scheduled_action_reserves_nothing(bench: Bench) -> None:

@@ -102,9 +102,10 @@ class SubscriptionServiceServicer(object):
         within a second after `schedule_time`, or later if thousands of actions are due at the same
         time. The scheduled actions and the automatic ends of a subscription are performed in the order
         of their due times. Until a scheduled action is due, it reserves nothing, for example no item.
-        When the action is scheduled, the call checks only that the providers, distributors, services
-        and goods types exist. If the action is not allowed when it is due, it becomes REJECTED, and
-        its error says why. `validate_only` always returns what the action would do now.
+        When the action is scheduled, the call checks only that its fields do not contradict each other,
+        and that the providers, distributors, services and goods types exist. If the action is not
+        allowed when it is due, it becomes REJECTED, and its error says why. `validate_only` always
+        returns what the action would do now.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
         SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS,

@@ -6,10 +6,11 @@ from msgspec.structs import replace
 
 from ..actions import BecomeSubscriber, Replace
 from ..catalogue import Catalogues, catalogue_of
-from ..refusals import InvalidField, Reason, Refused
-from ..values import FINAL, ON, TIMED, Instant, State, Subscription
+from ..refusals import Reason, Refused
+from ..values import ON, Instant, State, Subscription
 from .apply_services import selected
 from .invariants import in_future, latest
+from .shape import check_shape
 
 
 def become_subscriber(
@@ -25,8 +26,7 @@ def become_subscriber(
             f"subscription {action.number} exists already",
             subscription=action.number,
         )
-    if action.draft and action.existing:
-        raise InvalidField(("existing", "a draft is on no platform yet"))
+    check_shape(action)
     for code in (action.provider, *(existing.provider for existing in action.existing)):
         if code:
             catalogue_of(catalogues, code)
@@ -80,11 +80,7 @@ def finish(subscription: Subscription, target: State) -> Subscription:
 def replaced(
     subscription: Subscription, action: Replace, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
-    if action.state is State.DRAFT or action.state in FINAL:
-        raise InvalidField(("state", f"Replace cannot set the state {action.state.name}"))
-    if (action.until is None) == (action.state in TIMED):
-        wrong = "is required" if action.until is None else "is not allowed"
-        raise InvalidField(("until", f"{wrong} with state {action.state.name}"))
+    check_shape(action)
     in_future(action.until, at=at, field="until")
     services = selected(action.services, action.state, catalogues=catalogues, at=at)
     kept = {service.place for service in services}

@@ -6,6 +6,7 @@ from ..actions import AnyAction
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import Refused
 from ..rules.resolve import resolve
+from ..rules.shape import check_shape
 from ..values import Subscription
 from .names_used import ProviderPart, parts_named
 from .perform import with_action
@@ -16,10 +17,12 @@ def scheduled(
 ) -> AnyAction:
     """Returns the action, in which `resolve` has filled in the providers that the caller left out.
 
-    Raises Refused if the action names a part that its provider does not have. The state of the
-    subscription is checked only when the action is due.
+    Raises Refused if the fields of the action contradict each other, or if the action names a part
+    that its provider does not have. The state of the subscription is checked only when the action
+    is due.
     """
     try:
+        check_shape(action)
         resolved = resolve(action, subscription)
     except Refused as refused:
         raise with_action(action, refused) from None

@@ -14,6 +14,7 @@ from generic_provider_server.domain.values import (
     Address,
     Goods,
     Instant,
+    Parameters,
     RequestType,
     Usage,
 )
@@ -148,8 +149,8 @@ def _check_goods(there: Subscriber, request: Request) -> None:
 
 def _differences(there: Subscriber | None, wanted: PlatformImage, now: Instant) -> Iterator[str]:
     items, services = subscriber(wanted).items, subscriber(wanted).services
-    usages = {key for key, u in subscriber(wanted).usages.items() if u.end_time > now}
-    needed = wanted.known is Known.YES and not (wanted.closed and not items | usages)
+    usages = _films(subscriber(wanted), now)
+    needed = wanted.known is Known.YES and not (wanted.closed and not (items or usages))
     if there is None:
         if needed or services:
             yield "the platform does not know the subscriber"
@@ -158,13 +159,18 @@ def _differences(there: Subscriber | None, wanted: PlatformImage, now: Instant) 
         yield f"items {sorted(there.items)} instead of {sorted(items)}"
     if there.services != services:
         yield f"services {there.services} instead of {services}"
-    posted = {key for key, usage in there.usages.items() if usage.end_time > now}
+    posted = _films(there, now)
     if posted != usages:
-        yield f"usages {sorted(posted)} instead of {sorted(usages)}"
+        yield f"usages {posted} instead of {usages}"
     if wanted.known is Known.YES and there.holder != wanted.holder:
         yield f"holder {there.holder} instead of {wanted.holder}"
     if wanted.known is Known.YES and there.address != wanted.address:
         yield f"address {there.address} instead of {wanted.address}"
+
+
+def _films(there: Subscriber, now: Instant) -> dict[Posted, Parameters]:
+    """Returns the parameters of the usage records that are not over."""
+    return {key: usage.parameters for key, usage in there.usages.items() if usage.end_time > now}
 
 
 def subscriber(held: PlatformImage) -> Subscriber:

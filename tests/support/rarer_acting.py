@@ -107,6 +107,7 @@ class RarerCrm(WiderCrm):
             start_time=start,
             end_time=self._until(start),
             reference=f"film {self.chance.randrange(2)}",
+            parameters={"film": self.chance.choice("AB")},
         )
 
     def _swap_with_term(self, state: Subscription, now: Instant) -> AnyAction:

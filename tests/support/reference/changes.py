@@ -308,6 +308,7 @@ def _add_usage(sub: Sub, action: do.AddUsage, providers: Providers, now: int) ->
         start_time=action.start_time,
         end_time=action.end_time,
         create_time=action.start_time,
+        parameters=action.parameters,
     )
 
 

@@ -96,7 +96,9 @@ def image(sub: Sub, provider: Provider, now: int) -> Held:
 
 
 def record(usage: Usage) -> tuple[object, ...]:
-    return usage.end_time, usage.start_time, usage.quantity, usage.service, usage.distributor
+    parameters = sorted(usage.parameters.items())
+    times = usage.end_time, usage.start_time
+    return *times, usage.quantity, usage.service, usage.distributor, *parameters
 
 
 def goods_of(sub: Sub, provider: Provider, distributor: str) -> tuple[Key, ...] | None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import (
     AddServices,
+    AddUsage,
     CancelUsage,
     ChangeLocation,
     RemoveItems,
@@ -17,7 +18,15 @@ from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.due import due_time
 from generic_provider_server.domain.subscription.names_used import goods_named
 from generic_provider_server.domain.subscription.records import ActionState
-from generic_provider_server.domain.values import Address, Distributor, Goods, State, SyncState
+from generic_provider_server.domain.values import (
+    SECOND,
+    Address,
+    Distributor,
+    Goods,
+    Instant,
+    State,
+    SyncState,
+)
 from support.hybrid import (
     BOX,
     CARD,
@@ -209,3 +218,29 @@ def test_a_film_that_ends_on_a_lease_makes_no_difference_after_a_failed_attempt(
     one = _film_ends_on_a_lease()
     one.life.lose("P", counted=True)
     assert one.life.link("P").sync_state is SyncState.PENDING
+
+
+def test_a_film_is_replaced_by_another_with_the_same_reference_while_the_platform_is_closed() -> (
+    None
+):
+    one = Hybrid.served("NEWS")
+    rent = AddUsage(
+        provider="P",
+        service="RENT",
+        quantity=1,
+        start_time=one.life.now,
+        end_time=Instant(one.life.now + 3_600 * SECOND),
+        reference="order 7",
+        parameters={"film": "A"},
+    )
+    one.perform(rent)
+    one.serve()
+    one.life.switch("P", effective=False)
+    one.perform(CancelUsage("order 7"))
+    one.perform(replace(rent, parameters={"film": "B"}))
+    assert one.life.link("P").sync_state is SyncState.OUT_OF_SYNC
+    one.life.switch("P", effective=True)
+    one.life.reset("P")
+    assert one.pending("P") == ["RESET CANCEL_UDR order 7 C1 B1", "RESET ADD_UDR order 7 C1 B1"]
+    one.serve()
+    assert one.life.in_sync("P")

@@ -96,12 +96,14 @@ class PostedUsage(Value, frozen=True, kw_only=True):
         return self.usage.reference, self.goods
 
     @property
-    def content(self) -> tuple[str, str, int, Instant, Instant]:
+    def content(self) -> tuple[str, str, int, Instant, Instant, Parameters]:
         """The contents of the record. Two records with the same reference are different if their
-        contents differ: a new record may get the reference of a cancelled record.
+        contents differ: a new record may get the reference of a cancelled record. The parameters
+        may say which film the record is for.
         """
         usage = self.usage
-        return usage.distributor, usage.service, usage.quantity, usage.start_time, usage.end_time
+        times = usage.start_time, usage.end_time
+        return usage.distributor, usage.service, usage.quantity, *times, usage.parameters
 
 
 class PlatformImage(Value, frozen=True, kw_only=True):

@@ -291,6 +291,35 @@ def test_what_left_is_kept_as_history_but_for_drafts() -> None:
     assert not draft.desired.former
 
 
+@pytest.mark.parametrize(
+    "action",
+    [
+        ChangeTerms((replace(NEWS, provider=""), replace(NEWS, term_end=LATER))),
+        ChangeDistribution(
+            (
+                Move(
+                    provider="",
+                    from_distributor="MAIN",
+                    to_distributor="MAIN",
+                    service="NEWS",
+                ),
+                Move(
+                    provider="ALUXSAT",
+                    from_distributor="MAIN",
+                    to_distributor="TWIN1",
+                    service="NEWS",
+                ),
+            )
+        ),
+    ],
+)
+def test_a_service_that_is_named_twice_is_changed_in_one_way_only(action: AnyAction) -> None:
+    """One of the two names may leave out the provider."""
+    life = life_in(EFFECTIVE)
+    with pytest.raises(InvalidField, match="twice"):
+        life.perform(action)
+
+
 def test_a_service_that_is_named_twice_is_removed_once() -> None:
     life = life_in(EFFECTIVE)
     life.perform(RemoveServices((NEWS, NEWS)))

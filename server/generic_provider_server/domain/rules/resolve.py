@@ -4,6 +4,7 @@ provider out if only one provider is possible.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -50,7 +51,11 @@ def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
         return tuple([_named(part, default, f"{field}[{n}].") for n, part in enumerate(parts)])
 
     match action:
-        case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
+        case ChangeTerms():
+            services = resolved(action.services, "services")
+            _check_once([each.place for each in services], "services", "a service")
+            return replace(action, services=services)
+        case AddServices() | StartServices() | StopServices() | RemoveServices():
             return replace(action, services=resolved(action.services, "services"))
         case BecomeSubscriber() | Replace():
             items, services = resolved(action.items, "items"), resolved(action.services, "services")
@@ -59,8 +64,10 @@ def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
             return replace(action, items=resolved(action.items, "items"))
         case ChangeDistribution():
             items = subscription.items if subscription else ()
-            moves = resolved(action.moves, "moves")
-            return replace(action, moves=tuple([_with_goods(move, items) for move in moves]))
+            moves = [_with_goods(move, items) for move in resolved(action.moves, "moves")]
+            moved = [(m.provider, m.from_distributor, m.service, m.goods) for m in moves]
+            _check_once(moved, "moves", "a service or an item")
+            return replace(action, moves=tuple(moves))
         case SwapService():
             return _named(action, _default(action, subscription), "")
         case AddUsage():
@@ -74,6 +81,14 @@ def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
         case _:
             change: StateAction = action
             return change
+
+
+def _check_once(named: Sequence[tuple[object, ...]], field: str, what: str) -> None:
+    """Refuses an action that changes a part in two ways, because it names the part once with and
+    once without the provider.
+    """
+    if len(set(named)) < len(named):
+        raise InvalidField((field, f"contains {what} twice"))
 
 
 def _default(action: AnyAction, subscription: Subscription | None) -> str:

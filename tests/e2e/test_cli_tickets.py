@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -507,6 +508,59 @@ def test_what_was_refused_and_ordered_in_another_way_is_not_advised_again(
 
     assert _next(server, number).startswith("nothing: the platform holds what the CRM wants")
     assert "not repeated" not in _explained(server, number)
+
+
+def _advised(text: str) -> list[str]:
+    """Returns the words of the first command line that is advised as the next step."""
+    commands = re.findall(r"  next  .*?generic-provider ([^;\n]+)", text)
+    return shlex.split(commands[0])
+
+
+def test_the_service_accepts_what_is_advised_when_the_subscription_is_off_by_now(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    crm.perform(_film(datetime.now(UTC)), subscription=number)
+    _refuse(crm, provider)
+    crm.perform(actions.Deactivate(), subscription=number)
+    accept_all(crm, provider)
+
+    off = _explained(server, number)
+    assert re.search(r"  refused     A\S+ \S+ \S+ ADD_USAGE by mari: REJECTED, not repeated", off)
+    assert _advised(off) == ["action", "activate", number]
+    assert run(*_advised(off), server=server).exit_code == 0
+    accept_all(crm, provider)
+    usage = _advised(_explained(server, number))
+    assert usage[:3] == ["action", "add-usage", number]
+    assert run(*usage, server=server).exit_code == 0
+
+
+def test_a_refused_swap_is_not_advised_again_when_the_old_service_has_gone(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    swap = actions.SwapService(distributor="MAIN", old_service="SPORT", new_service="FILM")
+    crm.perform(swap, subscription=number)
+    _refuse(crm, provider)
+    assert _advised(_explained(server, number))[:2] == ["action", "swap-service"]
+    remove = actions.RemoveServices(services=[("MAIN", "SPORT")])
+    crm.perform(remove, subscription=number)
+    accept_all(crm, provider)
+    assert "SWAP_SERVICE again" not in _explained(server, number)
+
+
+def test_an_order_that_two_platforms_refused_is_advised_at_both(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    other = Provider(code=f"Q{uuid4()}"[:9])
+    other.distributors.add(code="MAIN")
+    other.services.add(code="MOVIES", provider_service_id="1")
+    crm.create_provider(other)
+    crm.set_provider_state(other.code, state="EFFECTIVE")
+    add = actions.AddServices(services=[(provider, "MAIN", "FILM"), (other.code, "MAIN", "MOVIES")])
+    action = crm.perform(add, subscription=number).action.id
+    for code in (provider, other.code):
+        _refuse(crm, code)
+    told = "  next        mend the cause of the refusal, then perform ADD_SERVICES again"
+    assert _explained(server, number).count(f"{told} ({action})") == 2
 
 
 def test_a_request_that_waits_for_a_newer_one_is_not_taken_for_the_first(

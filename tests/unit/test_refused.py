@@ -9,6 +9,7 @@ from google.protobuf.descriptor import Descriptor
 from generic_provider import (
     ActionKind,
     ActionState,
+    InstalledItem,
     PerformActionRequest,
     Subscription,
     SubscriptionAction,
@@ -86,7 +87,8 @@ def test_only_a_later_action_on_the_same_target_hides_a_refused_action(
     first = performed(refused, rejected_by="P")
     first.create_time.GetCurrentTime()
     newest = [performed(later), first]
-    assert refused_by("P", newest, present=Subscription()) == [first] * shown
+    present = Subscription(items=[InstalledItem(distributor="A", serial_number="1")])
+    assert refused_by("P", newest, present=present) == [first] * shown
 
 
 @pytest.mark.parametrize("action", MESSAGES)
@@ -166,3 +168,49 @@ def test_a_refused_action_is_shown_only_while_a_part_is_as_the_rollback_left_it(
 def test_a_refused_action_whose_end_has_passed_is_not_shown(asked: str, shown: int) -> None:
     refused = performed(asked, rejected_by="P")
     assert refused_by("P", [refused], present=Subscription()) == [refused] * shown
+
+
+MAIN_SPORT = 'provider:"P",distributor:"MAIN",service:"SPORT"'
+SWAP = 'swap_service:{distributor:"MAIN",old_service:"SPORT",new_service:"NEWS"}'
+SWAP_CARD = 'swap_item:{old_serial_number:"1",new_item:{serial_number:"2"}}'
+MOVE = 'change_distribution:{moves:{service:"SPORT",from_distributor:"MAIN",to_distributor:"APP"}}'
+OVER = f"services:{{{SPORT_OFF},term_end:{{seconds:1}}}}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "present", "shown"),
+    [
+        (SWAP, f"services:{{{SPORT_ON}}}", 1),
+        (SWAP, f"services:{{{SPORT_OFF}}}", 1),
+        (SWAP, "", 0),
+        (SWAP, f"services:{{{MAIN_SPORT},state:SERVICE_STATE_REMOVED}}", 0),
+        (SWAP, f"services:{{{SPORT_ON.replace('MAIN', 'APP')}}}", 0),
+        (MOVE, f"services:{{{SPORT_ON}}}", 1),
+        (MOVE, f"services:{{{SPORT_ON.replace('MAIN', 'APP')}}}", 0),
+        (SWAP_CARD, f"items:{{{CARD_1}}}", 1),
+        (SWAP_CARD, f"items:{{{CARD_2}}}", 0),
+        ('remove_items:{serial_numbers:["1","3"]}', f"items:{{{CARD_1}}}", 1),
+        ('remove_items:{serial_numbers:["1","3"]}', "", 0),
+        (f"change_terms:{{services:{{{MAIN_SPORT}}}}}", f"services:{{{SPORT_OFF}}}", 1),
+        (f"change_terms:{{services:{{{MAIN_SPORT}}}}}", "", 0),
+        (f"start_services:{{services:{{{MAIN_SPORT}}}}}", f"services:{{{SPORT_OFF}}}", 1),
+        (f"start_services:{{services:{{{MAIN_SPORT}}}}}", f"services:{{{SPORT_ON}}}", 0),
+        (f"start_services:{{services:{{{MAIN_SPORT}}}}}", OVER, 0),
+        (f"stop_services:{{services:{{{MAIN_SPORT}}}}}", f"services:{{{SPORT_ON}}}", 1),
+        (f"stop_services:{{services:{{{MAIN_SPORT}}}}}", f"services:{{{SPORT_OFF}}}", 0),
+        (f"add_services:{{services:{{{MAIN_SPORT}}}}}", "", 1),
+    ],
+)
+def test_a_refused_action_is_hidden_if_the_subscription_has_none_of_the_parts_it_would_change(
+    asked: str, present: str, shown: int
+) -> None:
+    refused, now = performed(asked, rejected_by="P"), Subscription()
+    text_format.Parse(present, now)
+    assert refused_by("P", [refused], present=now) == [refused] * shown
+
+
+def test_an_action_that_two_platforms_rejected_is_shown_at_both() -> None:
+    refused = performed(f"add_services:{{{SPORT}}}}}", rejected_by="P")
+    refused.id = "A1"
+    assert refused_by("Q", [refused], present=Subscription(), rejected={"A1"}) == [refused]
+    assert refused_by("Q", [refused], present=Subscription()) == []

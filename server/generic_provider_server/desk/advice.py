@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from generic_provider import (
     ActionKind,
+    ErrorReason,
     Provider,
     ProviderState,
     ProvisioningRequest,
@@ -19,17 +20,12 @@ from .causes import cause
 from .command_lines import advised
 from .facts import Platform
 from .output import moment, time_until
-from .services_off import ON, how_to_switch_on
+from .refused import names_past_end
+from .repeatable import is_allowed, parts_there
+from .services_off import how_to_switch_on
 from .wording import trouble
 
 MANY_ATTEMPTS = 3
-ONLY_IF_OFF = (
-    ActionKind.ACTIVATE,
-    ActionKind.END_RESTING,
-    ActionKind.SHORT_TERM_ACTIVATE,
-    ActionKind.END_SHORT_TERM_DEACTIVATION,
-)
-"""The actions that the service refuses if the subscription is on."""
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
 Again = Callable[[SubscriptionAction], Sequence[str]]
@@ -100,8 +96,9 @@ def _asked(platform: Platform, again: Again) -> str:
         }
         add = "action", "add-items", platform.subscription.number, *sorted(items)
         return advised("install what is missing, with its serial number", *add)
-    for refused in platform.not_repeated:
-        return f"mend the cause of the refusal{_again(platform, refused, again)}"
+    if platform.not_repeated:
+        then = _again(platform, _first_to_repeat(platform), again)
+        return f"mend the cause of the refusal{then}"
     for usage in platform.coming:
         what = f"{usage.service} {usage.reference} begins at {moment(usage, 'start_time')}"
         return f"nothing: {what}, in {time_until(usage, 'start_time')}"
@@ -116,8 +113,8 @@ def _out_of_sync(platform: Platform, again: Again) -> str:
     if not platform.refused:
         lost = _reset(platform, "if the platform has lost the account", "--recreate")
         return f"{said}; {lost}"
-    name = ActionKind.name_of(platform.refused.kind)
-    then = _again(platform, platform.refused, again)
+    refused = _first_to_repeat(platform)
+    name, then = ActionKind.name_of(refused.kind), _again(platform, refused, again)
     return f"{said}; the reset does not repeat {name}, which was taken back{then}"
 
 
@@ -137,18 +134,30 @@ def _give_back(platform: Platform) -> str:
     return "".join(texts)
 
 
+def _first_to_repeat(platform: Platform) -> SubscriptionAction:
+    """Returns the newest refused action that the platform itself has rejected. An action that
+    depended on a rejected action is usually not valid before that action is repeated, so such an
+    action is returned only if there is no other.
+    """
+    depends = ErrorReason.DEPENDS_ON_REJECTED
+    return min(platform.not_repeated, key=lambda each: each.error.reason == depends)
+
+
 def _again(platform: Platform, refused: SubscriptionAction, again: Again) -> str:
     """Returns the advice to perform a refused action again, as the end of a sentence. If the
-    service would refuse the action, because it is a second BECOME_SUBSCRIBER or because the
-    subscription is on already, the advice is to switch on what is still off.
+    service would refuse the action, because it is a second BECOME_SUBSCRIBER or because the state
+    of the subscription does not allow it, the advice is to switch on what is off.
+
+    The advice contains no command line if the service would refuse exactly this action, because
+    the subscription no longer has one of its parts, or because one of its ends has passed.
     """
     present = platform.subscription
-    on_already = refused.kind in ONLY_IF_OFF and present.state in ON
-    if refused.kind == ActionKind.BECOME_SUBSCRIBER or on_already:
+    if not is_allowed(refused, present):
         switch_on = how_to_switch_on(present, provider=platform.link.provider)
         return f"; {switch_on or f'then order the refused part of {refused.id} by another action'}"
     what = f", then perform {ActionKind.name_of(refused.kind)} again ({refused.id})"
-    words = again(refused)
+    exactly = all(parts_there(refused, present)) and not names_past_end(refused.performed)
+    words = again(refused) if exactly else ()
     return advised(what, *words) if words else what
 
 

@@ -111,10 +111,11 @@ def facts_of(client: Client, subscription: Subscription) -> Facts:
     actions = client.list_actions(subscription=number, page_size=MOST_ACTIONS + len(scheduled))
     performed = (each for each in actions if each.state != ActionState.SCHEDULED)
     newest = [*islice(performed, MOST_ACTIONS)]
-    platforms = [
-        _platform(client, subscription, link, newest) for link in subscription.provider_links
-    ]
     requests = _newest_requests(client, number)
+    platforms = [
+        _platform(client, subscription, link, newest, requests or ())
+        for link in subscription.provider_links
+    ]
     if requests is None:
         # The same roles may read requests, providers and archives. Further calls would only leave
         # further refusals in the audit trail.
@@ -137,9 +138,15 @@ def _platform(
     subscription: Subscription,
     link: ProviderLink,
     newest: Sequence[SubscriptionAction],
+    requests: Sequence[ProvisioningRequest],
 ) -> Platform:
     code = link.provider
-    refused = refused_by(code, newest, present=subscription)
+    rejected = {
+        each.action
+        for each in requests
+        if each.provider == code and each.state == RequestState.REJECTED
+    }
+    refused = refused_by(code, newest, present=subscription, rejected=rejected)
     return Platform(
         subscription=subscription,
         link=link,

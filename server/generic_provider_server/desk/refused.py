@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,12 +12,13 @@ from generic_provider import (
     ActionKind,
     ActionState,
     PerformActionRequest,
-    ServiceState,
     SubscribedService,
     Subscription,
     SubscriptionAction,
     Undone,
 )
+
+from .repeatable import FORMER, parts_there
 
 RECENT = timedelta(days=14)
 REFUSED = (ActionState.REJECTED, ActionState.PARTLY_REJECTED)
@@ -35,7 +36,6 @@ SWITCHING = (
 )
 ENDS = ("until", "end_time", "term_end")
 """The fields with the end of an action's effect."""
-FORMER = (ServiceState.SWAPPED, ServiceState.REMOVED)
 SAME_TARGET = ("old_serial_number", "old_service", "distributor", "reference", "usage")
 """Two actions of the same kind that have no list of parts have the same target if these fields are
 equal.
@@ -51,25 +51,32 @@ message types of the parts.
 
 
 def refused_by(
-    provider: str, newest: Sequence[SubscriptionAction], *, present: Subscription
+    provider: str,
+    newest: Sequence[SubscriptionAction],
+    *,
+    present: Subscription,
+    rejected: Collection[str] = (),
 ) -> list[SubscriptionAction]:
     """Returns the actions that the provider rejected, wholly or in part, and that no later action
-    repeats. An action is left out if its effect would be over by now, or if all parts that were
-    taken back have changed since. Actions older than RECENT are left out, except the newest action.
+    repeats. An action is left out if its effect would be over by now, if all parts that were taken
+    back have changed since, or if the subscription has none of the services and items that the
+    action would change. Actions older than RECENT are left out, except the newest action.
 
     `newest`: the newest actions of the subscription, beginning with the newest. `present`: the
-    subscription as it is now.
+    subscription as it is now. `rejected`: the ids of the actions of which the provider has rejected
+    a request. The error of an action names only the provider that was the first to reject one.
     """
     since = datetime.now(UTC) - RECENT
     return [
         each
         for n, each in enumerate(newest)
         if each.state in REFUSED
-        and each.error.provider == provider
+        and (each.error.provider == provider or each.id in rejected)
         and (not n or each.create_time.ToDatetime(UTC) > since)
         and not any(_repeats(later, each) for later in newest[:n])
         and not _is_over(each.performed)
         and _is_missing(each, present)
+        and (any(there := parts_there(each, present)) or not there)
     ]
 
 
@@ -79,9 +86,19 @@ def _is_over(asked: PerformActionRequest) -> bool:
     if not chosen:
         return False
     action: Any = getattr(asked, chosen)
-    ends = [_end(part) for part in _parts(action) or [action]]
-    now = datetime.now(UTC)
-    return all(end and end <= now for end in ends)
+    return all(map(_has_passed, _parts(action) or [action]))
+
+
+def names_past_end(asked: PerformActionRequest) -> bool:
+    """Tells whether an end that the action names has passed, so that the service refuses it."""
+    chosen = asked.WhichOneof("action")
+    action: Any = getattr(asked, chosen) if chosen else None
+    return bool(chosen) and any(map(_has_passed, (action, *_parts(action))))
+
+
+def _has_passed(message: Any) -> bool:
+    end = _end(message)
+    return end is not None and end <= datetime.now(UTC)
 
 
 def _end(message: Any) -> datetime | None:

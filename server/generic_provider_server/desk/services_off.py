@@ -33,7 +33,7 @@ def off_with_it(found: Subscription) -> list[SubscribedService]:
     return [
         each
         for each in found.services
-        if ServiceState.name_of(each.state) in following and not _is_over(each)
+        if ServiceState.name_of(each.state) in following and not is_over(each)
     ]
 
 
@@ -54,13 +54,13 @@ def how_to_switch_on(found: Subscription, *, provider: str = "") -> str:
     """
     services = [each for each in found.services if provider in ("", each.provider)]
     if found.state in ON:
-        stopped = [each for each in services if _is_off(each) and not _is_over(each)]
+        stopped = [each for each in services if is_off(each) and not is_over(each)]
         start = "start-services", found.number, *_places(stopped)
         purpose = f"to switch {_names(stopped)} on, if wanted"
         return advised(purpose, "action", *start) if stopped else ""
     if found.state not in SWITCHING_ON:
         return ""
-    if not off_with_it(found) and (over := [each for each in services if _is_over(each)]):
+    if not off_with_it(found) and (over := [each for each in services if is_over(each)]):
         renew = "action", "change-terms", found.number, *_places(over), "--term-end", "TIME"
         return advised("the terms of its services are over; to renew them, if wanted", *renew)
     purpose = "if the subscription should be on now, switch it on"
@@ -75,9 +75,9 @@ def _places(services: Sequence[SubscribedService]) -> list[str]:
     return [f"--service={each.provider}:{each.distributor}:{each.service}" for each in services]
 
 
-def _is_off(service: SubscribedService) -> bool:
+def is_off(service: SubscribedService) -> bool:
     return ServiceState.name_of(service.state) in STARTABLE
 
 
-def _is_over(service: SubscribedService) -> bool:
+def is_over(service: SubscribedService) -> bool:
     return service.HasField("term_end") and service.term_end.ToDatetime(UTC) <= datetime.now(UTC)

@@ -5,6 +5,7 @@ not.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 import socket
@@ -18,15 +19,21 @@ import pytest
 
 from generic_provider import (
     Adapter,
+    Distributor,
+    GoodsMapping,
     PlatformDown,
+    Provider,
     ProvisioningRequest,
     Reject,
     RequestType,
     RetryLater,
+    Service,
 )
+from generic_provider_server.conformance.named_parts import offer_of
+from generic_provider_server.conformance.subscriber import Subscriber
 from support.adapter_check import Serve, checked, judged, printed_by_check
 from support.command_line import run, run_process
-from support.naive_adapter import DeafAdapter, NaiveAdapter, StackingAdapter
+from support.naive_adapter import DeafAdapter, LeavingAdapter, NaiveAdapter, StackingAdapter
 
 SLOW = "--slow-type", "update-address"
 IMPATIENT = "--patience", "2"
@@ -150,6 +157,7 @@ CHECKS: Mapping[str, tuple[Serve, *tuple[str, ...]]] = {
     "flaky with items": (flaky(RequestType.ADD_INSTALLED_ITEM),),
     "choosy": (choosy,),
     "deaf": (DeafAdapter().serve, *SLOW, "--patience", "5"),
+    "leaving": (LeavingAdapter().serve, *SLOW, "--patience", "5"),
     "stacking": (StackingAdapter().serve, *IMPATIENT, "--json"),
 }
 
@@ -273,6 +281,15 @@ def test_an_adapter_that_works_on_after_the_end_of_its_stream_breaks_a_rule(
     assert "was begun after its stream had ended" in printed["deaf"][1]
 
 
+def test_an_adapter_that_gives_its_leases_back_after_a_drain_breaks_a_rule(
+    printed: Printed,
+) -> None:
+    code, verdicts = judged(printed["leaving"])
+
+    assert (code, verdicts[11]) == (1, "broken")
+    assert "the lease of a drained stream was released, not answered" in printed["leaving"][1]
+
+
 def test_an_adapter_with_too_little_credit_is_not_judged(printed: Printed) -> None:
     assert judged(printed["small"]) == (1, {})
 
@@ -379,6 +396,12 @@ async def test_the_check_asks_for_what_the_file_of_the_provider_offers(tmp_path:
         (each.distributor, each.provider_goods_type) for r in asked for each in r.installed_items
     }
     assert items == {("ROOM", "chip"), ("ROOM", "stb")}
+    on = {
+        tuple(each.provider_goods_type for each in r.service.items)
+        for r in asked
+        if r.service.distributor
+    }
+    assert on == {("stb", "chip")}  # in the order of the viewing point, as from the service
     services = {(each.service.service, each.service.provider_service_id) for each in asked}
     assert services - {("", "")} == {("NEWS", "id-1"), ("GOLD", "id-2")}
     suite = ET.parse(report).getroot()  # noqa: S314 - the check has written it
@@ -387,6 +410,29 @@ async def test_the_check_asks_for_what_the_file_of_the_provider_offers(tmp_path:
     assert len(skipped) == int(suite.get("skipped", 0)) > 0
     refused = run("adapter", "check", f"--provider-file={file}", "--service=NONE")
     assert "the provider has no service 'NONE'" in refused.stderr
+
+
+PROVIDER = Provider(
+    code="P",
+    distributors=[
+        Distributor(code="TWIN", required_distributor="ROOM", allowed_services=["KIDS"]),
+        Distributor(code="ROOM", allowed_services=["NEWS"]),
+    ],
+    services=[Service(code="NEWS"), Service(code="KIDS")],
+    goods=[GoodsMapping(goods_type="CHIP")],
+)
+
+
+@pytest.mark.parametrize(("service", "point"), [("NEWS", "ROOM"), ("KIDS", "TWIN")])
+def test_the_check_names_only_distributors_of_the_provider(service: str, point: str) -> None:
+    assert offer_of(PROVIDER, service).distributor == point
+
+
+def test_an_entitlement_on_a_viewing_point_without_goods_has_no_items() -> None:
+    """The platform may have goods nevertheless, for other viewing points."""
+    one = Subscriber("P", itertools.count(1), offer=offer_of(PROVIDER, "NEWS"))
+    assert [each.goods_type for each in one.become().installed_items] == ["CHIP"]
+    assert not one.activate().service.items
 
 
 def rules(verdicts: Mapping[int, str], word: str) -> set[int]:

@@ -107,6 +107,47 @@ class DeafAdapter:
                 live = (await stub.ExtendLeases(asked)).results[0].live
 
 
+class LeavingAdapter:
+    """An adapter that opens a new stream after a drain, but releases the leases of the old stream
+    instead of finishing the work on them.
+    """
+
+    async def serve(self, address: str) -> None:
+        request = v1.StreamPendingRequestsRequest(provider="P", adapter="leaving")
+        async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as tasks:
+            stub = ProvisioningServiceStub(channel)
+            while True:
+                work = dict[str, asyncio.Task[None]]()
+                with suppress(grpc.RpcError):
+                    async for message in stub.StreamPendingRequests(request):
+                        for lease in message.batch.subscriptions:
+                            work[lease.lease_token] = tasks.create_task(self._work(stub, lease))
+                        if message.HasField("drain"):
+                            await self._leave(stub, work)
+                            break
+                await asyncio.sleep(0.1)
+
+    async def _work(
+        self, stub: ProvisioningServiceAsyncStub, lease: v1.SubscriptionRequests
+    ) -> None:
+        for each in lease.requests:
+            await asyncio.sleep(_seconds(each.type))
+            answer = v1.ProvisioningResponse(
+                request=each.number,
+                lease_token=lease.lease_token,
+                status=v1.RESPONSE_STATUS_ACCEPTED,
+            )
+            with suppress(grpc.RpcError):
+                await stub.SendResponses(v1.SendResponsesRequest(provider="P", responses=[answer]))
+
+    async def _leave(
+        self, stub: ProvisioningServiceAsyncStub, work: dict[str, asyncio.Task[None]]
+    ) -> None:
+        for task in work.values():
+            task.cancel()
+        await stub.ReleaseLeases(v1.ReleaseLeasesRequest(lease_tokens=list(work)))
+
+
 class StackingAdapter:
     """An adapter that does the requests of a lease one after the other, and sends the newest of its
     waiting answers first.

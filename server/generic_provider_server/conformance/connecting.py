@@ -80,6 +80,8 @@ async def drain(play: Play) -> None:
         play.findings.broken(11, f"no new stream within {DRAIN_SECONDS:g} s of a drain")
     await play.reconnected(old)
     await play.answered(lease, rule=11)
+    if lease.released and not lease.done:
+        raise Broken(11, "the lease of a drained stream was released, not answered")
     if at_once:
         play.findings.kept(
             11, "opened a new stream at once, and answered the lease of the old stream"

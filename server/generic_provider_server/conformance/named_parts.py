@@ -23,13 +23,20 @@ class Offer:
         return self._point().code
 
     def goods(self) -> list[GoodsMapping]:
-        """Returns the goods that the distributor requires, or all goods of the provider if the
-        distributor requires no goods. If there is no provider, returns a SMARTCARD.
+        """Returns the goods that the distributor requires, in the order of the distributor, or all
+        goods of the provider if the distributor requires no goods. If there is no provider, returns
+        a SMARTCARD.
         """
         if not self.provider.services:
             return [GoodsMapping(goods_type="SMARTCARD", provider_goods_type="SMARTCARD")]
-        required = self._point().required_goods_types
-        return [e for e in self.provider.goods if not required or e.goods_type in required]
+        known = {each.goods_type: each for each in self.provider.goods}
+        wanted = self._point().required_goods_types or known
+        return [known[each] for each in wanted if each in known]
+
+    @property
+    def requires_goods(self) -> bool:
+        """Tells whether an entitlement on the distributor belongs to its goods."""
+        return not self.provider.services or bool(self._point().required_goods_types)
 
     def find(self, code: str) -> Service:
         """Returns the service with this code.
@@ -44,18 +51,16 @@ class Offer:
         return next(kinds, self.find(self.service))
 
     def _point(self) -> Distributor:
-        """Returns the first distributor that offers the service and requires no other
-        distributor.
+        """Returns the first distributor that offers the service and requires no other distributor.
+        If each requires another, returns the first that offers the service.
         """
-        return next(
-            (
-                each
-                for each in self.provider.distributors
-                if not each.required_distributor
-                and (not each.allowed_services or self.service in each.allowed_services)
-            ),
-            Distributor(code="MAIN"),
-        )
+        offering = [
+            each
+            for each in self.provider.distributors
+            if not each.allowed_services or self.service in each.allowed_services
+        ]
+        offering.sort(key=lambda each: bool(each.required_distributor))
+        return next(iter(offering), Distributor(code="MAIN"))
 
     def _services(self) -> list[Service]:
         return [*self.provider.services]

@@ -90,7 +90,7 @@ class Subscriber:
             provider_service_id=service.provider_service_id,
             distributor=self._offer.distributor,
             kind=service.kind or v1.SERVICE_KIND_TERMED,
-            items=self._items,
+            items=self._items if self._offer.requires_goods else (),
             parameters=service.parameters,
         )
 

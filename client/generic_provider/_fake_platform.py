@@ -141,7 +141,8 @@ class FakePlatform:
             meant = fault.type in (None, request.type) and fault.service in ("", *services)
             if meant and fault.times > 0:
                 fault.times -= 1
-                raise fault.error
+                # Otherwise each failure would add its lines to the traceback of the earlier ones.
+                raise fault.error.with_traceback(None)
 
     def _done(self, request: ProvisioningRequest) -> Accepted:
         number = request.subscription

@@ -33,7 +33,9 @@ from generic_provider.v1.resources_pb2 import (
 
 __all__ = ["FakePlatform", "Subscriber", "request", "run", "run_async"]
 _USAGE = (RequestType.ADD_UDR, RequestType.CANCEL_UDR)
+_PROVIDER = "P"
 _CARD = InstalledItem(
+    provider=_PROVIDER,
     distributor="MAIN",
     goods_type="SMARTCARD",
     provider_goods_type="CARD",
@@ -55,6 +57,7 @@ _MADE_UP: dict[str, Any] = {
     "installed_items": [_CARD],
     "usage": Usage(
         reference="U-1",
+        provider=_PROVIDER,
         distributor="MAIN",
         quantity=1,
         start_time=Timestamp(seconds=1_893_456_000),
@@ -111,13 +114,20 @@ def request(
         type=chosen,
         state=RequestState.PENDING,
         origin=RequestOrigin.ACTION,
-        provider="P",
+        provider=_PROVIDER,
         subscription=subscription,
         account_number=known if account_number is None else account_number,
+        delivery_attempts=1,
         **{**carried, **parts},
     )
+    made.create_time.GetCurrentTime()
+    made.schedule_time.CopyFrom(made.create_time)
     if chosen in _USAGE and "service" not in parts:
         made.service.kind = ServiceKind.USAGE
+    if chosen in _USAGE and "usage" not in parts:
+        made.usage.service = made.service.service
+        made.usage.distributor = made.service.distributor
+        made.usage.create_time.CopyFrom(made.create_time)
     return made
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from generic_provider import (
     Account,
@@ -100,6 +101,31 @@ def test_what_is_made_up_is_what_requests_of_the_type_carry(type_: RequestType.V
     carried = {each.name for each, _ in request.ListFields()} & parts
     assert carried == DOCUMENTED[RequestType.name_of(type_)]
     assert testing.request(type_).number > request.number
+
+
+def test_a_made_up_usage_record_names_its_service_as_from_a_server() -> None:
+    used = testing.request("ADD_UDR", service=FILM)
+    named = (used.usage.provider, used.usage.distributor, used.usage.service)
+    assert named == (used.provider, FILM.distributor, FILM.service)
+    assert testing.request("CANCEL_UDR").usage.service == "SPORT"
+
+
+def test_a_made_up_request_has_its_times_and_its_items_have_a_provider() -> None:
+    request = testing.request("ACTIVATE_SERVICE")
+    assert request.create_time == request.schedule_time != Timestamp()
+    assert request.delivery_attempts == 1
+    assert [each.provider for each in request.service.items] == [request.provider]
+
+
+async def test_the_traceback_of_a_fault_does_not_grow_with_each_failure() -> None:
+    platform = testing.FakePlatform()
+    platform.fail(ConnectionError("the platform is away"))
+    lines = []
+    for _ in range(3):
+        with pytest.raises(ConnectionError) as failed:
+            await platform.do(testing.request("ACTIVATE_SERVICE"))
+        lines.append(len(failed.traceback))
+    assert lines == [lines[0]] * 3
 
 
 def test_a_type_that_there_is_not_is_refused() -> None:

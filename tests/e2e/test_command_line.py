@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from generic_provider import Client, actions
+from generic_provider import Account, Client, actions
 from generic_provider_server.cli import generic_provider
 from support.command_line import run, run_process
 from support.processes import Server, simulated_adapter, wait_until
@@ -238,7 +238,9 @@ def test_what_a_simulated_platform_holds_is_printed_and_compared(tmp_path: Path)
             simulated_adapter("one", server=server, provider="SMALL"),
             Client(server.address) as crm,
         ):
-            become = actions.BecomeSubscriber(type="DTH", services=[("SMALL", "MAIN", "SPORT")])
+            become = actions.BecomeSubscriber(
+                type="DTH", holder=Account(name="Mari"), services=[("SMALL", "MAIN", "SPORT")]
+            )
             done = crm.perform(become, subscription="S1")
             assert crm.get_action(done.action.id, wait=timedelta(seconds=20)).settle_time.seconds
         printed = run("adapter", "memory", "--memory", memory).stdout
@@ -254,6 +256,11 @@ def test_what_a_simulated_platform_holds_is_printed_and_compared(tmp_path: Path)
         assert "did you mean 'SMALL'?" in unknown.stderr
         said = (tmp_path / "one.log").read_text()
         assert said == f"one is connected to {server.address} and waits for requests of SMALL\n"
+        with closing(sqlite3.connect(memory)) as platform, platform:
+            platform.execute("UPDATE subscriber SET holds = json_set(holds, '$.holder', 'Jaan')")
+        renamed = run(*compare, server=server)
+        assert renamed.exit_code == 1
+        assert renamed.stdout == "S1: the holder is Jaan, the CRM says Mari\n"
         with closing(sqlite3.connect(memory)) as platform, platform:
             platform.execute("DELETE FROM subscriber")
         compared = run(*compare, server=server)

@@ -8,6 +8,8 @@ from generic_provider import Client, PlatformTarget, SyncState
 
 from .platform import EMPTY, Platform, item_text, service_text
 
+NONE = "(none)"
+
 
 def differences(client: Client, platform: Platform, *, provider: str) -> Iterator[str]:
     """Yields a line for each subscription that is not IN_SYNC, or that the CRM shows as IN_SYNC
@@ -27,12 +29,16 @@ def differences(client: Client, platform: Platform, *, provider: str) -> Iterato
             if there[name] != wanted:
                 held = _all(there[name])
                 yield f"{listed.number}: {name} are {held}, the CRM says {_all(wanted)}"
+        holder = link.confirmed.holder.name
+        if there["holder"] != holder:
+            held = there["holder"] or NONE
+            yield f"{listed.number}: the holder is {held}, the CRM says {holder or NONE}"
     for number in sorted(known):
         yield f"{number} is on the platform, but the CRM does not know it"
 
 
 def _all(texts: list[str]) -> str:
-    return ", ".join(texts) or "(none)"
+    return ", ".join(texts) or NONE
 
 
 def _wanted(target: PlatformTarget) -> dict[str, list[str]]:

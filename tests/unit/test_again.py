@@ -64,6 +64,16 @@ def test_an_action_is_performed_again_by_one_command(asked: str, command: str) -
     assert shlex.join(again(found)) == (f"action {command}" if command else "")
 
 
+@pytest.mark.parametrize("value", ["two\nlines", "tab\there", "bell\x07", "turned\u202e"])
+def test_a_value_that_the_output_shows_with_an_escape_is_in_no_command(value: str) -> None:
+    found = SubscriptionAction(subscription="S1")
+    holder = found.performed.change_subscriber.holder
+    holder.parameters["note"] = "one line"
+    assert again(found)[-1] == "note=one line"
+    holder.parameters["note"] = value
+    assert again(found) == ()
+
+
 def test_of_several_parts_of_which_one_was_rejected_no_command_is_told() -> None:
     partly = SubscriptionAction(subscription="S1", state=ActionState.PARTLY_REJECTED)
     partly.performed.remove_items.serial_numbers.extend(["1"])

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from generic_provider import ActionState, SubscriptionAction, SubscriptionState
 
+from ..visible import visible
 from .action_options import ACTIONS, message_fields
 from .merging import PARTS, WHOLE
 from .values import Entry, Named, Parts, kebab
@@ -18,8 +19,9 @@ from .values import Entry, Named, Parts, kebab
 
 def again(found: SubscriptionAction) -> Sequence[str]:
     """Returns the words of the command line. Returns no words if the options cannot express the
-    action exactly. Also returns no words if the action has several services or items, and only some
-    of them were rejected, because the command line would name all of them.
+    action exactly, or if the output would show an escape instead of one of its characters. Also
+    returns no words if the action has several services or items, and only some of them were
+    rejected, because the command line would name all of them.
     """
     field = found.performed.WhichOneof("action") or ""
     name = kebab(field)
@@ -34,6 +36,8 @@ def again(found: SubscriptionAction) -> Sequence[str]:
         if isinstance(option, click.Option):
             for word in dict.fromkeys(_words(option, asked)):
                 words += [option.opts[0], word]
+    if any(word != visible(word) for word in words):
+        return ()
     command = "action", name, found.subscription, *words
     return command if _asked(name, words, kind=type(asked)) == asked else ()
 

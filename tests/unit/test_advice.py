@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from google.protobuf import text_format
 
@@ -14,6 +16,7 @@ from generic_provider import (
     SubscriptionAction,
     SubscriptionState,
     SyncState,
+    Usage,
 )
 from generic_provider_server.desk.advice import next_step
 from generic_provider_server.desk.facts import Platform
@@ -79,6 +82,16 @@ def test_an_action_that_depended_on_a_refused_action_is_repeated_after_it() -> N
     assert said.endswith("generic-provider action again A1")
     alone = next_step(_at_platform(depending), lambda found: ("action", "again", found.id))
     assert alone.endswith("generic-provider action again A2")
+
+
+def test_a_usage_record_that_has_not_begun_does_not_hide_that_the_subscription_is_off() -> None:
+    coming = Usage(provider="P", service="VOD", reference="V-1")
+    coming.start_time.FromDatetime(datetime.now(UTC) + timedelta(hours=2, seconds=30))
+    platform = _at_platform(_refused("terminate:{}"), state=SubscriptionState.NOT_EFFECTIVE)
+    said = next_step(platform._replace(not_repeated=(), coming=[coming]), lambda _: ())
+    assert said.startswith("nothing: VOD V-1 begins at ")
+    assert "; if the subscription should be on now, switch it on" in said
+    assert said.endswith(": generic-provider action activate S1")
 
 
 CARD = 'provider:"P",distributor:"MAIN",goods_type:"CARD",serial_number:"1"'

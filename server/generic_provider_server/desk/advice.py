@@ -67,10 +67,9 @@ def _in_sync(platform: Platform, provider: Provider) -> str:
     return f"{_nothing(platform)}; {_reset(platform, again_if, '--full')}"
 
 
-def _nothing(platform: Platform) -> str:
-    held = "nothing: the platform holds what the CRM wants"
+def _nothing(platform: Platform, why: str = "the platform holds what the CRM wants") -> str:
     switch_on = how_to_switch_on(platform.subscription, provider=platform.link.provider)
-    return "; ".join(filter(None, (held, switch_on)))
+    return "; ".join(filter(None, (f"nothing: {why}", switch_on)))
 
 
 def _not_effective(platform: Platform) -> str:
@@ -101,7 +100,7 @@ def _asked(platform: Platform, again: Again) -> str:
         return f"mend the cause of the refusal{then}"
     for usage in platform.coming:
         what = f"{usage.service} {usage.reference} begins at {moment(usage, 'start_time')}"
-        return f"nothing: {what}, in {time_until(usage, 'start_time')}"
+        return _nothing(platform, f"{what}, in {time_until(usage, 'start_time')}")
     return ""
 
 

@@ -579,6 +579,17 @@ def test_a_request_that_waits_for_a_newer_one_is_not_taken_for_the_first(
     assert f"  pending     {first} " in shown[0]
 
 
+def test_a_request_about_an_earlier_record_with_the_same_reference_is_not_shown(
+    server: Server, crm: Client, provider: str, number: str, card: str
+) -> None:
+    usage = _film(datetime.now(UTC))
+    remove = actions.RemoveItems(serial_numbers=[card])
+    for action in (usage, actions.CancelUsage(usage="V-1"), remove, usage):
+        crm.perform(action, subscription=number)
+        accept_all(crm, provider)
+    assert re.search(r"  usage  .* \(film=Kevade\); not sent\n", _explained(server, number))
+
+
 def test_a_usage_record_is_called_unsent_only_if_all_requests_are_known(
     server: Server, crm: Client, provider: str, number: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

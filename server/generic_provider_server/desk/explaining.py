@@ -32,7 +32,7 @@ from .advice import Again, next_step
 from .archived import more_in
 from .coming_changes import coming
 from .command_lines import command
-from .facts import Facts, Platform, facts_of
+from .facts import Facts, Platform, facts_of, is_later
 from .other_owners import with_owner
 from .output import Output, age, json_line, moment, plain, say, say_folded, show_table
 from .services_off import how_to_switch_on, not_sent_with_it, off_with_it
@@ -90,10 +90,12 @@ class Explanation(NamedTuple):
 
     def _sent(self, used: Usage) -> str:
         """Describes the newest request about a usage record, with the state of the request; empty
-        if this request is not known.
+        if this request is not known. An older request with the same reference is about an earlier
+        record, which was cancelled.
         """
         for request in self.facts.requests or ():
-            if request.usage.reference == used.reference and request.provider == used.provider:
+            same = request.usage.reference == used.reference and request.provider == used.provider
+            if same and not is_later(used.create_time, request.create_time):
                 return f"; {_request_in_brief(request)} at {moment(request, 'create_time')}"
         return "; not sent" if self.facts.has_all_requests else ""
 

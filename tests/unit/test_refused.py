@@ -115,6 +115,8 @@ SPORT_OFF = 'provider:"P",distributor:"MAIN",service:"SPORT",state:SERVICE_STATE
 SPORT_ON = SPORT_OFF.replace("NOT_EFFECTIVE", "EFFECTIVE")
 CARD_1 = 'provider:"P",distributor:"MAIN",goods_type:"CARD",serial_number:"1"'
 CARD_2 = CARD_1.replace("1", "2")
+LINK = 'provider:"P"'
+HELD = 'holder:{name:"Mari"}'
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,10 @@ CARD_2 = CARD_1.replace("1", "2")
         ("state:SUBSCRIPTION_STATE_DRAFT", "state:SUBSCRIPTION_STATE_DRAFT", True),
         ("state:SUBSCRIPTION_STATE_DRAFT", "state:SUBSCRIPTION_STATE_EFFECTIVE", False),
         ("link:true", "", True),
+        ('provider:"P",link:true', f"provider_links:{{{LINK},confirmed:{{}}}}", True),
+        ('provider:"P",link:true', f"provider_links:{{{LINK},confirmed:{{{HELD}}}}}", False),
+        ('provider:"P",link:true', f'provider_links:{{{LINK},account_number:"7"}}', False),
+        ('provider:"Q",link:true', f"provider_links:{{{LINK},confirmed:{{{HELD}}}}}", True),
     ],
 )
 def test_a_refused_action_is_shown_only_while_a_part_is_as_the_rollback_left_it(

@@ -12,6 +12,7 @@ from generic_provider import (
     ActionKind,
     ActionState,
     PerformActionRequest,
+    ProviderLink,
     SubscribedService,
     Subscription,
     SubscriptionAction,
@@ -115,9 +116,11 @@ def _end(message: Any) -> datetime | None:
 
 def _is_missing(refused: SubscriptionAction, present: Subscription) -> bool:
     """Tells whether a part that was taken back is still as the rollback has left it. If no part has
-    changed since, or no part is listed, the effect of the action is missing.
+    changed since, or no part is listed, the effect of the action is missing. A link counts only if
+    no other part was taken back: if a later action has removed the other parts, no link is missing.
     """
-    kept = [_is_kept(part, present) for part in refused.taken_back if not part.link]
+    parts = [part for part in refused.taken_back if not part.link] or refused.taken_back
+    kept = [_is_kept(part, present) for part in parts]
     return any(kept) or not kept
 
 
@@ -138,8 +141,15 @@ def _is_kept(part: Undone, present: Subscription) -> bool:
             return present.address == part.address
         case "state":
             return present.state == part.state
+        case "link":
+            return not any(_serves(each, part.provider) for each in present.provider_links)
         case _:
             return True
+
+
+def _serves(link: ProviderLink, provider: str) -> bool:
+    """Tells whether the link shows that this provider's platform knows the subscriber."""
+    return link.provider == provider and bool(link.account_number or link.confirmed.ByteSize())
 
 
 def _service_is_kept(left: SubscribedService, present: Subscription, *, gone: bool) -> bool:

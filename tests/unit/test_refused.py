@@ -45,6 +45,7 @@ NO_PART = {
 """The fields that do not tell which part is meant, for each kind of part that an action lists."""
 
 SPORT = 'services:{distributor:"MAIN",service:"SPORT"'
+AT_P, AT_Q = (SPORT.replace("{", f'{{provider:"{code}",') for code in "PQ")
 CARD = 'items:{distributor:"MAIN",goods_type:"CARD",serial_number:"1"}'
 MOVES = 'change_distribution:{moves:{serial_number:"%s",from_distributor:"A",to_distributor:"%s"}}'
 USAGE = 'add_usage:{service:"FILM",reference:"%s",parameters:{key:"film",value:"Kevade"}}'
@@ -77,6 +78,9 @@ def performed(asked: str, *, rejected_by: str = "") -> SubscriptionAction:
         (USAGE % "V-1", USAGE % "V-1", 0),
         (USAGE % "V-1", USAGE % "V-2", 1),
         ('cancel_usage:{usage:"V-1"}', 'cancel_usage:{usage:"V-2"}', 1),
+        (f"add_services:{{{AT_P}}}}}", f"add_services:{{{AT_Q}}}}}", 1),
+        (f"add_services:{{{AT_P}}}}}", f"add_services:{{{AT_P}}}}}", 0),
+        (f"add_services:{{{AT_P}}}}}", f"add_services:{{{SPORT}}}}}", 0),
         ("rest:{}", "activate:{}", 0),
         (USAGE % "V-1", "terminate:{}", 0),
     ],

@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from generic_provider import ServiceState, Subscription, SubscriptionState
+from generic_provider import (
+    PerformActionResponse,
+    ServiceState,
+    Subscription,
+    SubscriptionState,
+)
+from generic_provider_server.desk.performed import performed_lines
 from generic_provider_server.desk.services_off import how_to_switch_on, off_with_it
 
 OVER = datetime.now(UTC) - timedelta(days=1)
@@ -56,3 +62,16 @@ def test_the_advice_follows_from_the_states(
     assert [int(each.service) for each in off_with_it(found)] == off
     advice = how_to_switch_on(found, provider="P")
     assert advice.rpartition("generic-provider action ")[2] == command
+
+
+def test_an_added_service_is_not_confused_with_that_of_another_provider() -> None:
+    """Two providers may have the same service on viewing points with the same code."""
+    done = PerformActionResponse()
+    done.action.performed.add_services.services.add(provider="P", distributor="MAIN", service="1")
+    done.subscription.state = SubscriptionState.IN_RESTING
+    for provider in ("P", "Q"):
+        done.subscription.services.add(
+            provider=provider, distributor="MAIN", service="1", state=ServiceState.IN_RESTING
+        )
+    (note,) = [line for line in performed_lines(done) if "not sent" in line]
+    assert note.strip().startswith("not sent: 1 on MAIN, because the subscription is IN_RESTING")

@@ -54,6 +54,12 @@ def _added_but_off(done: PerformActionResponse) -> list[SubscribedService]:
     off.
     """
     asked = done.action.performed.add_services.services
-    added = {(each.distributor, each.service) for each in asked}
-    off = off_with_it(done.subscription)
-    return [each for each in off if (each.distributor, each.service) in added]
+    return [
+        each
+        for each in off_with_it(done.subscription)
+        if any(
+            (each.distributor, each.service) == (added.distributor, added.service)
+            and added.provider in ("", each.provider)
+            for added in asked
+        )
+    ]

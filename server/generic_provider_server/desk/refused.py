@@ -177,14 +177,19 @@ def _repeats(later: SubscriptionAction, refused: SubscriptionAction) -> bool:
         return later.state not in REFUSED
     if later.kind in SWITCHING and refused.kind in SWITCHING:
         return True
-    return later.kind == refused.kind and bool({*_targets(later)} & {*_targets(refused)})
+    return later.kind == refused.kind and any(
+        target == other and (provider == its or not (provider and its))
+        for provider, target in _targets(later)
+        for its, other in _targets(refused)
+    )
 
 
-def _targets(action: SubscriptionAction) -> Iterator[object]:
+def _targets(action: SubscriptionAction) -> Iterator[tuple[str, object]]:
     """Yields the targets of the action: its services, items or moves, or a single target, for
-    example a usage record. Added items that differ only in their serial numbers are the same
-    target, and so are services that differ only in their term ends. An action that only a newer
-    version knows has no targets.
+    example a usage record. Each target comes with its provider, which is empty if the action does
+    not name it, or if the target is unique on the subscription. Added items that differ only in
+    their serial numbers are the same target, and so are services that differ only in their term
+    ends. An action that only a newer version knows has no targets.
     """
     chosen = action.performed.WhichOneof("action")
     if not chosen:
@@ -192,9 +197,12 @@ def _targets(action: SubscriptionAction) -> Iterator[object]:
     asked: Any = getattr(action.performed, chosen)
     several = _parts(asked)
     for part in several:
-        yield part if isinstance(part, str) else _named(part, SAME_PART[part.DESCRIPTOR.name])
+        if isinstance(part, str):
+            yield "", part
+        else:
+            yield part.provider, _named(part, SAME_PART[part.DESCRIPTOR.name])
     if not several:
-        yield _named(asked, SAME_TARGET)
+        yield asked.provider if chosen == "swap_service" else "", _named(asked, SAME_TARGET)
 
 
 def _parts(asked: Any) -> list[Any]:

@@ -14,6 +14,7 @@ from .store.database.engine import (
     StoreGone,
     StoreInUse,
     StoreLost,
+    TooOld,
     UnsupportedDatabase,
 )
 
@@ -41,7 +42,7 @@ def run_one(
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serving)
-    except StoreGone as error:
+    except (StoreGone, TooOld) as error:
         raise Gone(str(error)) from error
     except (StoreFailed, StoreInUse, StoreLost, UnsupportedDatabase) as error:
         raise click.ClickException(str(error)) from error

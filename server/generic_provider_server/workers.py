@@ -15,6 +15,7 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.resource_tracker import ensure_running
 from threading import Thread
 from typing import Any
 
@@ -53,7 +54,8 @@ def run_workers(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: workers.stop())
         workers.start()
-        click.echo(f"serving on {address}")
+        if not workers.stopping:
+            click.echo(f"serving on {address}")
         workers.watch()
         if workers.gone:
             sys.exit(Gone.exit_code)  # the processes have already printed the reason
@@ -63,8 +65,9 @@ class Workers:
     """The running processes. Each process has a pipe to the parent process. On this pipe, a process
     reports again and again that it lives, and reports once that it serves.
 
-    `gathered`: the figures that the processes send; None if the server has no metrics. `gone` is
-    set when a process has detected that no process can use the database any more.
+    `gathered`: the figures that the processes send; None if the server has no metrics. `stopping`
+    is set when `stop` was called. `gone` is set when a process has detected that no process can use
+    the database any more.
     """
 
     def __init__(self, settings: Settings, count: int, gathered: Gathered | None) -> None:
@@ -76,23 +79,26 @@ class Workers:
         self._serving: set[SpawnProcess] = set()
         self._heard: dict[SpawnProcess, float] = {}
         self._listened_at = time.monotonic()
-        self._stopping = False
+        self.stopping = False
         self.gone = False
 
     def start(self) -> None:
         """Starts all processes.
 
-        Returns when all processes serve. Raises ClickException if a process does not start.
+        Returns when all processes serve, or when `stop` was called. Raises ClickException if a
+        process does not start, unless `gone` is set.
         """
         for _ in range(self._count):
             self._start_one()
-        while not self._stopping and len(self._serving) < self._count:
+        while not self.stopping and len(self._serving) < self._count:
             self._listen()
             died = any(process.exitcode is not None for process in self._processes)
-            if died and not self._stopping:
+            if died and not self.stopping:
                 self.stop()
                 self.watch()
-                raise click.ClickException("a server process could not start; see its message")
+                if not self.gone:
+                    text = "a server process could not start; see its message"
+                    raise click.ClickException(text)
 
     def watch(self) -> None:
         """Replaces each process that dies or becomes silent. Returns when `stop` was called and all
@@ -107,7 +113,7 @@ class Workers:
                 if process.exitcode == Gone.exit_code:
                     self.gone = True
                     self.stop()
-                elif not self._stopping:
+                elif not self.stopping:
                     log.error("server_process_died", pid=process.pid, exit_code=process.exitcode)
                     time.sleep(PAUSE)
                     self._start_one()
@@ -137,7 +143,7 @@ class Workers:
                 del self._heard[process]  # so that the process is not killed again
 
     def stop(self) -> None:
-        self._stopping = True
+        self.stopping = True
         for process in self._processes:
             process.terminate()
 
@@ -147,14 +153,32 @@ class Workers:
         figures = self._gathered.new_process(context) if self._gathered else None
         arguments = self._settings, ready, figures, self._waits.beat
         process = context.Process(target=_work, args=arguments, daemon=True)
-        process.start()
+        with _without_interrupts():
+            process.start()
         ready.close()
         if figures is not None:
             figures.close()
         self._processes[process] = serving
         self._heard[process] = time.monotonic() + FIRST_SECONDS
-        if self._stopping:
+        if self.stopping:
             process.terminate()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Lets the processes that start in the `with` block never get SIGINT.
+
+    A terminal sends the SIGINT of Ctrl-C to this process and to all its server processes. This
+    process stops the server processes itself. A server process that is starting would end with a
+    traceback.
+    """
+    # the first start of a process would start the resource tracker too, which unblocks SIGINT
+    ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _work(settings: Settings, ready: Connection, figures: Connection | None, beat: float) -> None:

@@ -27,9 +27,7 @@ from generic_provider import (
     SyncState,
     actions,
 )
-from generic_provider_server.store.database.engine import UnsupportedDatabase
 from generic_provider_server.store.database.migrate import NEWEST, OLDEST_SCHEMA
-from generic_provider_server.store.opening import engine_of
 from support.command_line import run_process
 from support.postgres import Databases
 from support.processes import Server, simulated_adapter, wait_until
@@ -158,5 +156,9 @@ def test_a_server_that_is_too_old_for_the_schema_stops_with_a_sentence(
         assert running.exit_code() == 3
     assert said in running.log.read_text()
 
-    with pytest.raises(UnsupportedDatabase, match=said):
-        engine_of(postgres_url).prepare()
+    for workers in "1", "2":
+        begun = run_process(
+            "serve", "--workers", workers, "--database", postgres_url, "--listen=127.0.0.1:0"
+        )
+        assert begun.returncode == 3, "systemd does not start the server again"
+        assert said in begun.stderr

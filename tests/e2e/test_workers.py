@@ -223,3 +223,14 @@ def test_no_address_is_shared_with_another_program(
         )
         with pytest.raises(click.ClickException, match=f"cannot serve on {taken}: "):
             run_workers(settings)
+
+
+def test_a_server_that_is_stopped_during_its_start_ends_quietly(postgres: Databases) -> None:
+    with starting(postgres.create_database()) as parent:
+        wait_until(lambda: len(children(parent.pid)) == WORKERS, what="the processes start")
+        for pid in (parent.pid, *children(parent.pid)):  # as the terminal does at Ctrl-C
+            os.kill(pid, signal.SIGINT)
+        rest = rest_of(parent)
+    assert parent.returncode == 0
+    assert "serving on" not in rest
+    assert "Traceback" not in rest

@@ -26,6 +26,12 @@ class UnsupportedDatabase(Exception):
     """The database URL has an unknown scheme, or names a database that the service cannot use."""
 
 
+class TooOld(UnsupportedDatabase):
+    """A newer version of the service has changed the schema, so this version must not use the
+    database.
+    """
+
+
 class StoreInUse(Exception):
     """Another server has this SQLite database open."""
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 from peewee import Database, SqliteDatabase
 from playhouse.migrations import Runner
 
-from .engine import UnsupportedDatabase
+from .engine import TooOld
 from .models import Counter, Setting
 from .number_blocks import COUNTERS
 
@@ -38,14 +38,14 @@ def migrate(database: Database) -> Sequence[str]:
     """Makes all pending changes of the schema in one transaction, adds the initial rows, and
     returns the names of the changes.
 
-    Raises UnsupportedDatabase if this version is too old for the schema.
+    Raises TooOld if this version is too old for the schema.
     """
     runner = Runner(database, directory=str(MIGRATIONS))
     with database.bind_ctx([Setting, Counter]), _alone(database):
         known = Setting.select().where(Setting.name == OLDEST_SCHEMA)
         for setting in known if database.table_exists("setting") else ():
             if why := why_too_old(setting.value):
-                raise UnsupportedDatabase(why)
+                raise TooOld(why)
         done: Sequence[str] = runner.up()
         facts = [
             {"name": "store_id", "value": uuid.uuid4().bytes},

@@ -88,7 +88,7 @@ class PostgresEngine:
             done = migrate(database)
             self.clock.follow(int(cast(Any, database).execute_sql(CLOCK).fetchone()[0]))
         except UnsupportedDatabase as error:
-            raise UnsupportedDatabase(f"the database cannot be used: {error}") from error
+            raise type(error)(f"the database cannot be used: {error}") from error
         except UNREADABLE as error:
             text = in_one_line(error)
             if any(sign in text for sign in SIGNS_OF_A_START) and not _may_only_read(database):

@@ -4,10 +4,14 @@ then the command only names a missing package.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 
 def main() -> None:
+    if os.getpid() == 1:  # the kernel lets process 1 of a container ignore signals by default
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     try:
         from .cli import main as run  # noqa: PLC0415 - the packages of the CLI may be missing
     except ModuleNotFoundError as missing:

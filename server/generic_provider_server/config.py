@@ -213,7 +213,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 def address_of(text: str, *, option: str, example: str) -> tuple[str, int]:
     """Returns the host (without brackets) and the port. Raises ValueError if the text is wrong."""
-    found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", text)
+    found = re.fullmatch(r"(\[[^\[\]]*:[^\[\]]*\]|[^:\[\]]+):([0-9]{1,5})", text)
     if not found or int(found[2]) > LAST_PORT or not _may_be_host(found[1]):
         raise ValueError(f"{option}: {text!r} is not HOST:PORT, like {example}")
     return found[1].strip("[]"), int(found[2])

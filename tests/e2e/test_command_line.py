@@ -200,6 +200,8 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
             "--callers: /none/callers.toml: No such file or directory; `generic-provider caller",
         ),
         (("--listen", "nowhere"), "is not HOST:PORT"),
+        (("--listen", "127.0.0.1:\N{ARABIC-INDIC DIGIT THREE}"), "is not HOST:PORT"),
+        (("--listen", "[127.0.0.1]:0"), "is not HOST:PORT"),
         (("--listen", "x..y:1", "--insecure"), "--listen: 'x..y:1' is not HOST:PORT"),
         (("--listen", f"{64 * 'x'}:1", "--insecure"), "is not HOST:PORT"),
         (
@@ -213,6 +215,7 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
         ),
         (("--metrics", "9464"), "--metrics: '9464' is not HOST:PORT"),
         (("--database", "mysql://x/y", "--listen", "127.0.0.1:0"), "is not a database URL"),
+        (("--database", "sqlite:///:memory:", "--listen", "127.0.0.1:0"), "names no file"),
         (("--drain-seconds", "soon"), "'soon' is not a number from 0 to 86400"),
         (("--audit-days", "99999999999"), "is not a whole number from 1 to 36500"),
         (("--tls-key", "key.pem"), "tls_certificate and tls_key go together"),

@@ -224,6 +224,8 @@ def _spoken(statement: str) -> str:
 
 
 def sqlite_path(url: str) -> Path:
+    if url == f"{PREFIX}:memory:":  # SQLite gives each connection a database of its own
+        raise UnsupportedDatabase(f"{url!r} names no file: the service needs a file")
     if len(url) == len(PREFIX):
         raise UnsupportedDatabase(
             f"{url!r} names no file; use sqlite:///RELATIVE/PATH.db or sqlite:////ABSOLUTE/PATH.db"

@@ -94,6 +94,11 @@ def test_a_provider_is_applied_changed_listed_shown_and_set_not_effective(tmp_pa
         ("codes = 'X'", "wrong.toml:\ncodes: unknown key; did you mean code?\ncode: is required"),
         ("code = 1", "code: 1 is not a text"),
         ("code = ", "Invalid value"),
+        ("goods = [{}, 1, 2]", "\ngoods[1]: 1 is not a table\ngoods[2]: 2 is not a table"),
+        (
+            "distributors = [{ required_goods_types = ['A', 5] }]",
+            "\ndistributors[0].required_goods_types[1]: 5 is not a text",
+        ),
         ("[delivery_settings]\npending_window = '3 weeks'", "is not a span"),
         ("[[services]]\nkind = 'FREE'", "services[0].kind: 'FREE' is not one of TERMED, USAGE"),
     ],
@@ -118,11 +123,15 @@ def test_the_mistakes_of_a_file_are_reported_together_with_the_paths_of_the_file
         file.write_text("code = 'X'\nservices = [{ code = 'A', provider_service_id = '1' }, {}]\n")
         servers = run("provider", "apply", str(file), server=server)
 
+        file.write_text("code = 'X '\n")
+        coded = run("provider", "apply", str(file), server=server)
+
         file.write_text("code = 'X'\ndistributors = [{ code = 'A', required_distributor = 'B' }]\n")
         planned = run("provider", "apply", str(file), "--dry-run", server=server)
 
     wrong = f"{file}:\ndistributors[0].required_distributor: the file does not define 'B'\n"
     assert (planned.exit_code, planned.stderr) == (1, f"Error: {wrong}")
+    assert coded.stderr == f"Error: {file}:\ncode: begins or ends with a blank\n"
     assert own.exit_code == 2
     for said in "kode: unknown key", "services[0].code: 5 is not a text", "\ncode: is required":
         assert said in own.stderr

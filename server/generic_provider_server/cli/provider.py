@@ -66,17 +66,15 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
         former = client.get_provider(wanted.code)
     except ProviderNotFound:
         former = None
+    except InvalidField as error:
+        raise _wrong_keys(file, error) from None
     if dry_run:
         _show_difference(output, file, former, wanted, effective=effective)
         return
     try:
         now, done = _written(client, former, wanted)
     except InvalidField as error:
-        wrong = [
-            f"{each.field.removeprefix('provider.')}: {each.description}"
-            for each in error.violations
-        ]
-        raise click.ClickException("\n".join([f"{file}:", *wrong])) from None
+        raise _wrong_keys(file, error) from None
     if effective:
         try:
             now = client.set_provider_state(now.code, state="EFFECTIVE")
@@ -85,6 +83,18 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
             raise
     details = _changed(former, now) if former else _created(now)
     output.message(now, f"{now.code} {done}, {_state(now)}", *details)
+
+
+def _wrong_keys(file: Path, error: InvalidField) -> click.ClickException:
+    """Returns an error that names the keys of the file. A call that reads a provider names the code
+    `provider`.
+    """
+    wrong = [
+        f"{'code' if each.field == 'provider' else each.field.removeprefix('provider.')}: "
+        f"{each.description}"
+        for each in error.violations
+    ]
+    return click.ClickException("\n".join([f"{file}:", *wrong]))
 
 
 def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple[Provider, str]:

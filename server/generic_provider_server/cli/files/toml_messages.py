@@ -115,10 +115,13 @@ def _set_list(current: Any, field: FieldDescriptor, value: object, *, at: str) -
     if not isinstance(value, list):
         raise ValueError(f"{value!r} is not a list")
     for n, element in enumerate(value):
-        if field.message_type:
-            yield from _fill(current.add(), _table(element), at=f"{at}[{n}].")
-        else:
-            current.append(_scalar(field, element))
+        try:
+            if field.message_type:
+                yield from _fill(current.add(), _table(element), at=f"{at}[{n}].")
+            else:
+                current.append(_scalar(field, element))
+        except ValueError as error:
+            yield f"{at}[{n}]: {error}"
 
 
 def _table(value: object) -> dict[str, object]:

@@ -30,6 +30,14 @@ def test_the_files_for_deployment_name_files_that_exist() -> None:
     assert mounted
 
 
+def test_the_servers_of_the_containers_store_archives_in_a_volume() -> None:
+    compose = (DEPLOYMENT / "compose.yaml").read_text()
+    folder = re.findall(rf"{PREFIX}ARCHIVE_FOLDER: (.+)", compose)
+
+    # the server creates no folder for the archives of a PostgreSQL database
+    assert folder == re.findall(r"- archives:(.+)", compose)
+
+
 def test_the_systemd_unit_keeps_files_private_and_waits_for_the_drain() -> None:
     unit = (DEPLOYMENT / "generic-provider.service").read_text()
     set_to = dict(re.findall(r"^(\w+)=(.*)$", unit, flags=re.MULTILINE))

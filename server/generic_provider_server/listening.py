@@ -167,6 +167,11 @@ def _bind(
             port = server.add_secure_port(listen, credentials())
     except RuntimeError:
         port = 0
+    if not port and credentials:
+        raise OSError(
+            f"cannot serve on {listen}: is another program there, or does gRPC not support the key "
+            "of --tls-certificate? An RSA key with 2048 bits and a key on the curve P-256 work"
+        )
     if not port:
         raise _not_free(listen)
     return f"{listen.rpartition(':')[0]}:{port}"

@@ -98,7 +98,9 @@ def check_pem(*, certificate: Path, key: Path, ca: Path | None) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
-    except ssl.SSLError:
+    except ssl.SSLError as error:
+        if error.reason == "EE_KEY_TOO_SMALL":
+            raise OSError(f"--tls-key {key}: the key is too short, use 2048 bits") from None
         raise OSError(
             f"--tls-certificate {certificate} and --tls-key {key} are no pair of PEM files"
         ) from None

@@ -31,6 +31,7 @@ from generic_provider import (
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.pem import check_pem
+from support.command_line import run
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 CA = (CERTIFICATES / "ca.pem").read_bytes()
@@ -176,12 +177,12 @@ def _settings(folder: Path, place: str, pair: Pair) -> Settings:
     )
 
 
-def _own_pair(folder: Path) -> Pair:
+def _own_pair(folder: Path, *, kind: str = "rsa:2048") -> Pair:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("there is no openssl")
     pair = Pair(folder / "own.pem", folder / "own.key")
-    command = f"{openssl} req -x509 -newkey rsa:2048 -nodes -subj /CN=own -days 9".split()
+    command = f"{openssl} req -x509 -newkey {kind} -nodes -subj /CN=own -days 9".split()
     command += ["-addext", "subjectAltName=IP:127.0.0.1"]
     command += ["-keyout", str(pair.key), "-out", str(pair.certificate)]
     subprocess.run(command, check=True, capture_output=True)
@@ -250,3 +251,21 @@ def test_a_certificate_that_only_openssl_accepts_is_named(tmp_path: Path) -> Non
     said = f"--tls-certificate {pair.certificate} has no line -----BEGIN CERTIFICATE-----"
     with pytest.raises(OSError, match=re.escape(said)):
         check_pem(certificate=pair.certificate, key=pair.key, ca=None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("ec -pkeyopt ec_paramgen_curve:secp256k1", "does gRPC not support the key of --tls-cert"),
+        ("rsa:512", "own.key: the key is too short"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_named(kind: str, said: str, tmp_path: Path) -> None:
+    pair = _own_pair(tmp_path, kind=kind)
+    options = f"--tls-certificate={pair.certificate}", f"--tls-key={pair.key}"
+    database = f"--database=sqlite:///{tmp_path / 'x.db'}"
+
+    refused = run("serve", "--listen=127.0.0.1:0", database, *options)
+
+    assert refused.exit_code == 1
+    assert said in refused.stderr

@@ -1,5 +1,5 @@
-"""Tests log lines that cannot be written, and texts of callers that look like other fields of a log
-line.
+"""Tests log lines that cannot be written, texts of callers that look like other fields of a log
+line, and the table of messages in the manual.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from generic_provider_server.domain.audit import AuditEntry
 from generic_provider_server.domain.values import Instant
 from generic_provider_server.logs import STANDARD_ERROR, audit_lines
 
+ROOT = Path(__file__).parents[2]
 ONE_LINE_EACH = """
 import logging, structlog
 from generic_provider_server.config import Settings
@@ -108,3 +109,12 @@ def test_no_text_of_a_caller_imitates_another_fact_in_the_log(
     bare = re.sub(r"'.*?'|\".*?\"", "", line)
     assert "caller=mallory" in bare
     assert bare.endswith(" performed_by=")
+
+
+def test_the_manual_explains_every_message_of_the_log() -> None:
+    sources = "".join(each.read_text() for each in (ROOT / "server").rglob("*.py"))
+    pages = "".join(each.read_text() for each in (ROOT / "docs").glob("*.md"))
+    messages = set(re.findall(r'log\.[a-z]+\(\s*"([a-z_]+)"', sources))
+
+    assert {name for name in messages if f"`{name}`" not in pages} == set()
+    assert "store_lost" in messages

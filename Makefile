@@ -78,7 +78,7 @@ lock: ## resolve the lock files again (needs uv)
 	$(COMPILE) --output-file bench/pictures.lock bench/pictures.in
 
 clean: ## remove what was built, but keep the data in .state
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
-	find client server tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
 
 -include protos/generate.mk

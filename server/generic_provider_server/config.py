@@ -190,6 +190,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             address_of(self.listen_tokens, option="--listen-tokens", example="0.0.0.0:50052")
         if self.listen_tokens and not (self.tls_client_ca and self.callers):
             raise ValueError("--listen-tokens needs --tls-client-ca and --callers")
+        self._check_different_addresses()
         if not (is_loopback(host) or self.tls_certificate or self.insecure):
             raise ValueError(
                 f"--listen: {self.listen} can be reached from other machines; "
@@ -200,6 +201,18 @@ class Settings(Struct, frozen=True, kw_only=True):
                 f"--listen: {self.listen} can be reached from other machines; "
                 "give --callers, or let everybody do everything with --insecure"
             )
+
+    def _check_different_addresses(self) -> None:
+        used: dict[str, str] = {}
+        for option, address in (
+            ("--listen", self.listen),
+            ("--listen-tokens", self.listen_tokens),
+            ("--metrics", self.metrics),
+        ):
+            if not address or address.endswith(":0"):
+                continue
+            if used.setdefault(address, option) != option:
+                raise ValueError(f"{option}: {used[address]} has the address {address} already")
 
     @property
     def address(self) -> tuple[str, int]:

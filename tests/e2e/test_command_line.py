@@ -222,6 +222,10 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
             ),
             "Error: cannot serve on nowhere.invalid:1: ",
         ),
+        (
+            ("--listen", "127.0.0.1:9464", "--metrics", "127.0.0.1:9464"),
+            "--metrics: --listen has the address 127.0.0.1:9464 already",
+        ),
         (("--metrics", "9464"), "--metrics: '9464' is not HOST:PORT"),
         (("--database", "mysql://x/y", "--listen", "127.0.0.1:0"), "is not a database URL"),
         (("--database", "sqlite:///:memory:", "--listen", "127.0.0.1:0"), "names no file"),

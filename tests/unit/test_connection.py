@@ -110,6 +110,22 @@ def test_without_a_file_the_server_of_this_machine_is_asked(tmp_path: Path) -> N
     assert _parts(connection) == ("localhost:50051", "", [], False)
 
 
+def test_a_user_without_a_home_folder_needs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").touch()
+    _, connection = _asked(tmp_path / "home")
+    assert connection.server == "localhost:50051"
+
+    monkeypatch.setattr(Path, "home", _no_home)
+    _, connection = _asked(tmp_path)
+    assert connection.server == "localhost:50051"
+
+
+def _no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
 @pytest.mark.parametrize(
     ("text", "options", "sentence"),
     [
@@ -124,6 +140,7 @@ def test_without_a_file_the_server_of_this_machine_is_asked(tmp_path: Path) -> N
         ("[default]\nserver = 'x'", (), "the address of a server is HOST:PORT"),
         ("[default]\ninsecure = 'x'", (), "insecure must be true or false"),
         ("[default]\nca = 'none.pem'", (), "none.pem: No such file or directory"),
+        ("[default]\nca = '~nobody-has-this-name/ca.pem'", (), "a path begins with ~: "),
         ("[default]\ntoken_file = '.'", (), "Is a directory"),
         ("[default]\ntoken_file = 'wrong'", (), "a token consists of letters"),
         ("[default]\ntoken_file = 'bytes'", (), "the file is not text"),

@@ -32,7 +32,7 @@ def profile_for(server: str, *, name: str | None) -> Connection:
     is for another server than `server`, returns a connection without settings. Raises UsageError if
     there is no profile `name`, or if the settings file is wrong.
     """
-    file, chosen = Path.home() / FILE, name or USUAL
+    file, chosen = _home() / FILE, name or USUAL
     profiles = _profiles(file, needed=name)
     if chosen not in profiles:
         if name is None:
@@ -57,10 +57,20 @@ def checked_token(text: str) -> str:
     return text
 
 
+def _home() -> Path:
+    """Returns the home folder; / if the user has none, for example in a container with another
+    user than that of its image.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
+
+
 def _profiles(file: Path, *, needed: str | None) -> dict[str, Any]:
     try:
         profiles = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # system users may have /dev/null as home
         if needed is None:
             return {}
         raise click.UsageError(f"the profile {needed} is not found: there is no {file}") from None
@@ -82,7 +92,10 @@ def _checked(profile: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _connection(profile: Mapping[str, Any], *, folder: Path) -> Connection:
-    paths = {key: folder / Path(profile[key]).expanduser() for key in PATHS if key in profile}
+    try:
+        paths = {key: folder / Path(profile[key]).expanduser() for key in PATHS if key in profile}
+    except RuntimeError as error:
+        raise ValueError(f"a path begins with ~: {error}") from None
     for key, path in paths.items():
         try:
             path.read_bytes()

@@ -94,6 +94,10 @@ def test_a_provider_is_applied_changed_listed_shown_and_set_not_effective(tmp_pa
         ("codes = 'X'", "wrong.toml:\ncodes: unknown key; did you mean code?\ncode: is required"),
         ("code = 1", "code: 1 is not a text"),
         ("code = ", "Invalid value"),
+        (
+            "services = [{ parameters = { a = 1, b = 2 } }]",
+            "services[0].parameters.a: 1 is not a text\nservices[0].parameters.b: 2 is not a text",
+        ),
         ("goods = [{}, 1, 2]", "\ngoods[1]: 1 is not a table\ngoods[2]: 2 is not a table"),
         (
             "distributors = [{ required_goods_types = ['A', 5] }]",

@@ -99,7 +99,11 @@ def _fill(
 def _set(message: Message, field: FieldDescriptor, value: object, *, at: str) -> Iterator[str]:
     current = getattr(message, field.name)
     if field.message_type and field.message_type.GetOptions().map_entry:
-        current.update(_texts(value))
+        for key, text in _table(value).items():
+            if isinstance(text, str):
+                current[key] = text
+            else:
+                yield f"{at}.{key}: {text!r} is not a text"
     elif field.is_repeated:
         yield from _set_list(current, field, value, at=at)
     elif field.message_type and field.message_type.full_name == "google.protobuf.Duration":
@@ -128,14 +132,6 @@ def _table(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
         raise ValueError(f"{value!r} is not a table")
     return value
-
-
-def _texts(value: object) -> dict[str, str]:
-    table = _table(value)
-    for key, text in table.items():
-        if not isinstance(text, str):
-            raise ValueError(f"{key} = {text!r} is not a text")
-    return {key: str(text) for key, text in table.items()}
 
 
 def span_of(value: object) -> timedelta:

@@ -9,6 +9,7 @@ from generic_provider_server.store.database.engine import StoreInUse, Unsupporte
 from generic_provider_server.store.opening import open_store
 from support.bench import Bench, HandClock
 from support.examples import ADD_SPORT, viewer
+from support.postgres import Databases
 
 
 async def test_everything_is_there_when_the_store_is_opened_again(
@@ -70,3 +71,13 @@ async def test_an_unknown_kind_of_database_is_not_opened() -> None:
     for url in ("mysql://localhost/x", "sqlite:///", "x.db"):
         with pytest.raises(UnsupportedDatabase):
             open_store(url)
+
+
+async def test_notifications_of_another_database_are_refused(
+    postgres: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.store.notices.listener.PATIENCE", 0.5)
+    used, other = postgres.create_database(), postgres.create_database()
+
+    with pytest.raises(UnsupportedDatabase, match="give a direct URL of the same database"):
+        open_store(used, notifications=other)

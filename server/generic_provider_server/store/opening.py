@@ -125,6 +125,7 @@ def _connected(
     started.callback(sign_of_life.stop)
     listener = Listener(
         checked(notifications),
+        sent_to=checked(url),
         waits=waits,
         server=memory.server,
         loop=loop,

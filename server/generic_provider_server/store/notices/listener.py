@@ -27,12 +27,17 @@ log = structlog.get_logger()
 
 
 class Listener:
-    """Receives the notifications of other processes on its own thread."""
+    """Receives the notifications of other processes on its own thread.
+
+    `url`: a URL of the database that forwards notifications; `sent_to`: the URL with which all
+    processes commit.
+    """
 
     def __init__(
         self,
         url: str,
         *,
+        sent_to: str,
         waits: Waits,
         server: str,
         loop: asyncio.AbstractEventLoop,
@@ -40,6 +45,7 @@ class Listener:
         scan_starts: ScanStarts,
     ) -> None:
         self._url = url
+        self._sent_to = sent_to
         self._waits = waits
         self._server = server
         self._loop = loop
@@ -107,17 +113,18 @@ class Listener:
         connection.close()
         raise UnsupportedDatabase(
             "notifications of the database do not arrive: if the URL names a pooler in transaction "
-            "mode, give a direct URL with --notifications-database"
+            "mode, give a direct URL of the same database with --notifications-database"
         )
 
     def _receives(self, connection: psycopg.Connection[Any]) -> bool:
-        """Sends a test notification. Returns whether the connection receives a notification, this
-        one or another, in time.
+        """Sends a test notification in the same way as the commits. Returns whether the connection
+        receives this notification in time.
         """
+        test = f'["{self._server}",{{}},{{}}]'
         connection.execute(f"LISTEN {CHANNEL}")
-        with connect(self._url) as other:
-            other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f'["{self._server}",{{}},{{}}]'))
-        return any(True for _ in connection.notifies(timeout=PATIENCE, stop_after=1))
+        with connect(self._sent_to) as other:
+            other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, test))
+        return any(each.payload == test for each in connection.notifies(timeout=PATIENCE))
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -358,3 +358,11 @@ def test_several_processes_together_add_up_counters_and_not_the_gauges_of_the_da
     assert found.value("unsettled_actions") == 7
     assert found.value("event_watchers") == 4
     assert found.value("store_reachable") == 0
+
+
+def test_the_metrics_need_no_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getfqdn", lambda _: pytest.fail("asked for the host's name"))
+    port = free_port()
+
+    with shown(("127.0.0.1", port), lambda: [Figures()]):
+        scrape(f"127.0.0.1:{port}")

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
+from socketserver import TCPServer
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -84,6 +85,14 @@ class _Server(ThreadingWSGIServer):
         self.address_family, _, _, _, address = socket.getaddrinfo(host, port)[0]
         self._open: dict[socket.socket, float] = {}
         super().__init__((str(address[0]), port), _Quiet)
+
+    def server_bind(self) -> None:
+        """Binds the address. Does not search for the name of the host: the server needs no name,
+        and the start would wait if no name server answers.
+        """
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if len(self._open) >= MOST_CONNECTIONS:

@@ -100,16 +100,18 @@ FROZEN = """
 import sys
 from generic_provider_server import workers
 from generic_provider_server.config import Settings
-workers.FIRST_SECONDS = 3.0
+workers.FIRST_SECONDS = float(sys.argv[2])
 settings = Settings(listen="127.0.0.1:0", database=sys.argv[1], workers=2, patience_seconds=1.0)
 workers.run_workers(settings)
 """
 
 
 @contextmanager
-def starting(database: str) -> Iterator[subprocess.Popen[str]]:
-    """Starts a server with two workers. Each worker counts as dead after a short silence."""
-    command = [sys.executable, "-c", FROZEN, database]
+def starting(database: str, *, first: float = 5.0) -> Iterator[subprocess.Popen[str]]:
+    """Starts a server with two workers. Each worker counts as dead after a short silence. `first`:
+    the seconds for which a process may be silent when it starts.
+    """
+    command = [sys.executable, "-c", FROZEN, database, str(first)]
     with subprocess.Popen(command, stdout=PIPE, stderr=STDOUT, text=True) as parent:
         try:
             yield parent
@@ -129,7 +131,7 @@ def rest_of(parent: subprocess.Popen[str]) -> str:
 
 
 def test_a_frozen_process_is_replaced_and_does_not_hinder_the_stop(postgres: Databases) -> None:
-    with starting(postgres.create_database()) as parent:
+    with starting(postgres.create_database(), first=30.0) as parent:
         wait_until_serving(parent)
         first = children(parent.pid)
         os.kill(min(first), signal.SIGSTOP)

@@ -1,5 +1,6 @@
 """Names the wrong argument of a call, because protobuf refuses a value of the wrong type without a
-name. Refuses a coroutine function as a hook, because nothing would await its coroutines.
+name. Refuses a coroutine function as a hook, because nothing would await its coroutines. Makes
+`help` show the arguments and the result of each method of a client.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from generic_provider._values import text
 P = ParamSpec("P")
 R = TypeVar("R")
 Hook = TypeVar("Hook", bound=Callable[..., object])
+Method = TypeVar("Method", bound=Callable[..., object])
 _NUMBERS: dict[str, tuple[type, str]] = {
     "int": (SupportsIndex, "an integer"),
     "bool": (SupportsIndex, "True or False"),
@@ -45,6 +47,22 @@ def named(build: Callable[P, R]) -> Callable[P, R]:
             raise
 
     return call
+
+
+def shown(method: Method, build: Callable[..., object], returned: str) -> Method:
+    """Returns the method. `help` then shows the signature of the method, and not that of `build`,
+    which returns a description of the call.
+
+    `returned`: what the method returns. In this text, {} is the type of a result of the call.
+    """
+    signature = inspect.signature(build)
+    _, *arguments = signature.parameters.values()
+    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    _, _, kind = str(signature.return_annotation).removesuffix("]").partition(", ")
+    vars(method)["__signature__"] = inspect.Signature(
+        [me, *arguments], return_annotation=returned.format(kind)
+    )
+    return method
 
 
 def plain(hook: Hook) -> Hook:

@@ -37,8 +37,9 @@ class Base:
         machine; `tls` overrides this default, and `tls=TlsFiles(ca=…)` names the files of TLS.
         `performed_by` is the default of this argument in all calls.
 
-        If the server is unavailable, a call is repeated until `timeout` has passed. To repeat a
-        call is always safe.
+        If the server is unavailable, the client repeats a call until `timeout` has passed. This is
+        always safe, because the repeats have the request id of the call. To repeat a call yourself
+        safely, give both calls the same `request_id`.
         """
         self.performed_by = text("performed_by", performed_by or "")
         self._target = Target(address, token=token, tls=tls)

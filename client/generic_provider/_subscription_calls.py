@@ -42,9 +42,10 @@ def perform(
 ) -> Call[v1.PerformActionResponse, v1.PerformActionResponse]:
     """Perform one action. With `validate_only`, return a preview of the result, and change nothing.
 
-    With a `schedule_time` in the future, the service performs the action at that time. The default
-    priority is LIVE; for a scheduled action it is BULK. A repeat with the same `request_id` changes
-    nothing and returns the action in its current state.
+    With a `schedule_time` in the future, the service performs the action at that time; a
+    `schedule_time` in the past has no effect: the action is performed now. The default priority is
+    LIVE; for a scheduled action it is BULK. A repeat with the same `request_id` changes nothing and
+    returns the action in its current state.
     """
     request = actions.request(
         action,
@@ -214,6 +215,9 @@ def watch_events(
     on_heartbeat: Callable[[str], object] = bool,
 ) -> Watch[v1.WatchEventsResponse, v1.Event]:
     """Yield the events, each event once and in order.
+
+    `event.WhichOneof("change")` is the kind of an event in lower case, for example
+    `subscription_rolled_back`. The field with this name contains what changed.
 
     The iterator reconnects and resumes by itself. The iterator begins after the event with the
     cursor `start_after`. Without `start_after`, it begins with the oldest stored event if

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 CODE_LENGTH = 64
@@ -39,6 +40,8 @@ def timedelta_of(argument: str, value: timedelta) -> timedelta:
 
 
 def text(argument: str, value: object) -> str:
+    if isinstance(value, Message):  # its contents may fill a screen
+        raise TypeError(f"{argument} must be a text, not a message {type(value).__name__}")
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be a text, not {value!r}")
     return value

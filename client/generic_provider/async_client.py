@@ -17,7 +17,7 @@ from generic_provider import _provisioning_calls as provisioning
 from generic_provider import _request_calls as request
 from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
-from generic_provider._arguments import named
+from generic_provider._arguments import named, shown
 from generic_provider._base import Base
 from generic_provider._calls import Call, Caller, Item, Pages, Response, Result, Watch
 from generic_provider._connection import Tries
@@ -40,7 +40,7 @@ def _async(
     async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> Result:
         return await self._do(build(self, *args, **kwargs))
 
-    return method
+    return shown(method, build, "{}")
 
 
 def _async_list(
@@ -52,7 +52,7 @@ def _async_list(
     def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Item]:
         return self._each(build(self, *args, **kwargs))
 
-    return method
+    return shown(method, build, "AsyncIterator[{}]")
 
 
 def _async_watch(
@@ -64,7 +64,7 @@ def _async_watch(
     def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Item]:
         return self._watch(build(self, *args, **kwargs))
 
-    return method
+    return shown(method, build, "AsyncIterator[{}]")
 
 
 class AsyncClient(Base):

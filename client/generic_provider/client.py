@@ -18,7 +18,7 @@ from generic_provider import _provisioning_calls as provisioning
 from generic_provider import _request_calls as request
 from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
-from generic_provider._arguments import named
+from generic_provider._arguments import named, shown
 from generic_provider._base import Base
 from generic_provider._calls import Call, Caller, Item, Pages, Response, Result, Watch
 from generic_provider._connection import Tries
@@ -43,7 +43,7 @@ def _sync(
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Result:
         return self._do(build(self, *args, **kwargs))
 
-    return method
+    return shown(method, build, "{}")
 
 
 def _sync_list(
@@ -55,7 +55,7 @@ def _sync_list(
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Item]:
         return self._each(build(self, *args, **kwargs))
 
-    return method
+    return shown(method, build, "Iterator[{}]")
 
 
 def _sync_watch(
@@ -67,7 +67,7 @@ def _sync_watch(
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Item]:
         return self._watch(build(self, *args, **kwargs))
 
-    return method
+    return shown(method, build, "Iterator[{}]")
 
 
 class Client(Base):

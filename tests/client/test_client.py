@@ -253,6 +253,34 @@ def test_methods_tell_their_arguments() -> None:
     assert str(inspect.signature(Client("x:1").get_provider)).startswith("(provider: ")
 
 
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_help_shows_how_methods_are_called_and_what_they_return(
+    client: type[Client | AsyncClient],
+) -> None:
+    several = "AsyncIterator" if client is AsyncClient else "Iterator"
+    shown = {
+        name: inspect.signature(each)
+        for name, each in vars(client).items()
+        if hasattr(each, "__wrapped__")
+    }
+
+    assert {next(iter(each.parameters)) for each in shown.values()} == {"self"}
+    returned = {name: str(each.return_annotation) for name, each in shown.items()}
+    assert returned["get_action"] == "v1.SubscriptionAction"
+    assert returned["list_requests"] == f"{several}[ProvisioningRequest]"
+    assert returned["watch_events"] == f"{several}[v1.Event]"
+    assert returned["download_archive"] == f"{several}[bytes]"
+    assert returned["delete_reset_run_definition"] == "None"
+    assert returned["extend_leases"] == "list[v1.LeaseResult]"
+    assert not [name for name, each in returned.items() if not each or "Response," in each]
+
+
+def test_an_object_in_place_of_its_number_is_named_by_its_type() -> None:
+    with Client("localhost:1") as client, pytest.raises(TypeError) as wrong:
+        client.perform(actions.Activate(), subscription=Subscription(number="S1"))  # type: ignore[arg-type]
+    assert str(wrong.value) == "subscription must be a text, not a message Subscription"
+
+
 async def test_the_async_client_has_its_calls_awaited() -> None:
     async with provisioning_server() as server, AsyncClient(server.address) as client:
         leases = await client.extend_leases(["T1", "T2"])

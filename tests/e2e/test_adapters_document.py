@@ -22,6 +22,7 @@ from generic_provider_server.conformance.rules import RULES
 from support.adapter_check import checked
 from support.command_line import run
 from support.processes import Server
+from support.provisioning_server import provisioning_server
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/adapters.md").read_text(encoding="utf-8")
@@ -101,6 +102,15 @@ async def test_the_python_adapter_keeps_every_rule(tmp_path: Path) -> None:
 
     assert verdicts == dict.fromkeys(RULES, "kept"), (tmp_path / "adapter.log").read_text()
     assert exit_code == 0
+
+
+async def test_the_python_adapter_repeats_its_answers_to_a_busy_server(tmp_path: Path) -> None:
+    async with provisioning_server() as server, asyncio.timeout(30):
+        server.busy = True
+        with adapter(tmp_path, server.address):
+            (await server.stream()).give("S1", "t1", "R1")
+
+            assert await server.answers(1) == [("R1", "t1")]
 
 
 def test_every_verdict_is_explained() -> None:

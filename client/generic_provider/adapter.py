@@ -64,6 +64,8 @@ class Adapter:
         Leases are extended while a routine runs. TLS is used unless the address belongs to this
         machine; `tls` overrides this default.
         """
+        if not isinstance(max_in_flight, int):
+            raise TypeError(f"max_in_flight must be an integer, not {max_in_flight!r}")
         if not 1 <= max_in_flight <= _MOST_IN_FLIGHT:
             limits = f"from 1 to {_MOST_IN_FLIGHT}"
             raise ValueError(f"max_in_flight must be {limits}, not {max_in_flight}")

@@ -61,6 +61,10 @@ class RetryLater(Exception):
         self.code = code
         self.text = text
 
+    def __str__(self) -> str:
+        said = [str(each) for each in (self.code, self.text) if each]
+        return " ".join(said) or super().__str__()
+
 
 class PlatformDown(Exception):
     """The platform cannot be reached. All unanswered requests are given back, and no attempt is
@@ -81,6 +85,9 @@ class PlatformDown(Exception):
             text, retry_after = text or retry_after, type(self).retry_after
         self.retry_after = retry_after
         self.text = text
+
+    def __str__(self) -> str:
+        return str(self.text) if self.text else super().__str__()
 
 
 @dataclass(frozen=True, slots=True)

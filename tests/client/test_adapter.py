@@ -314,6 +314,11 @@ def test_an_adapter_without_possible_requests_in_flight_is_refused_at_once(most:
         Adapter("localhost:1", provider="P", name="a", max_in_flight=most)
 
 
+def test_a_credit_that_is_a_text_is_named() -> None:
+    with pytest.raises(TypeError, match="max_in_flight must be an integer, not '5'"):
+        Adapter("localhost:1", provider="P", name="a", max_in_flight="5")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("lease", [timedelta(0), timedelta(seconds=0.9), timedelta(hours=2)])
 def test_a_lease_that_no_server_gives_is_refused_at_once(lease: timedelta) -> None:
     limits = f"lease_duration must be from 0:00:01 to 1:00:00, not {lease}"

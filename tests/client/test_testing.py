@@ -93,6 +93,20 @@ def test_a_target_routine_gets_its_target_and_a_platform_that_is_down_is_told() 
     assert down.value.retry_after == timedelta(seconds=5)
 
 
+def test_an_exception_of_a_routine_shows_its_text() -> None:
+    made = Adapter("localhost:1", provider="P", name="a")
+
+    @made.otherwise
+    def down(_: ProvisioningRequest) -> None:
+        raise PlatformDown(60, text="no answer from 7071")
+
+    with pytest.raises(PlatformDown, match="no answer from 7071"):
+        testing.run(made, testing.request("ACTIVATE_SERVICE"))
+    assert str(PlatformDown(60)) == "60"
+    assert str(RetryLater(5, code="BUSY", text="no free slot")) == "BUSY no free slot"
+    assert str(RetryLater("no free slot")) == "no free slot"
+
+
 @pytest.mark.parametrize("type_", RequestType.values())
 def test_what_is_made_up_is_what_requests_of_the_type_carry(type_: RequestType.ValueType) -> None:
     request = testing.request(type_)

@@ -208,6 +208,26 @@ async def test_events_are_removed_although_the_clock_was_ahead_when_older_events
     assert bounds.oldest == newest
 
 
+async def test_young_events_stay_although_the_clock_was_behind_when_a_later_event_was_written(
+    bench: Bench, url: str
+) -> None:
+    await bench.become(viewer("A"))
+    kept = await bench.store.read(lambda queries: queries.event_bounds())
+    await bench.store.close()
+    behind, clock = HandClock(), HandClock()
+    behind.advance(-3_650 * DAY / SECOND)
+    former = Bench(open_store(url, clock=behind, waits=PATIENT), behind)
+    for n in range(3):
+        await former.become(viewer(f"B{n}"))
+    await former.store.close()
+    later = Bench(open_store(url, clock=clock, waits=PATIENT), clock)
+    await later.pass_time(1)
+    bounds = await later.store.read(lambda queries: queries.event_bounds())
+    await later.store.close()
+
+    assert bounds.oldest == kept.oldest
+
+
 def test_a_row_holds_a_limited_number_of_events() -> None:
     many = [Event(EventKind.REQUEST_CREATED, number) for number in range(2 * MOST_IN_ROW + 1)]
     rows = list(batched_events(many))

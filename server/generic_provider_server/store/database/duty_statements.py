@@ -27,11 +27,13 @@ SCHEDULED_ARE_DUE = (
 OLD_EVENT = (
     "SELECT MAX(number) AS number FROM event WHERE time < ? AND number IN ("
     "SELECT first + column1 FROM (SELECT MIN(number) AS first FROM event) AS oldest, "
-    f"(VALUES {', '.join([f'({2**n - 1})' for n in range(40)])}) AS later)"
+    f"(VALUES {', '.join([f'({2**n - 1})' for n in range(40)])}) AS later) AND "
+    "(SELECT time FROM event WHERE number = (SELECT MIN(number) FROM event)) NOT BETWEEN ? AND ?"
 )
-"""Finds an old row of events. The numbers of the rows ascend in the order of their commits, so all
-rows before an old row are old too, even if they have a later time because the clock was ahead when
-they were written. The query reads the oldest row, and rows at growing distances from this row.
+"""Finds the number of an old row of events; NULL if the first row is not to be removed yet. The
+numbers of the rows ascend in the order of their commits. So if the time of the first row is in the
+future, and an old row follows, the first row is old too: the clock was ahead when the first row was
+written. The query reads only the rows at growing distances from the first row.
 """
 
 AUDIT_IS_OLD = "SELECT 1 FROM audit WHERE time < ? LIMIT 1"

@@ -55,8 +55,9 @@ class DutyQueries(BaseQueries):
         return self._due_times(sql.SCHEDULED_ARE_DUE, duty="scheduled")
 
     def events_are_old(self, *, before: Instant) -> bool:
-        """Tells whether there are rows of events that are older than `before`."""
-        return any(row.number is not None for row in self._select(sql.OLD_EVENT, before))
+        """Tells whether the first rows of events are older than `before`."""
+        found = self._select(sql.OLD_EVENT, before, before, self.now())
+        return any(row.number is not None for row in found)
 
     def audit_is_old(self, *, before: Instant) -> bool:
         """Tells whether the oldest entry of the audit trail is older than `before`."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
-from itertools import repeat, zip_longest
+from itertools import repeat, takewhile, zip_longest
 from typing import Any
 
 from ...domain.audit import AuditEntry
@@ -251,10 +251,17 @@ class Changes(Loaded):
         return len(over)
 
     def drop_events(self, *, before: Instant, most: int) -> None:
-        """Removes at most `most` rows of events that are older than `before`, oldest first."""
-        ((found,),) = self._tables.select(OLD_EVENT, (before,))
+        """Removes at most `most` rows of events that are older than `before`, oldest first. A row
+        whose time is in the future counts as old if an old row follows. No row after a young row
+        is removed, because its time is wrong: the clock was behind when the row was written.
+        """
+        ((found,),) = self._tables.select(OLD_EVENT, (before, before, self.now))
         rows = self._tables.select(sql.OLDEST_EVENTS, (most,)) if found is not None else []
-        old = [row.number for row in rows if row.number <= found or row.time < before]
+        old = [
+            row.number
+            for row in takewhile(lambda row: not before <= row.time <= self.now, rows)
+            if row.time < before or row.number <= found
+        ]
         if old:
             self._tables.run(sql.DROP_EVENTS, (old[-1],))
 

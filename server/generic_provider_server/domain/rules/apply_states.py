@@ -10,7 +10,6 @@ from ..refusals import Reason, Refused
 from ..values import ON, Instant, State, Subscription
 from .apply_services import selected
 from .invariants import in_future, latest
-from .shape import check_shape
 
 
 def become_subscriber(
@@ -26,7 +25,6 @@ def become_subscriber(
             f"subscription {action.number} exists already",
             subscription=action.number,
         )
-    check_shape(action)
     for code in (action.provider, *(existing.provider for existing in action.existing)):
         if code:
             catalogue_of(catalogues, code)
@@ -80,7 +78,6 @@ def finish(subscription: Subscription, target: State) -> Subscription:
 def replaced(
     subscription: Subscription, action: Replace, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
-    check_shape(action)
     in_future(action.until, at=at, field="until")
     services = selected(action.services, action.state, catalogues=catalogues, at=at)
     kept = {service.place for service in services}

@@ -9,7 +9,6 @@ from ..catalogue import Catalogue, Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
 from ..values import Instant, Service, ServiceKind, Subscription, Usage
 from .invariants import in_future, in_use
-from .shape import check_shape
 
 
 def add_usage(
@@ -56,7 +55,6 @@ def _check_usage(
 ) -> None:
     if service.kind is not ServiceKind.USAGE:
         raise InvalidField(("service", f"{service.code} is not a usage service"))
-    check_shape(action)
     in_future(action.end_time, at=at, field="end_time")
     if _current(subscription, action.reference, at=at):
         raise Refused(

@@ -1,5 +1,5 @@
-"""Completes an action with the providers that the caller has not named. A caller may leave a
-provider out if only one provider is possible.
+"""Checks the fields of an action, and completes the action with the providers that the caller has
+not named. A caller may leave a provider out if only one provider is possible.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from ..actions import (
 )
 from ..refusals import InvalidField
 from ..values import Goods, Item, Subscription
+from .fields import check_fields
 
 Named = TypeVar("Named", Item, Selection, SwapService, AddUsage, Move)
 
@@ -40,9 +41,11 @@ Named = TypeVar("Named", Item, Selection, SwapService, AddUsage, Move)
 def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
     """Returns the action with the provider of each service, item and move.
 
-    Raises InvalidField if a provider is left out, and several providers or none are possible. In
-    Remove Items and Swap Item an empty provider stays empty: it stands for all providers.
+    Raises InvalidField if the action contradicts itself, or if a provider is left out, and several
+    providers or none are possible. In Remove Items and Swap Item an empty provider stays empty: it
+    stands for all providers.
     """
+    check_fields(action)
 
     def resolved(parts: tuple[Named, ...], field: str) -> tuple[Named, ...]:
         if "" not in [part.provider for part in parts]:
@@ -84,8 +87,8 @@ def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
 
 
 def _check_once(named: Sequence[tuple[object, ...]], field: str, what: str) -> None:
-    """Refuses an action that changes a part in two ways, because it names the part once with and
-    once without the provider.
+    """Raises InvalidField if the action names a part twice, for example once with and once without
+    its provider: the service could not tell which of the two changes is meant.
     """
     if len(set(named)) < len(named):
         raise InvalidField((field, f"contains {what} twice"))

@@ -6,7 +6,6 @@ from ..actions import AnyAction
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import Refused
 from ..rules.resolve import resolve
-from ..rules.shape import check_shape
 from ..values import Subscription
 from .names_used import ProviderPart, parts_named
 from .perform import with_action
@@ -22,7 +21,6 @@ def scheduled(
     is due.
     """
     try:
-        check_shape(action)
         resolved = resolve(action, subscription)
     except Refused as refused:
         raise with_action(action, refused) from None

@@ -1,4 +1,4 @@
-"""Checks whether the fields of an action contradict each other, independent of any subscription."""
+"""Checks the fields of an action without looking at the subscription."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from ..refusals import InvalidField
 from ..values import FINAL, TIMED, State
 
 
-def check_shape(action: AnyAction) -> None:
-    """Raises InvalidField if no subscription could ever allow the action."""
+def check_fields(action: AnyAction) -> None:
+    """Raises InvalidField if the fields of the action contradict each other, or have values that
+    the action never allows.
+    """
     match action:
         case BecomeSubscriber(draft=True) if action.existing:
             raise InvalidField(("existing", "a draft is on no platform yet"))

@@ -77,24 +77,36 @@ def refused_by(
         and not any(_repeats(later, each) for later in newest[:n])
         and not _is_over(each.performed)
         and _is_missing(each, present)
-        and (any(there := parts_there(each, present)) or not there)
+        and _has_a_part(each, present)
     ]
+
+
+def _has_a_part(refused: SubscriptionAction, present: Subscription) -> bool:
+    """Tells whether the subscription has at least one of the services and items that the action
+    would change, or the action would change none.
+    """
+    there = parts_there(refused, present)
+    return any(there) or not there
 
 
 def _is_over(asked: PerformActionRequest) -> bool:
     """Tells whether the action would have no effect any more, because all its ends have passed."""
-    chosen = asked.WhichOneof("action")
-    if not chosen:
-        return False
-    action: Any = getattr(asked, chosen)
-    return all(map(_has_passed, _parts(action) or [action]))
+    action = _action_of(asked)
+    return action is not None and all(map(_has_passed, _parts(action) or [action]))
 
 
 def names_past_end(asked: PerformActionRequest) -> bool:
-    """Tells whether an end that the action names has passed, so that the service refuses it."""
+    """Tells whether an end that the action names has passed, so that the service refuses the
+    action.
+    """
+    action = _action_of(asked)
+    return action is not None and any(map(_has_passed, (action, *_parts(action))))
+
+
+def _action_of(asked: PerformActionRequest) -> Any:
+    """Returns the message of the action, or None if only a newer version knows the action."""
     chosen = asked.WhichOneof("action")
-    action: Any = getattr(asked, chosen) if chosen else None
-    return bool(chosen) and any(map(_has_passed, (action, *_parts(action))))
+    return getattr(asked, chosen) if chosen else None
 
 
 def _has_passed(message: Any) -> bool:

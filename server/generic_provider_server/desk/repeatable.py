@@ -43,7 +43,9 @@ OF_SERVICES: Mapping[str, Condition] = {
     "remove_services": lambda _: True,
     "change_terms": lambda _: True,
 }
-"""The actions that list services of the subscription, and the services that they accept."""
+"""The actions that list services of the subscription, each with the condition for a service that
+the action accepts.
+"""
 
 
 def is_allowed(refused: SubscriptionAction, present: Subscription) -> bool:
@@ -53,7 +55,7 @@ def is_allowed(refused: SubscriptionAction, present: Subscription) -> bool:
 
 def parts_there(refused: SubscriptionAction, present: Subscription) -> list[bool]:
     """Tells for each service and item that the action starts, stops, changes, moves, replaces or
-    removes, whether the subscription has it. Other actions have no such parts.
+    removes whether the subscription has it. Returns an empty list for all other actions.
     """
     return [*_parts_there(refused, present)]
 

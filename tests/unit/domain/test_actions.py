@@ -7,6 +7,9 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
+from generic_provider import ActionKind, SubscriptionAction, SubscriptionState
+from generic_provider import Subscription as Present
+from generic_provider_server.desk.repeatable import is_allowed
 from generic_provider_server.domain.actions import (
     Activate,
     AddItems,
@@ -105,6 +108,26 @@ OTHER_ACTIONS: list[tuple[AnyAction, frozenset[State]]] = [
     (USAGE, ON),
     (CancelUsage("Solaris"), ON),
 ]
+
+
+@pytest.mark.parametrize(
+    "action",
+    [action for action, *_ in (*STATE_ACTIONS, *OTHER_ACTIONS)],
+    ids=lambda action: action.kind.name,
+)
+def test_the_desk_knows_the_states_in_which_the_service_performs_an_action(
+    action: AnyAction,
+) -> None:
+    refused = SubscriptionAction(kind=ActionKind.value_of(action.kind.name))
+    for state in LIVE:
+        life = life_in(state)
+        try:
+            life.perform(action)
+            allowed = True
+        except Refused as refusal:
+            allowed = "is not allowed while" not in refusal.message
+        present = Present(state=SubscriptionState.value_of(state.name))
+        assert is_allowed(refused, present) is allowed, state.name
 
 
 def test_the_tables_have_each_action_that_needs_a_subscription() -> None:

@@ -10,7 +10,7 @@ import sys
 
 
 def main() -> None:
-    if os.getpid() == 1:  # the kernel lets process 1 of a container ignore signals by default
+    if os.getpid() == 1:  # without a handler, the kernel drops signals to process 1
         signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     try:
         from .cli import main as run  # noqa: PLC0415 - the packages of the CLI may be missing

@@ -86,8 +86,8 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
 
 
 def _wrong_keys(file: Path, error: InvalidField) -> click.ClickException:
-    """Returns an error that names the keys of the file. A call that reads a provider names the code
-    `provider`.
+    """Returns an error that names the wrong keys of the file. The refusal of a call that reads a
+    provider has the field `provider` for the code.
     """
     wrong = [
         f"{'code' if each.field == 'provider' else each.field.removeprefix('provider.')}: "

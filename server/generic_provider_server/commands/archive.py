@@ -80,7 +80,7 @@ class TakeArchive(Value, frozen=True, kw_only=True):
 class PutArchive(Value, frozen=True, kw_only=True):
     """Stores the progress of the server process that works on the archive.
 
-    `release`: true if the process stops to work on the archive, so that any process can continue.
+    `release`: true if the process gives up the archive, so that any process can continue.
     Returns None if another process works on the archive now.
     """
 

@@ -142,10 +142,12 @@ class Claim(Value, frozen=True, kw_only=True):
     def _hand_over(
         self, transaction: Transaction, demand: Demand, ready: Iterator[str], *, found: bool = False
     ) -> Iterator[Handed]:
-        """`found`: true if the claim has found the lanes in the table, where they are READY. The
-        delay of such a lane is over, even if it lasts longer by the clock of this process: another
-        process, or this one before a restart, may have made the lane READY with a clock that was
-        ahead. Left out, the lane would be found again and again, instead of later lanes.
+        """Leases the first ready requests to the stream of the demand.
+
+        `found`: true if the claim has found the lanes in the table, where they are READY. The delay
+        of such a lane is over even if it lasts longer by the clock of this process, because the
+        clock of the process that made the lane READY may have been ahead. If such a lane were left
+        out, each claim would find it again, instead of later lanes.
         """
         credit, room = _share(transaction, demand), MOST_BYTES
         while credit > 0:

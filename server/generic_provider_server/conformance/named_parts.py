@@ -59,8 +59,8 @@ class Offer:
             for each in self.provider.distributors
             if not each.allowed_services or self.service in each.allowed_services
         ]
-        offering.sort(key=lambda each: bool(each.required_distributor))
-        return next(iter(offering), Distributor(code="MAIN"))
+        main = Distributor(code="MAIN")
+        return min(offering, key=lambda each: bool(each.required_distributor), default=main)
 
     def _services(self) -> list[Service]:
         return [*self.provider.services]

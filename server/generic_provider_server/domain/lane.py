@@ -35,15 +35,17 @@ the clocks of two processes may differ by almost this time.
 """
 
 MOST_DELAYED = 48 * 3_600 * SECOND
+"""A delay lasts for at most 24 hours. If a delay ends later than this number of microseconds from
+now, the clock was ahead when the delay began.
+"""
 LAST_INSTANT = Instant(2**62)
+"""A time that is later than every time of a clock."""
 
 
 def ended_delays(now: Instant) -> tuple[tuple[Instant, Instant], tuple[Instant, Instant]]:
-    """Returns two periods, each without its beginning and with its end. A delay that ends in one of
-    the periods is over.
-
-    A delay lasts for at most 24 hours. If a delay ends much later, the clock was far ahead when the
-    delay began, and the request would wait until this time comes.
+    """Returns two periods as pairs of times. A delay is over if it ends after the first time of a
+    pair, and not after the second time. The second period is for the delays that began while the
+    clock was far ahead: otherwise their requests would wait until the wrong time comes.
     """
     return (Instant(0), now), (Instant(now + MOST_DELAYED), LAST_INSTANT)
 

@@ -263,8 +263,8 @@ class Watching:
         self._next = unreadable.row + 1
 
     def _skip_removed(self, first: int, oldest: int) -> None:
-        """Ends the streams that wait for one of the rows from `first` on, which were removed before
-        this process read them. Clears the cache, because the cache must have no gap.
+        """Ends the streams that need a row before `oldest`: the rows from `first` to this row were
+        removed before this process read them. Clears the cache, because the cache must have no gap.
         """
         for waiting in self._waiting:
             if waiting.first < oldest:

@@ -90,9 +90,10 @@ def _has_other_effect(then: Replayed, now: Replayed) -> bool:
 
 
 def _effect(replayed: Replayed) -> list[Undone]:
-    """Returns the parts of the subscription that the action changes, with their new values."""
+    """Returns the parts of the subscription that the action changes, with their new values. They
+    are sorted, because the order of the parts has no meaning, and a rollback may change it.
+    """
     before, state = replayed.before, replayed.after
-    # a rollback may have changed the order of the parts, but the order has no meaning
     return sorted(undone(before, state), key=repr) if before is not None else []
 
 
@@ -112,20 +113,14 @@ def _is_taken_back(ledger: Ledger, former: UnsettledAction) -> bool:
     return (now.undone, now.taken_back) != (former.undone, former.taken_back)
 
 
-def _taken_back(ledger: Ledger) -> Iterator[Replayed]:
-    """Yields each action that this rollback took back as a whole or in part, with the states before
-    and after it, as they were before the rollback.
-
-    A comparison of *desired* before and after the rollback does not show every such part, because a
-    later action may want the same part too.
-    """
-    for former, then in _as_they_were(ledger):
-        if _is_taken_back(ledger, former):
-            yield then
-
-
 def _names_of_changes(ledger: Ledger, catalogue: Catalogue) -> frozenset[Name]:
-    taken_back = [(then.before, then.after) for then in _taken_back(ledger)]
+    # the states of the CRM before and after the rollback do not show every part that was taken
+    # back, because a later action may want the same part too
+    taken_back = [
+        (then.before, then.after)
+        for former, then in _as_they_were(ledger)
+        if _is_taken_back(ledger, former)
+    ]
     changes = [(ledger.before.desired, ledger.desired), *taken_back]
     images = [(ledger.image(a, catalogue), ledger.image(b, catalogue)) for a, b in changes]
     plans = [plan(old, new, catalogue=catalogue) for old, new in images]

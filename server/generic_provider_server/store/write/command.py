@@ -46,7 +46,7 @@ class Audit(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Awaited:
-    """What the caller of one or several commands awaits. `left`: how many have not run yet."""
+    """What the caller of one or several commands awaits. `left`: how many of them have not run."""
 
     future: asyncio.Future[None]
     left: int

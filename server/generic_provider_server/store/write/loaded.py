@@ -81,7 +81,7 @@ class Loaded:
 
     @property
     def is_alive(self) -> bool:
-        """Tells whether this process, by its last sign of life, may give leases now."""
+        """Tells whether the last sign of life is so fresh that this process may give leases."""
         return self._memory.life.is_fresh()
 
     def load(self, needs: Sequence[Needs]) -> None:

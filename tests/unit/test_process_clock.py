@@ -4,6 +4,7 @@ some time.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 from generic_provider_server.store.database.process_clock import SLOWER, ProcessClock
@@ -54,3 +55,32 @@ def test_it_goes_on_while_the_other_clock_is_not_read() -> None:
     before = times.clock.now()
     times.since_boot += 5 * SECOND
     assert times.clock.now() == before + 5 * SECOND
+
+
+class Paused(int):
+    """The time of another clock. The thread that compares it pauses, so that another thread can use
+    the process clock.
+    """
+
+    pauses = threading.Event()
+    ended = threading.Event()
+
+    def __sub__(self, other: int) -> Paused:
+        return Paused(int(self) - other)
+
+    def __lt__(self, other: int) -> bool:
+        self.pauses.set()
+        self.ended.wait(0.2)
+        return int(self) < other
+
+
+def test_it_never_jumps_back_although_two_threads_follow_the_other_clock() -> None:
+    times = Times()
+    slow = threading.Thread(target=times.clock.follow, args=(Paused(times.wall),))
+    slow.start()
+    Paused.pauses.wait()
+    times.clock.follow(times.wall + 3_600 * SECOND)
+    Paused.ended.set()
+    seen = times.clock.now()
+    slow.join()
+    assert times.clock.now() >= seen > times.wall

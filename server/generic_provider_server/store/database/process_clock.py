@@ -5,6 +5,7 @@ The time of a process never stops and never jumps back, even if the system clock
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -20,12 +21,12 @@ class ProcessClock:
     The process clock follows another clock. If the other clock is ahead, the process clock jumps
     forwards at once; if the other clock is behind, the process clock runs slower by a thousandth
     until both clocks agree. The first call of `follow` sets the process clock. Any thread may use
-    this object; if two threads call `follow` at the same moment, one of the calls may have no
-    effect.
+    this object.
     """
 
     def __init__(self, monotonic: Callable[[], int] = time.monotonic_ns) -> None:
         self._monotonic = monotonic
+        self._lock = threading.Lock()
         self._first: int | None = None
         self._ahead = self._at = 0
 
@@ -34,12 +35,13 @@ class ProcessClock:
 
         `other`: the time that the other clock has shown, now or a little earlier.
         """
-        at = self._monotonic()
-        ahead = other - at
-        if self._first is None:
-            self._first = self._ahead = ahead
-        self._ahead = max(ahead, self._ahead - (at - self._at) // SLOWER)
-        self._at = at
+        with self._lock:
+            at = self._monotonic()
+            ahead = other - at
+            if self._first is None:
+                self._first = self._ahead = ahead
+            self._ahead = max(ahead, self._ahead - (at - self._at) // SLOWER)
+            self._at = at
 
     def now(self) -> int:
         return self._monotonic() + self._ahead

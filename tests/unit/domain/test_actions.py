@@ -370,3 +370,8 @@ def test_a_reference_names_one_usage() -> None:
     with pytest.raises(Refused) as refused:
         life.perform(USAGE)
     assert refused.value.reason is Reason.ACTION_NOT_ALLOWED
+
+
+def test_the_fields_of_an_action_are_checked_before_the_state_of_the_subscription() -> None:
+    with pytest.raises(InvalidField, match="until"):
+        life_in(CANCELLED).perform(replace(REPLACEMENT, until=LATER))

@@ -198,6 +198,7 @@ async def test_requests_are_found_by_every_filter(house: Bench) -> None:
         ({"item_serial": "card of S1"}, [one]),
         ({"item_serial": "card of %"}, []),
         ({"item_serial": "card_of_S1"}, []),
+        ({"item_serial": "CARD of s1"}, []),
         ({"created_from": stored[2].create_time}, [off, *pending]),
         ({"created_to": stored[2].create_time}, [one, four]),
         ({"settled_from": stored[1].settle_time}, [four, off]),

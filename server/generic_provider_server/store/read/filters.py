@@ -105,11 +105,12 @@ def action_conditions(wanted: ActionFilter) -> list[Expression]:
 
 
 def request_conditions(
-    wanted: RequestFilter, *, text_of: Callable[[Field], Any]
+    wanted: RequestFilter, *, contains: Callable[[Field, str], Any]
 ) -> list[Expression]:
     """Returns the conditions of the filter.
 
-    `text_of` returns the SQL that converts a column of bytes to text in this database.
+    `contains` returns the condition that a column of bytes contains a text, in the SQL of this
+    database.
     """
     texts = (
         (RequestRow.provider, wanted.provider),
@@ -134,7 +135,7 @@ def request_conditions(
         conditions += _of_account(wanted.account_number)
     if wanted.item_serial:
         named = f'"serial_number":{encode(wanted.item_serial).decode()}'
-        conditions.append(text_of(RequestRow.document).contains(named))
+        conditions.append(contains(RequestRow.document, named))
     conditions += _period(RequestRow.create_time, wanted.created_from, wanted.created_to)
     return conditions + _period(RequestRow.settle_time, wanted.settled_from, wanted.settled_to)
 

@@ -177,7 +177,7 @@ class Queries(
         `until`: the last number that the query examines.
         """
         number, oldest_first = RequestRow.number, wanted.oldest_first
-        conditions = request_conditions(wanted, text_of=self._text) + _after(wanted, after)
+        conditions = request_conditions(wanted, contains=self._contains) + _after(wanted, after)
         if until is not None:
             conditions.append(number <= until if oldest_first else number >= until)
         query = RequestRow.select()
@@ -196,10 +196,13 @@ class Queries(
         )
         return last
 
-    def _text(self, column: Field) -> Any:
+    def _contains(self, column: Field, text: str) -> Any:
+        """Returns the condition that the column contains the text. The condition has no LIKE,
+        because LIKE does not distinguish capital letters from small letters in SQLite.
+        """
         if isinstance(self._database, PostgresqlDatabase):
-            return fn.convert_from(column, "UTF8")
-        return column.cast("TEXT")
+            return fn.STRPOS(fn.CONVERT_FROM(column, "UTF8"), text) > 0
+        return fn.INSTR(column.cast("TEXT"), text) > 0
 
     def _subscriptions(self, *conditions: Expression, limit: int) -> list[SubscriptionRecord]:
         found = SubscriptionRow.select().where(*conditions).order_by(SubscriptionRow.number)

@@ -29,8 +29,9 @@ class SubscriptionFilter(Value, frozen=True, kw_only=True):
 
     def scans(self) -> bool:
         """Tells whether the filter has no suitable index, so that the query examines many rows."""
-        indexed = self.item_serial or self.account_number or self.holder_number
-        return not indexed and bool(self.type)
+        out_of_sync = self.sync_states == (SyncState.OUT_OF_SYNC,)
+        indexed = self.item_serial or self.account_number or self.holder_number or out_of_sync
+        return not indexed and self != SubscriptionFilter()
 
 
 class ActionFilter(Value, frozen=True, kw_only=True):
@@ -44,7 +45,8 @@ class ActionFilter(Value, frozen=True, kw_only=True):
 
     def scans(self) -> bool:
         """Tells whether the filter has no suitable index, so that the query examines many rows."""
-        return not (self.subscription or self.reference) and bool(self.performed_by)
+        scheduled = self.states == (ActionState.SCHEDULED,)
+        return not (self.subscription or self.reference or scheduled) and self != ActionFilter()
 
 
 class RequestFilter(Value, frozen=True, kw_only=True):
@@ -67,13 +69,32 @@ class RequestFilter(Value, frozen=True, kw_only=True):
     oldest_first: bool = False
 
     def scans(self) -> bool:
-        """Tells whether the filter has no suitable index, so that the query examines many rows."""
-        indexed = self.subscription or self.account_number or self.reference or self.reset_run
-        return not indexed and bool(self.item_serial or self.error_code or self.last_adapter)
+        """Tells whether the filter has no suitable index, so that the query examines many rows.
+
+        The index of pending requests suits a filter only if the query does not have to read much of
+        each request, because very many requests may be pending.
+        """
+        named = self.subscription or self.account_number or self.reference
+        if named or self.action or self.reset_run:
+            return False
+        if self.item_serial or self.error_code or self.last_adapter:
+            return True
+        everything = RequestFilter(oldest_first=self.oldest_first)
+        return not self.only_pending and self != everything
+
+    @property
+    def only_pending(self) -> bool:
+        return self.states == (RequestState.PENDING,)
 
 
-def subscription_conditions(wanted: SubscriptionFilter) -> list[Expression]:
-    conditions = _equal(((SubscriptionRow.type, wanted.type),))
+def subscription_conditions(
+    wanted: SubscriptionFilter, *, after: str, until: str | None
+) -> list[Expression]:
+    """Returns the conditions of the filter, for the numbers after `after`. `until`: the last number
+    that the query examines.
+    """
+    conditions: list[Any] = _between(SubscriptionRow.number, after, until)
+    conditions += _equal(((SubscriptionRow.type, wanted.type),))
     conditions += _named(SubscriptionRow.holder_number, wanted.holder_number)
     conditions += _any_of(((SubscriptionRow.state, wanted.states),))
     conditions += _period(SubscriptionRow.create_time, wanted.created_from, wanted.created_to)
@@ -83,8 +104,15 @@ def subscription_conditions(wanted: SubscriptionFilter) -> list[Expression]:
         )
         conditions.append(SubscriptionRow.number.in_(owners))
     if links := _link_conditions(wanted):
-        linked = LinkRow.select(LinkRow.subscription).where(*links)
-        conditions.append(SubscriptionRow.number.in_(linked))
+        if wanted.scans():
+            # With IN, SQLite would first collect all links that fulfil these conditions. Without
+            # the limits, PostgreSQL would read the links of all subscriptions.
+            links += _between(LinkRow.subscription, after, until)
+            links.append(LinkRow.subscription == SubscriptionRow.number)
+            conditions.append(fn.EXISTS(LinkRow.select(SQL("1")).where(*links)))
+        else:
+            linked = LinkRow.select(LinkRow.subscription).where(*links)
+            conditions.append(SubscriptionRow.number.in_(linked))
     return conditions
 
 
@@ -118,13 +146,17 @@ def request_conditions(
         (RequestRow.action, wanted.action),
         (RequestRow.error_code, wanted.error_code),
     )
-    numbers = (
-        (RequestRow.type, wanted.types),
-        (RequestRow.state, wanted.states),
-        (RequestRow.origin, wanted.origins),
-    )
+    numbers = (RequestRow.type, wanted.types), (RequestRow.origin, wanted.origins)
     conditions: list[Any] = _equal(texts) + _any_of(numbers)
     conditions += _named(RequestRow.reference, wanted.reference)
+    if wanted.only_pending:
+        conditions.append(SQL("state = 1"))  # a literal, so that the partial index is used
+    else:
+        conditions += _any_of(((RequestRow.state, wanted.states),))
+    if wanted.action:
+        # the requests of an action have an index only by their subscription
+        owner = ActionRow.select(ActionRow.subscription).where(ActionRow.id == wanted.action)
+        conditions.append(RequestRow.subscription.in_(owner))
     if wanted.reset_run:
         conditions.append(RequestRow.reset_run == wanted.reset_run)
         # without this condition, the database would not use the partial index of these requests
@@ -205,6 +237,10 @@ def _in_states(states: set[SyncState]) -> Any:
     if SyncState.IN_SYNC in states:
         alternatives.append(synchronised & ~fn.EXISTS(lane))
     return reduce(or_, alternatives)
+
+
+def _between(number: Any, after: str, until: str | None) -> list[Expression]:
+    return [number > after] if until is None else [number > after, number <= until]
 
 
 def _period(column: Any, start: Instant | None, end: Instant | None) -> list[Expression]:

@@ -49,10 +49,9 @@ class Queries(
 
         `until`: the last number that the query examines.
         """
-        conditions = subscription_conditions(wanted)
-        if until is not None:
-            conditions.append(SubscriptionRow.number <= until)
-        return self._subscriptions(SubscriptionRow.number > after, *conditions, limit=limit)
+        conditions = subscription_conditions(wanted, after=after, until=until)
+        found = SubscriptionRow.select().where(*conditions).order_by(SubscriptionRow.number)
+        return [subscription_of_row(row) for row in self._rows(found.limit(limit))]
 
     def end_of_subscriptions(self, wanted: SubscriptionFilter, *, after: str) -> str | None:
         """Returns the number of the last subscription that the query for one page examines; None if
@@ -178,6 +177,10 @@ class Queries(
         """
         number, oldest_first = RequestRow.number, wanted.oldest_first
         conditions = request_conditions(wanted, contains=self._contains) + _after(wanted, after)
+        if wanted.only_pending and not self._on_postgresql:
+            # a subquery, because SQLite would otherwise read all requests in the order of numbers
+            pending = RequestRow.select(number).where(SQL("state = 1"))
+            conditions.append(number.in_(pending))
         if until is not None:
             conditions.append(number <= until if oldest_first else number >= until)
         query = RequestRow.select()
@@ -196,17 +199,17 @@ class Queries(
         )
         return last
 
+    @property
+    def _on_postgresql(self) -> bool:
+        return isinstance(self._database, PostgresqlDatabase)
+
     def _contains(self, column: Field, text: str) -> Any:
         """Returns the condition that the column contains the text. The condition has no LIKE,
         because LIKE does not distinguish capital letters from small letters in SQLite.
         """
-        if isinstance(self._database, PostgresqlDatabase):
+        if self._on_postgresql:
             return fn.STRPOS(fn.CONVERT_FROM(column, "UTF8"), text) > 0
         return fn.INSTR(column.cast("TEXT"), text) > 0
-
-    def _subscriptions(self, *conditions: Expression, limit: int) -> list[SubscriptionRecord]:
-        found = SubscriptionRow.select().where(*conditions).order_by(SubscriptionRow.number)
-        return [subscription_of_row(row) for row in self._rows(found.limit(limit))]
 
     def _actions(self, query: Any) -> list[ActionRecord]:
         rows = self._rows(query)

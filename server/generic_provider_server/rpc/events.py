@@ -79,17 +79,16 @@ class EventStreams:
 
     async def _shown(self, placed: Sequence[PlacedEvent]) -> Iterator[api.Event]:
         bodies = await self._watching.read(partial(_bodies, events=[each.event for each in placed]))
-        catalogues = self._store.catalogues
-        return (self._event(each, bodies, catalogues) for each in placed)
+        return (self._event(each, bodies) for each in placed)
 
-    def _event(self, placed: PlacedEvent, bodies: _Bodies, catalogues: Catalogues) -> api.Event:
+    def _event(self, placed: PlacedEvent, bodies: _Bodies) -> api.Event:
         event, shown = placed.event, api.Event(cursor=self._watching.cursor(placed.after))
         shown.time.CopyFrom(encode_parts.time_of(placed.time))
         shown.subscription = event.subscription
         if len(event.providers) == 1:
             shown.provider = event.providers[0]
         shown.reference = event.reference
-        _put_change(event, bodies, catalogues, shown)
+        _put_change(event, bodies, bodies.catalogues, shown)
         return shown
 
 
@@ -106,7 +105,7 @@ def _responses(events: Iterable[api.Event], *, most: int) -> Iterator[api.WatchE
 
 class _Bodies(NamedTuple):
     """The actions, requests, subscriptions and reset runs that some events name, in their current
-    state. Archived objects are left out.
+    state. Archived objects are left out. `catalogues`: the catalogues that the objects need.
     """
 
     actions: dict[int, ActionRecord]
@@ -114,6 +113,7 @@ class _Bodies(NamedTuple):
     subscriptions: dict[str, SubscriptionRecord]
     runs: dict[int, tuple[RunRecord, Settled]]
     now: Instant
+    catalogues: Catalogues
 
 
 def _bodies(queries: Queries, *, events: Iterable[Event]) -> _Bodies:
@@ -137,6 +137,7 @@ def _bodies(queries: Queries, *, events: Iterable[Event]) -> _Bodies:
         queries.readable(list(subscriptions)),
         {run.id: (run, settled[run.id]) for run in found},
         queries.now(),
+        queries.catalogues(),
     )
 
 

@@ -90,6 +90,9 @@ class SubscriptionServicer(EventStreams):
             key = str(getattr(request, name))
             asked = repr(key) if name == "action" else f"with {name} {key!r}"
             raise Refused(Reason.ACTION_NOT_FOUND, f"there is no action {asked}", **{name: key})
+        if record.taken_back:
+            # another process may just have added a provider of which something was taken back
+            await self._store.refresh()
         return api.GetActionResponse(action=action(record, self._store.catalogues))
 
     async def _action_of(self, checks: Checks, request: api.GetActionRequest) -> int:
@@ -124,12 +127,14 @@ class SubscriptionServicer(EventStreams):
         checks = Checks()
         number = checks.code("subscription", request.subscription)
         checks.done()
-        record = await self._store.read(lambda queries: queries.subscription(number))
+        record, catalogues = await self._store.read(
+            lambda queries: (queries.subscription(number), queries.catalogues())
+        )
         if record is None:
             raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
         shown = encode.subscription(
             record,
-            self._store.catalogues,
+            catalogues,
             now=self._store.now(),
             full=True,
             former=request.include_former,
@@ -145,9 +150,10 @@ class SubscriptionServicer(EventStreams):
         checks.done()
 
         def read(queries: Queries) -> api.ListSubscriptionsResponse:
-            catalogues, now = self._store.catalogues, queries.now()
+            now = queries.now()
             end = queries.end_of_subscriptions(wanted, after=page.after)
             found = queries.subscriptions(wanted, after=page.after, limit=page.size + 1, until=end)
+            catalogues = queries.catalogues()
             shown = (
                 (each.aggregate.desired.number, encode.subscription(each, catalogues, now=now))
                 for each in found
@@ -168,7 +174,8 @@ class SubscriptionServicer(EventStreams):
         def read(queries: Queries) -> api.ListActionsResponse:
             end = queries.end_of_actions(wanted, before=page.after)
             found = queries.actions(wanted, before=page.after, limit=page.size + 1, until=end)
-            shown = ((each.id, action(each, self._store.catalogues)) for each in found)
+            catalogues = queries.catalogues()
+            shown = ((each.id, action(each, catalogues)) for each in found)
             actions, token = page.cut(shown, then=end)
             archives = queries.archives_with(wanted.subscription) if wanted.subscription else ()
             return api.ListActionsResponse(

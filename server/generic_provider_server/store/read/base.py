@@ -96,13 +96,20 @@ class BaseQueries:
             (lane.provider, lane.subscription): lane
             for lane in self._select(sql.WHOLE_LANES.format(marks), *subscriptions)
         }
+        catalogues = self.catalogues() if lanes else {}
         return [
-            self._shown(replace(record, account_number=accounts.get(place, "")), lanes.get(place))
+            self._shown(
+                replace(record, account_number=accounts.get(place, "")),
+                lanes.get(place),
+                catalogues,
+            )
             for record in records
             for place in ((record.provider, record.subscription),)
         ]
 
-    def _shown(self, record: RequestRecord, lane: Any | None) -> RequestRecord:
+    def _shown(
+        self, record: RequestRecord, lane: Any | None, catalogues: Catalogues
+    ) -> RequestRecord:
         """Returns the request with additional facts: a pending request gets the reason why the
         request waits. A request on a live lease also gets the adapter, the start of the lease, and
         one attempt more.
@@ -121,7 +128,7 @@ class BaseQueries:
                 last_adapter=lane.adapter,
                 last_delivery_time=lane.lease_start,
             )
-        if not self._memory.providers.catalogues[record.provider].effective:
+        if not catalogues[record.provider].effective:
             return replace(record, waiting_for=WaitingFor.PROVIDER)
         if record.unit != lane.head_unit or (
             lane.status != LaneState.READY and record.number != lane.head

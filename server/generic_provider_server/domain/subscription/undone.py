@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -10,6 +12,7 @@ from msgspec.structs import replace
 from ..values import Account, Address, Item, State, SubscribedService, Subscription, Usage, Value
 
 Element = TypeVar("Element", Item, Usage)
+_SERIAL, _REFERENCE = attrgetter("serial_number"), attrgetter("reference")
 
 
 class Undone(Value, frozen=True, kw_only=True):
@@ -59,15 +62,29 @@ def _differences(applied: Subscription, restored: Subscription) -> Iterator[Undo
         if service.place not in there:
             removed = replace(service, state=State.REMOVED)
             yield Undone(provider=service.provider, service=removed, gone=True)
-    for item, gone in _either(applied.items, restored.items):
+    for item, gone in _either(applied.items, restored.items, name=_SERIAL):
         yield Undone(provider=item.provider, item=item, gone=gone)
-    for usage, gone in _either(applied.usages, restored.usages):
+    for usage, gone in _either(applied.usages, restored.usages, name=_REFERENCE):
         yield Undone(provider=usage.provider, usage=usage, gone=gone)
 
 
-def _either(ones: tuple[Element, ...], others: tuple[Element, ...]) -> list[tuple[Element, bool]]:
+def _either(
+    ones: tuple[Element, ...], others: tuple[Element, ...], *, name: Callable[[Element], str]
+) -> list[tuple[Element, bool]]:
     """Returns the elements that are only in `ones`, each with True, then the elements that are only
-    in `others`, each with False.
+    in `others`, each with False. `name`: returns a string that is the same for equal elements.
     """
-    gone = [(each, True) for each in ones if each not in others]
-    return gone + [(each, False) for each in others if each not in ones]
+    gone = [(each, True) for each in _new(ones, others, name)]
+    return gone + [(each, False) for each in _new(others, ones, name)]
+
+
+def _new(
+    elements: tuple[Element, ...], others: tuple[Element, ...], name: Callable[[Element], str]
+) -> list[Element]:
+    """Returns the elements that are not in `others`. Compares only elements with the same name,
+    because a subscription may have very many items, and many unsettled actions.
+    """
+    there = defaultdict[str, list[Element]](list)
+    for other in others:
+        there[name(other)].append(other)
+    return [each for each in elements if each not in there[name(each)]]

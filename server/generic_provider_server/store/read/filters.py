@@ -103,7 +103,7 @@ def subscription_conditions(
             ItemRow.serial_number == wanted.item_serial
         )
         conditions.append(SubscriptionRow.number.in_(owners))
-    if links := _link_conditions(wanted):
+    if links := _link_conditions(wanted, after=after, until=until):
         if wanted.scans():
             # With IN, SQLite would first collect all links that fulfil these conditions. Without
             # the limits, PostgreSQL would read the links of all subscriptions.
@@ -208,25 +208,28 @@ def _on_lease() -> Any:
     )
 
 
-def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:
+def _link_conditions(wanted: SubscriptionFilter, *, after: str, until: str | None) -> list[Any]:
     conditions: list[Any] = []
     if wanted.provider:
         conditions.append(LinkRow.provider == wanted.provider)
     if wanted.sync_states == (SyncState.OUT_OF_SYNC,):
         conditions.append(SQL("sync_state = 3"))  # a literal, so that the partial index is used
     elif wanted.sync_states:
-        conditions.append(_in_states(set(wanted.sync_states)))
+        # without the limits, PostgreSQL may read all lanes
+        lanes = _between(LaneRow.subscription, after, until)
+        conditions.append(_in_states(set(wanted.sync_states), lanes=lanes))
     return conditions + _named(LinkRow.account_number, wanted.account_number)
 
 
-def _in_states(states: set[SyncState]) -> Any:
-    """Returns the condition for these sync states.
+def _in_states(states: set[SyncState], *, lanes: Sequence[Expression]) -> Any:
+    """Returns the condition for these sync states. `lanes`: conditions that all lanes of the page
+    fulfil.
 
     The column `sync_state` does not distinguish PENDING from IN_SYNC. A PENDING link has a lane,
     because requests are pending; an IN_SYNC link has no lane.
     """
     lane = LaneRow.select().where(
-        LaneRow.subscription == LinkRow.subscription, LaneRow.provider == LinkRow.provider
+        LaneRow.subscription == LinkRow.subscription, LaneRow.provider == LinkRow.provider, *lanes
     )
     alternatives: list[Any] = []
     synchronised = LinkRow.sync_state != int(SyncState.OUT_OF_SYNC)

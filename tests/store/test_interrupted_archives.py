@@ -106,13 +106,7 @@ async def test_a_file_altered_before_anything_was_taken_out_is_given_up(
 async def test_a_file_altered_later_holds_up_its_archive_until_it_is_as_it_was(
     bench: Bench, archivist: Archivist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("LEAST_MOVED", "MOST_MOVED"):
-        monkeypatch.setattr(archiving, name, 1)
-    await bench.become(viewer("S1"))
-    await bench.become(viewer("S2"))
-    await bench.accept_all("SAT")
-    bench.clock.advance(3 * DAY)
-    archive = await _written(archivist, moved=2)
+    archive = await _half_moved(archivist, monkeypatch)
     whole = _alter(archivist, archive)
     for _ in range(2):
         with pytest.raises(DamagedArchive):
@@ -133,13 +127,7 @@ async def test_a_process_without_the_file_leaves_the_archive_to_a_process_that_h
     bench: Bench, archivist: Archivist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process of `bench` takes over an archive, but uses another folder."""
-    for name in ("LEAST_MOVED", "MOST_MOVED"):
-        monkeypatch.setattr(archiving, name, 1)
-    await bench.become(viewer("S1"))
-    await bench.become(viewer("S2"))
-    await bench.accept_all("SAT")
-    bench.clock.advance(3 * DAY)
-    archive = await _written(archivist, moved=2)
+    archive = await _half_moved(archivist, monkeypatch)
     elsewhere = ArchiveFolder(archivist.path / "elsewhere", make=True)
     with pytest.raises(OSError, match="No such file"):
         await archiving.Archiving(bench.store, elsewhere).work()
@@ -163,6 +151,18 @@ async def _written(archivist: Archivist, *, moved: int = 0) -> ArchiveRecord:
     now = await archivist.now(now)
     assert now.moved == moved
     return now
+
+
+async def _half_moved(archivist: Archivist, monkeypatch: pytest.MonkeyPatch) -> ArchiveRecord:
+    """Returns an archive of two requests. One of them has been removed from the tables."""
+    for name in ("LEAST_MOVED", "MOST_MOVED"):
+        monkeypatch.setattr(archiving, name, 1)
+    bench = archivist.bench
+    await bench.become(viewer("S1"))
+    await bench.become(viewer("S2"))
+    await bench.accept_all("SAT")
+    bench.clock.advance(3 * DAY)
+    return await _written(archivist, moved=2)
 
 
 def _alter(archivist: Archivist, archive: ArchiveRecord) -> bytes:

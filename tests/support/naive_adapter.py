@@ -86,13 +86,7 @@ class DeafAdapter:
         extending = asyncio.create_task(self._extend(stub, lease.lease_token, seconds))
         for each in lease.requests:
             await asyncio.sleep(_seconds(each.type))
-            answer = v1.ProvisioningResponse(
-                request=each.number,
-                lease_token=lease.lease_token,
-                status=v1.RESPONSE_STATUS_ACCEPTED,
-            )
-            with suppress(grpc.RpcError):
-                await stub.SendResponses(v1.SendResponsesRequest(provider="P", responses=[answer]))
+            await _accept(stub, lease, each.number)
             if extending.done():
                 return
         extending.cancel()
@@ -132,13 +126,7 @@ class LeavingAdapter:
     ) -> None:
         for each in lease.requests:
             await asyncio.sleep(_seconds(each.type))
-            answer = v1.ProvisioningResponse(
-                request=each.number,
-                lease_token=lease.lease_token,
-                status=v1.RESPONSE_STATUS_ACCEPTED,
-            )
-            with suppress(grpc.RpcError):
-                await stub.SendResponses(v1.SendResponsesRequest(provider="P", responses=[answer]))
+            await _accept(stub, lease, each.number)
 
     async def _leave(
         self, stub: ProvisioningServiceAsyncStub, work: dict[str, asyncio.Task[None]]
@@ -190,6 +178,18 @@ class StackingAdapter:
             self._some.clear()
             with suppress(grpc.RpcError):
                 await stub.SendResponses(v1.SendResponsesRequest(provider="P", responses=answers))
+
+
+async def _accept(
+    stub: ProvisioningServiceAsyncStub, lease: v1.SubscriptionRequests, request: str
+) -> None:
+    answer = v1.ProvisioningResponse(
+        request=request,
+        lease_token=lease.lease_token,
+        status=v1.RESPONSE_STATUS_ACCEPTED,
+    )
+    with suppress(grpc.RpcError):
+        await stub.SendResponses(v1.SendResponsesRequest(provider="P", responses=[answer]))
 
 
 def _seconds(kind: resources.RequestType.ValueType) -> float:

@@ -132,13 +132,16 @@ def perform(
     transition = ledger.transition()
     if not performed.ineffective:
         return transition
+    return replace(transition, left_out=_left_out(ledger, performed, before, state))
+
+
+def _left_out(
+    ledger: Ledger, performed: UnsettledAction, before: Subscription | None, state: Subscription
+) -> tuple[str, ...]:
+    """Returns the providers that get no requests of the action because they are not effective."""
     served = served_before(performed)  # these providers get no requests anyway
-    left_out = [
-        code
-        for code in performed.ineffective
-        if code not in served and _concerns(ledger, code, before, state)
-    ]
-    return replace(transition, left_out=tuple(left_out))
+    codes = [code for code in performed.ineffective if code not in served]
+    return tuple([code for code in codes if _concerns(ledger, code, before, state)])
 
 
 def _applied(
